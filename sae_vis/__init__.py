@@ -1,0 +1,1 @@
+"""sae_vis: see what the features of a sparse autoencoder mean."""

@@ -1,0 +1,1 @@
+"""The corpus: token source, mask, exact display text."""

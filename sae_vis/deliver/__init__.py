@@ -1,0 +1,1 @@
+"""Ways out of the machine: pages and the like."""

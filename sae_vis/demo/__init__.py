@@ -1,0 +1,1 @@
+"""The embedded demo: a small model, two SAEs, text."""

@@ -1,0 +1,25 @@
+"""Errors that a user can cause: each says what was found, what was expected and what to do."""
+
+
+class SaeVisError(Exception):
+    """Base class of every error this package raises on purpose. The command line prints it as one line."""
+
+
+class InputError(SaeVisError, ValueError):
+    """Wrong input: shapes, names, tokens, options."""
+
+
+class CheckpointError(SaeVisError, ValueError):
+    """A checkpoint that can't be read as what it says it is."""
+
+
+class IndexFileError(SaeVisError):
+    """Base of the errors about an index directory."""
+
+
+class DamagedIndexError(IndexFileError):
+    """An index with a missing, truncated or altered part; names the part."""
+
+
+class ForeignIndexError(IndexFileError):
+    """An index directory that was made from something else than what is asked for now; nothing was written."""

@@ -1,0 +1,1 @@
+"""The index: postings and a feature table, built in one pass, in memory or on disk."""

@@ -1,0 +1,1 @@
+"""What a model is to us, hook names, Hugging Face models."""

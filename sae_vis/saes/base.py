@@ -1,0 +1,72 @@
+"""What a sparse autoencoder is to us: an encoder to sparse codes, decoder directions, a fingerprint."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class SparseCodes(NamedTuple):
+    """Activations of n vectors in compressed sparse rows; only firing features (activation != 0) are stored.
+
+    Attributes:
+        offsets: int64 ``[n + 1]``; row ``i`` owns entries ``offsets[i]:offsets[i + 1]``.
+        features: int64 ``[n_firings]``, strictly ascending within a row.
+        acts: float32 ``[n_firings]``, exactly what the dense encoder gives at these places (upcast if half).
+    """
+
+    offsets: Tensor
+    features: Tensor
+    acts: Tensor
+
+
+class Dictionary(ABC):
+    """A dictionary of features that read a model's activation at a hook point.
+
+    Attributes:
+        d_in: width of the activation vector that is read.
+        d_sae: number of features.
+        hook_name: where the checkpoint says it reads (TransformerLens name or module path), or None.
+    """
+
+    d_in: int
+    d_sae: int
+    hook_name: str | None
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> SparseCodes:
+        """Sparse codes of activation vectors ``x [n, d_in]``. ``x`` is not modified. Never returns a dense matrix."""
+
+    @abstractmethod
+    def encode_dense(self, x: Tensor) -> Tensor:
+        """The plain definition: activations ``[n, d_sae]`` of ``x [n, d_in]``. The specification of `encode`."""
+
+    @property
+    @abstractmethod
+    def decoder(self) -> Tensor:
+        """Decoder directions ``[d_sae, d_out]``, as stored (float32 on the dictionary's device; not copied)."""
+
+    @property
+    @abstractmethod
+    def centre(self) -> Tensor:
+        """A constant ``[d_in]`` near the mean of the inputs (the decoder bias): sums are centred on it."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """``sha256:…`` of weights and configuration: equal for equal dictionaries, whatever file they came from."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, object]:
+        """JSON-able facts for the manifest: architecture, sizes, hook, source."""
+
+
+def dense_to_codes(acts: Tensor) -> SparseCodes:
+    """The firing entries (activation != 0) of a dense ``[n, d_sae]`` matrix as `SparseCodes`."""
+    rows, features = torch.nonzero(acts, as_tuple=True)
+    counts = torch.bincount(rows, minlength=acts.shape[0])
+    offsets = torch.zeros(acts.shape[0] + 1, dtype=torch.int64, device=acts.device)
+    torch.cumsum(counts, 0, out=offsets[1:])
+    return SparseCodes(offsets, features, acts[rows, features].float())

@@ -1,0 +1,1 @@
+"""Views: queries on the index, as typed payloads."""

@@ -1,0 +1,232 @@
+"""The typed contract with the browser: what a page holds. TypeScript types are generated from these dataclasses.
+
+Arrays are NumPy arrays with the dtype named at the field; how they travel is `sae_vis.deliver`'s business. Token text
+is not in here: views hold token ids, the page holds one table of the bytes of every id that occurs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """Counts over equal-width bins.
+
+    Attributes:
+        low: left edge of the first bin.
+        high: right edge of the last bin.
+        counts: int32 ``[n_bins]``.
+    """
+
+    low: float
+    high: float
+    counts: I32
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentTable:
+    """Neurons that the feature's direction is made of: index, weight, share of the direction's L1 norm (0 to 1)."""
+
+    index: I32
+    value: F32
+    share: F32
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrelationTable:
+    """What fires with the feature: index, Pearson correlation and cosine similarity over all unmasked tokens."""
+
+    index: I32
+    pearson: F32
+    cosine: F32
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogitTable:
+    """Tokens that the feature pushes up (``top``, descending) and down (``bottom``, ascending), logit effect each."""
+
+    top_tokens: I32
+    top_values: F32
+    bottom_tokens: I32
+    bottom_values: F32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contexts:
+    """Windows of text, flattened: context ``i`` owns tokens ``offsets[i]:offsets[i + 1]``.
+
+    Attributes:
+        offsets: int32 ``[n_contexts + 1]``.
+        tokens: int32 token ids ``[n_tokens]``.
+        acts: float32 ``[n_tokens]`` activation of the feature, 0 where it does not fire, NaN where masked.
+        logits: float32 ``[n_tokens]`` logit effect of the feature on that token, or None where no logit lens was made.
+        loss_effect: float32 ``[n_tokens]``, NaN where not computed; None where no model was at hand.
+        sequence: int32 ``[n_contexts]`` row in the corpus.
+        start: int32 ``[n_contexts]`` position in the row of the first token shown.
+        focus: int32 ``[n_contexts]`` index within the context of the token the example is about (bold).
+        repeats: int32 ``[n_contexts]`` how many further firings show this very context (and are not shown).
+    """
+
+    offsets: I32
+    tokens: I32
+    acts: F32
+    logits: F32 | None
+    loss_effect: F32 | None
+    sequence: I32
+    start: I32
+    focus: I32
+    repeats: I32
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceGroup:
+    """Examples of one kind.
+
+    Attributes:
+        kind: ``top``: the largest firings; ``interval``: a uniform sample of the firings in ``(low, high]``.
+        low: lower end (exclusive) of the interval; for ``top`` the smallest activation shown.
+        high: upper end (inclusive); for ``top`` the maximum.
+        n_firings: firings in the interval (exact, not only those shown).
+        share: ``n_firings`` over all firings of the feature, 0 to 1.
+    """
+
+    kind: Literal["top", "interval"]
+    low: float
+    high: float
+    n_firings: int
+    share: float
+    contexts: Contexts
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureStats:
+    """Numbers of the header.
+
+    Attributes:
+        n_firings: unmasked tokens on which the feature fires.
+        density: ``n_firings`` / number of unmasked tokens.
+        max: largest activation (0 for a dead feature).
+        mean: mean activation among firings (0 for a dead feature).
+        std: population standard deviation among firings.
+    """
+
+    n_firings: int
+    density: float
+    max: float
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureView:
+    """All that a page shows of one feature. None: not asked for by the layout, or not there to show."""
+
+    feature: int
+    stats: FeatureStats
+    neuron_alignment: AlignmentTable | None = None
+    correlated_neurons: CorrelationTable | None = None
+    correlated_features: CorrelationTable | None = None
+    correlated_b_features: CorrelationTable | None = None
+    acts_histogram: Histogram | None = None
+    logits_histogram: Histogram | None = None
+    logits_table: LogitTable | None = None
+    sequences: tuple[SequenceGroup, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentSpec:
+    """One component of the layout: the layout class's name without ``Config``, and its options by name."""
+
+    type: str
+    options: dict[str, bool | int | float | str | list[int] | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnSpec:
+    """A column of components; width in pixels, or None for the default width."""
+
+    width: int | None
+    components: tuple[ComponentSpec, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutSpec:
+    """Columns from left to right; height of the card in pixels, or None for as high as its content."""
+
+    columns: tuple[ColumnSpec, ...]
+    height: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageMeta:
+    """What the numbers were made from, said in the page's header.
+
+    Attributes:
+        title: page title.
+        model: the model's name; None without a model.
+        hook: hook point.
+        sae: architecture and size in words, such as ``topk, 8192 features``.
+        corpus: the corpus in words.
+        mask: which tokens were left out, in words.
+        n_tokens: unmasked tokens.
+        n_sequences: rows of the corpus.
+        d_sae: number of features of the dictionary (the page may hold fewer).
+        n_dead: features that never fire.
+        selection: the rule by which the page's features were chosen, in words.
+        version: version of sae_vis that wrote the page.
+    """
+
+    title: str
+    model: str | None
+    hook: str | None
+    sae: str
+    corpus: str
+    mask: str
+    n_tokens: int
+    n_sequences: int
+    d_sae: int
+    n_dead: int
+    selection: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSummary:
+    """One row of the picker; columns over the page's features, all of the same length.
+
+    Attributes:
+        feature: int32 ids.
+        density: float32.
+        max: float32.
+        top_token: int32 id of the token with the largest activation (-1 for a dead feature).
+    """
+
+    feature: I32
+    density: F32
+    max: F32
+    top_token: I32
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturePage:
+    """A page of feature views, before it is written anywhere.
+
+    Attributes:
+        token_bytes: bytes of each token id that occurs in the views.
+        special: the ids among them that are special tokens (shown as a name, not as text).
+    """
+
+    meta: PageMeta
+    layout: LayoutSpec
+    summary: FeatureSummary
+    features: tuple[FeatureView, ...]
+    token_bytes: dict[int, bytes]
+    special: tuple[int, ...]
