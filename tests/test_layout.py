@@ -1,0 +1,143 @@
+import dataclasses
+import io
+
+import pytest
+from rich.console import Console
+
+from sae_vis.errors import InputError
+from sae_vis.layout import (
+    ActsHistogramConfig,
+    Column,
+    Component,
+    FeatureTablesConfig,
+    LogitsHistogramConfig,
+    LogitsTableConfig,
+    ProbeLogitsTablesConfig,
+    PromptConfig,
+    SaeVisLayoutConfig,
+    SeqMultiGroupConfig,
+)
+
+ALL = [
+    PromptConfig,
+    SeqMultiGroupConfig,
+    ActsHistogramConfig,
+    LogitsHistogramConfig,
+    LogitsTableConfig,
+    ProbeLogitsTablesConfig,
+    FeatureTablesConfig,
+]
+
+
+def text_of(layout, **kwargs):
+    out = io.StringIO()
+    Console(file=out, width=200).print(layout.help_tree(**kwargs))
+    return out.getvalue()
+
+
+def test_default_layout_becomes_a_spec_with_explicit_names():
+    spec = SaeVisLayoutConfig.default_feature_centric_layout().to_spec()
+    assert [[c.type for c in column.components] for column in spec.columns] == [
+        ["FeatureTables"],
+        ["ActsHistogram", "LogitsTable", "LogitsHistogram"],
+        ["SeqMultiGroup"],
+    ]
+    assert spec.columns[2].components[0].options["buffer"] == [5, 5]
+    assert spec.columns[1].components[0].options == {"n_bins": 50}
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_every_option_has_a_meaning_and_components_are_frozen(kind):
+    for option in dataclasses.fields(kind):
+        assert option.metadata["meaning"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        kind().type_name = "x"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: ActsHistogramConfig(n_bins=0), ("ActsHistogramConfig", "n_bins=0", "at least 1")),
+        (lambda: ActsHistogramConfig(n_bins=True), ("n_bins=True",)),
+        (lambda: LogitsTableConfig(n_rows=2.5), ("LogitsTableConfig", "n_rows=2.5")),
+        (lambda: FeatureTablesConfig(correlated_neurons_table=1), ("correlated_neurons_table=1", "True or False")),
+        (lambda: SeqMultiGroupConfig(buffer=(1,)), ("SeqMultiGroupConfig", "buffer=(1,)", "whole sequence")),
+        (lambda: SeqMultiGroupConfig(buffer=(-1, 2)), ("buffer=(-1, 2)",)),
+        (lambda: SeqMultiGroupConfig(n_quantiles=-1), ("n_quantiles=-1",)),
+        (lambda: SeqMultiGroupConfig(n_quantiles=0, top_acts_group_size=0), ("n_quantiles=0", "top_acts_group_size=0")),
+        (Column, ("Column", "no components")),
+        (lambda: Column("x"), ("'x'", "ActsHistogramConfig")),
+        (lambda: Column(ActsHistogramConfig(), width=0), ("width=0",)),
+        (lambda: SaeVisLayoutConfig([]), ("columns",)),
+        (lambda: SaeVisLayoutConfig([ActsHistogramConfig()]), ("ActsHistogramConfig", "Column")),
+        (lambda: SaeVisLayoutConfig([Column(ActsHistogramConfig())], height=-5), ("height=-5",)),
+        (
+            lambda: SaeVisLayoutConfig([Column(ActsHistogramConfig()), Column(ActsHistogramConfig(3))]),
+            ("ActsHistogram", "2 times"),
+        ),
+    ],
+)
+def test_wrong_options_name_the_component_and_the_option(make, words):
+    with pytest.raises(InputError) as error:
+        make()
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize("buffer", [(0, 0), (7, 0), None, [2, 3]])
+def test_buffers(buffer):
+    config = SeqMultiGroupConfig(buffer=buffer)
+    assert config.buffer == (None if buffer is None else tuple(buffer))
+    assert config.to_spec().options["buffer"] == (None if buffer is None else list(buffer))
+
+
+@pytest.mark.parametrize(
+    ("component", "word"),
+    [
+        (PromptConfig(), "PromptConfig"),
+        (ProbeLogitsTablesConfig(), "ProbeLogitsTablesConfig"),
+        (SeqMultiGroupConfig(othello=True), "othello=True"),
+        (SeqMultiGroupConfig(dfa_buffer=None), "dfa_buffer=None"),
+        (SeqMultiGroupConfig(top_logits_hoverdata=7), "top_logits_hoverdata=7"),
+    ],
+)
+def test_what_is_not_available_yet_is_said_and_never_ignored(component, word):
+    layout = SaeVisLayoutConfig([Column(component)])
+    with pytest.raises(InputError, match="not available yet") as error:
+        layout.to_spec()
+    assert word in str(error.value)
+
+
+def test_every_default_layout_can_be_made():
+    assert SaeVisLayoutConfig.default_prompt_centric_layout().find(PromptConfig) == PromptConfig()
+    assert SaeVisLayoutConfig.default_othello_layout().find(SeqMultiGroupConfig).buffer is None
+    assert SaeVisLayoutConfig.default_othello_layout(boards=False).find(SeqMultiGroupConfig).compute_buffer
+
+
+def test_find():
+    layout = SaeVisLayoutConfig.default_feature_centric_layout()
+    assert layout.find(LogitsTableConfig) == LogitsTableConfig(n_rows=10)
+    assert layout.find(PromptConfig) is None
+
+
+def test_help_marks_what_was_changed(capsys):
+    layout = SaeVisLayoutConfig([Column(ActsHistogramConfig(n_bins=7), width=300), Column(SeqMultiGroupConfig())])
+    text = text_of(layout)
+    assert "n_bins: 7 (default 50)" in text
+    assert "buffer: (5, 5)" in text
+    assert "tokens of context shown before and after" in text
+    assert "300 pixels" in text
+    assert "The tree shows" not in text_of(layout, key=False)
+    assert layout.help(title="Mine") is None
+    assert "Mine" in capsys.readouterr().out
+
+
+def test_a_component_of_the_users_own():
+    @dataclasses.dataclass(frozen=True)
+    class Notes(Component):
+        type_name = "Notes"
+        text: str = "hello"
+
+    spec = SaeVisLayoutConfig([Column(Notes())]).to_spec()
+    assert spec.columns[0].components[0].type == "Notes"
+    assert spec.columns[0].components[0].options == {"text": "hello"}
