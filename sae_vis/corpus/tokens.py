@@ -1,0 +1,236 @@
+"""The token source: sequences of token ids, flat, with offsets, document starts and the mask."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sae_vis.corpus.mask import MaskConfig
+from sae_vis.errors import InputError
+
+TOKENIZE_BATCH = 256  # documents handed to the tokenizer at once
+
+
+class TokenBatch(NamedTuple):
+    """Some consecutive sequences as a rectangle.
+
+    Attributes:
+        tokens: int64 ``[n_seqs, longest]``; rows shorter than the longest are filled up with their own last token.
+        counted: bool ``[n_seqs, longest]``: unmasked tokens (never the filling).
+        positions: int64 ``[n_counted]``: flat corpus position of each counted token, ascending.
+    """
+
+    tokens: torch.Tensor
+    counted: torch.Tensor
+    positions: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Corpus:
+    """Sequences of token ids with one mask.
+
+    Attributes:
+        tokens: int32 ``[n_tokens]``, all sequences end to end.
+        offsets: int64 ``[n_seqs + 1]``: sequence ``i`` is ``tokens[offsets[i]:offsets[i + 1]]``.
+        documents: int64 ``[n_docs + 1]`` flat position where each document starts, and the end.
+        counted: bool ``[n_tokens]``, True where a token counts.
+        mask: what made ``counted``.
+        source: where the text came from, in words.
+    """
+
+    tokens: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    documents: NDArray[np.int64]
+    mask: MaskConfig
+    source: str = "tokens"
+    counted: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Refuse an empty corpus; make the mask."""
+        if self.tokens.size == 0:
+            raise InputError("the corpus is empty: it holds no token; give at least one non-empty text or sequence")
+        counted = self.mask.counted(self.tokens, self.offsets)
+        if not counted.any():
+            raise InputError(
+                f"the mask leaves no token of {self.tokens.size:,} ({self.mask.describe()}); "
+                "leave fewer ids or positions out"
+            )
+        object.__setattr__(self, "counted", counted)
+
+    @classmethod
+    def from_tokens(
+        cls, tokens: torch.Tensor | NDArray[Any], mask: MaskConfig | None = None, *, source: str = "tokens"
+    ) -> Corpus:
+        """A corpus of a rectangle of token ids ``[n_seqs, seq_len]``, one document to a row.
+
+        Raises:
+            InputError: not two-dimensional, not integers, or negative ids.
+        """
+        array = tokens.detach().cpu().numpy() if isinstance(tokens, torch.Tensor) else np.asarray(tokens)
+        if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
+            raise InputError(
+                f"tokens must be an integer array [n_seqs, seq_len], found {array.dtype} with shape {array.shape}"
+            )
+        _check_ids(array)
+        offsets = np.arange(array.shape[0] + 1, dtype=np.int64) * array.shape[1]
+        flat = np.ascontiguousarray(array.reshape(-1).astype(np.int32))
+        return cls(tokens=flat, offsets=offsets, documents=offsets, mask=mask or MaskConfig(), source=source)
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Iterable[str],
+        tokenizer: Any,  # noqa: ANN401  a transformers tokenizer; typing it would import transformers
+        *,
+        seq_len: int,
+        rows: Literal["packed", "document"] = "packed",
+        prepend_bos: bool = True,
+        mask: MaskConfig | None = None,
+        source: str = "texts",
+    ) -> Corpus:
+        """Tokenize ``texts`` into sequences of at most ``seq_len`` tokens.
+
+        Args:
+            texts: documents.
+            tokenizer: a `transformers` tokenizer.
+            seq_len: tokens in a sequence, BOS included.
+            rows: ``packed``: documents end to end with the end-of-sequence token between them, cut into full
+                sequences (the rest that fills none is kept as a shorter last one); ``document``: each document starts
+                a sequence of its own and goes on in further ones.
+            prepend_bos: start every sequence with the BOS token, where the tokenizer has one.
+            mask: what is left out; None: BOS (if prepended), padding and the document separator.
+            source: where the text came from, in words.
+
+        Raises:
+            InputError: no text, or a sequence length too short for a token.
+        """
+        bos = tokenizer.bos_token_id if prepend_bos else None
+        body = seq_len - (bos is not None)
+        if body < 1:
+            raise InputError(f"seq_len is {seq_len}; it must leave room for at least one token beside BOS")
+        pieces = _tokenized(texts, tokenizer)
+        if rows == "packed":
+            flat, offsets, documents = _pack(pieces, body, bos, tokenizer.eos_token_id)
+        else:
+            flat, offsets, documents = _one_to_a_row(pieces, body, bos)
+        if mask is None:
+            separator = (tokenizer.eos_token_id,) if rows == "packed" and tokenizer.eos_token_id is not None else ()
+            ids = tuple(i for i in separator if i != bos)
+            mask = MaskConfig(bos_id=bos, pad_id=tokenizer.pad_token_id, ids=ids)
+        return cls(tokens=flat, offsets=offsets, documents=documents, mask=mask, source=source)
+
+    @property
+    def n_seqs(self) -> int:
+        """Number of sequences."""
+        return len(self.offsets) - 1
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens, masked ones included."""
+        return len(self.tokens)
+
+    @property
+    def n_counted(self) -> int:
+        """Number of unmasked tokens."""
+        return int(np.count_nonzero(self.counted))
+
+    def check_vocabulary(self, n_vocab: int) -> None:
+        """Raise `InputError` if an id is not below ``n_vocab``, naming the id and its place."""
+        largest = int(self.tokens.max())
+        if largest >= n_vocab:
+            at = int(self.tokens.argmax())
+            seq = int(np.searchsorted(self.offsets, at, side="right")) - 1
+            raise InputError(
+                f"token id {largest} (sequence {seq}, position {at - int(self.offsets[seq])}) is outside the model's "
+                f"vocabulary of {n_vocab:,}; were these tokens made by another model's tokenizer?"
+            )
+
+    def batch(self, start: int, stop: int) -> TokenBatch:
+        """Sequences ``start`` to ``stop`` (exclusive) as a rectangle."""
+        offsets = self.offsets[start : stop + 1]
+        lengths = np.diff(offsets)
+        columns = np.arange(int(lengths.max()))
+        flat = offsets[:-1, None] + np.minimum(columns[None, :], lengths[:, None] - 1)
+        counted = self.counted[flat] & (columns[None, :] < lengths[:, None])
+        return TokenBatch(
+            torch.from_numpy(self.tokens[flat].astype(np.int64)), torch.from_numpy(counted), flat[counted]
+        )
+
+    def fingerprint(self) -> str:
+        """``sha256:…`` of tokens, sequence and document offsets and the mask."""
+        digest = hashlib.sha256()
+        for array in (self.tokens, self.offsets, self.documents, np.packbits(self.counted)):
+            digest.update(str((array.dtype.str, array.shape)).encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return f"sha256:{digest.hexdigest()}"
+
+
+def _check_ids(array: NDArray[Any]) -> None:
+    if array.size and int(array.min()) < 0:
+        raise InputError(f"token ids must not be negative, found {int(array.min())}; mask padding by id instead")
+    if array.size and int(array.max()) > np.iinfo(np.int32).max:
+        raise InputError(f"token id {int(array.max())} does not fit 32 bits; no vocabulary is that large")
+
+
+def _tokenized(texts: Iterable[str], tokenizer: Any) -> Iterable[NDArray[np.int32]]:  # noqa: ANN401
+    batch: list[str] = []
+    for text in texts:
+        batch.append(text)
+        if len(batch) == TOKENIZE_BATCH:
+            yield from _encode(batch, tokenizer)
+            batch = []
+    if batch:
+        yield from _encode(batch, tokenizer)
+
+
+def _encode(batch: Sequence[str], tokenizer: Any) -> Iterable[NDArray[np.int32]]:  # noqa: ANN401
+    encoded = tokenizer(list(batch), add_special_tokens=False, verbose=False)["input_ids"]
+    return (np.asarray(ids, dtype=np.int32) for ids in encoded if len(ids))
+
+
+def _pack(
+    pieces: Iterable[NDArray[np.int32]], body: int, bos: int | None, eos: int | None
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    separator = np.array([] if eos is None else [eos], dtype=np.int32)
+    parts: list[NDArray[np.int32]] = []
+    starts, length = [], 0
+    for ids in pieces:
+        starts.append(length)
+        parts += [ids, separator]
+        length += len(ids) + len(separator)
+    stream = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
+    cuts = list(range(0, length, body)) + [length]
+    flat, offsets = _with_bos(stream, cuts, bos)
+    extra = 0 if bos is None else 1  # each sequence begins with one BOS before the document's own tokens
+    documents = [start + extra * (start // body + 1) for start in starts] + [len(flat)]
+    return flat, offsets, np.array(documents, dtype=np.int64)
+
+
+def _one_to_a_row(
+    pieces: Iterable[NDArray[np.int32]], body: int, bos: int | None
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    parts: list[NDArray[np.int32]] = []
+    cuts, first_rows, length = [], [], 0
+    for ids in pieces:
+        first_rows.append(len(cuts))
+        cuts += range(length, length + len(ids), body)
+        parts.append(ids)
+        length += len(ids)
+    stream = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
+    flat, offsets = _with_bos(stream, [*cuts, length], bos)
+    return flat, offsets, np.append(offsets[np.array(first_rows, dtype=np.int64)], len(flat))
+
+
+def _with_bos(
+    stream: NDArray[np.int32], cuts: Sequence[int], bos: int | None
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    edges = np.asarray(cuts, dtype=np.int64)
+    if bos is None or len(stream) == 0:
+        return stream, edges
+    return np.insert(stream, edges[:-1], bos).astype(np.int32), edges + np.arange(len(edges))
