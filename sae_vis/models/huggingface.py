@@ -1,0 +1,429 @@
+"""Hugging Face causal language models: hook points, activations, and the way to the logits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from sae_vis.errors import InputError
+from sae_vis.models.architectures import ARCHITECTURES, Architecture, architecture_of
+from sae_vis.models.base import HookPoint, LanguageModel, Side, Unembedding
+from sae_vis.models.fingerprint import fingerprint
+from sae_vis.models.forward import read
+from sae_vis.models.hook_names import Place, model_places, nearest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class HuggingFaceModel(LanguageModel):
+    """A causal language model of `transformers`, used as it is: never modified, moved, or left in another mode.
+
+    Hook points are TransformerLens names (``blocks.8.hook_resid_post``) for the architectures in
+    `sae_vis.models.architectures`, and for any model the paths of its modules, read at their output
+    (``model.layers.8``) or input (``model.layers.8:input``).
+
+    Attributes:
+        model: the wrapped model.
+        n_layers: number of transformer blocks, or None where the architecture is not known.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        config = model.config.get_text_config()
+        if model.config.is_encoder_decoder:
+            raise InputError(f"{type(model).__name__} is an encoder-decoder; give a causal (decoder-only) model")
+        self.model = model
+        self._arch = architecture_of(model.config)
+        self._decoder_path = _decoder_path(model, self._arch)
+        self.n_layers = None if self._arch is None else len(self._layers(self._arch))
+        embedding: nn.Module = model.get_input_embeddings()
+        self.n_vocab, width = (int(n) for n in _weight(embedding).shape)
+        self.d_model = int(getattr(config, "hidden_size", width))
+        self.logit_softcap: float | None = getattr(config, "final_logit_softcapping", None)
+        self._n_positions = _learned_positions(model, self._arch)
+
+    # Hook points
+
+    def hook_point(self, name: str) -> HookPoint:
+        """The place called `name`: a TransformerLens name, or a module path with ``:input`` or ``:output`` behind it.
+
+        Raises:
+            InputError: no such place; the message lists near names and the number of layers.
+        """
+        module, side = self._locate(name)
+        place = self._places.get((module, side))
+        if place is None:
+            d = self._width_by_probe(name, module, side)
+            layer = self._layer_of(module)
+            return HookPoint(name=name, module=module, side=side, layer=layer, site="other", d=d, onward=None)
+        d = self.d_model
+        if place.site in {"neurons", "heads"} and place.onward:
+            d = _linear(self._module(place.onward[0])).shape[1]
+        return HookPoint(
+            name=name, module=module, side=side, layer=place.layer, site=place.site, d=d, onward=place.onward
+        )
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, Side], Place]:
+        """Places with a known meaning, by location."""
+        return {(place.module, place.side): place for place in reversed(list(self._all_places()))}
+
+    @cached_property
+    def _hooks(self) -> dict[str, Place]:
+        """Places with a TransformerLens name, by name."""
+        return {place.hook: place for place in self._all_places() if place.hook is not None}
+
+    def _all_places(self) -> Iterator[Place]:
+        if self._arch is not None and self.n_layers is not None:
+            yield from model_places(self._arch, self._decoder_path, self.n_layers)
+
+    @cached_property
+    def _modules(self) -> dict[str, nn.Module]:
+        return dict(self.model.named_modules(remove_duplicate=False))
+
+    def _module(self, path: str) -> nn.Module:
+        return self._modules[path]
+
+    def _locate(self, name: str) -> tuple[str, Side]:
+        """Module path and side of `name`."""
+        path, _, side = name.partition(":")
+        if path and path in self._modules:
+            if side not in {"", "input", "output"}:
+                raise InputError(f"hook point {name!r}: a module is read at ':input' or ':output', not at ':{side}'")
+            return path, "input" if side == "input" else "output"
+        if name in self._hooks:
+            return self._hooks[name].module, self._hooks[name].side
+        raise InputError(self._no_such_place(name))
+
+    def _no_such_place(self, name: str) -> str:
+        kind = type(self.model).__name__
+        looks_like_hook = name.startswith(("blocks.", "hook_"))
+        if self._arch is None and looks_like_hook:
+            return (
+                f"hook names such as {name!r} need a known architecture, and {self.model.config.model_type!r} ({kind}) "
+                f"is none of {', '.join(sorted(ARCHITECTURES))}; give the path of a module instead, "
+                f"such as {self._example_path()!r} or {self._example_path() + ':input'!r}"
+            )
+        layer = re.search(r"\.(\d+)(?=[.:]|$)", name)
+        if layer is not None and self.n_layers is not None and int(layer[1]) >= self.n_layers:
+            return f"no hook point {name!r}: {kind} has {self.n_layers} layers, 0 to {self.n_layers - 1}"
+        if self._arch is not None and self._arch.parallel and re.fullmatch(r"blocks\.\d+\.hook_resid_mid", name):
+            return (
+                f"no hook point {name!r}: attention and MLP of {kind} read the same residual stream, so there is none "
+                "between them; hook_resid_pre and hook_resid_post are before and after both"
+            )
+        near = nearest(name, [*self._hooks, *filter(None, self._modules)])
+        layers = "" if self.n_layers is None else f" ({self.n_layers} layers, 0 to {self.n_layers - 1})"
+        example = self._example_path()
+        return (
+            f"no hook point {name!r} in {kind}{layers}; "
+            + (f"near names: {near}; " if near else "")
+            + (f"hook names are {', '.join(self._hook_kinds())}; " if self._hooks else "")
+            + f"any module path is one too, such as {example!r} or {example + ':input'!r}"
+        )
+
+    def _hook_kinds(self) -> list[str]:
+        of_one_block = (hook for hook in self._hooks if not re.match(r"blocks\.[1-9]", hook))
+        return [hook.replace("blocks.0.", "blocks.N.") for hook in of_one_block]
+
+    def _example_path(self) -> str:
+        if self._arch is not None:
+            return f"{self._decoder_path}.{self._arch.layers}.0"
+        stacks = (path for path, module in self._modules.items() if isinstance(module, nn.ModuleList) and len(module))
+        stack = next(stacks, None)
+        return next(filter(None, self._modules)) if stack is None else f"{stack}.0"
+
+    def _layer_of(self, module: str) -> int | None:
+        if self._arch is None:
+            return None
+        found = re.match(re.escape(f"{self._decoder_path}.{self._arch.layers}.") + r"(\d+)", module)
+        return None if found is None else int(found[1])
+
+    def _layers(self, arch: Architecture) -> nn.ModuleList:
+        layers = self.model.get_submodule(f"{self._decoder_path}.{arch.layers}")
+        if not isinstance(layers, nn.ModuleList):
+            raise InputError(f"{type(self.model).__name__}: {arch.layers!r} is a {type(layers).__name__}, not a list")
+        return layers
+
+    # Activations
+
+    def activations(self, tokens: Tensor, hook: HookPoint) -> Tensor:
+        """Activations ``[n_seqs, seq_len, hook.d]`` for ``tokens [n_seqs, seq_len]``; see `LanguageModel.activations`.
+
+        Raises:
+            InputError: tokens of another shape, dtype or range, or a hook point of another model.
+        """
+        self._check_tokens(tokens)
+        if hook.module not in self._modules:
+            raise InputError(f"hook point {hook.name!r} is of another model: this one has no module {hook.module!r}")
+        if not tokens.numel():
+            return torch.empty(*tokens.shape, hook.d, dtype=self.model.dtype, device=self._input_device)
+        return self._read(tokens, hook.name, hook.module, hook.side)
+
+    def _read(self, tokens: Tensor, name: str, path: str, side: Side) -> Tensor:
+        decoder = self._module(self._decoder_path)
+        inside = path == self._decoder_path or path.startswith(f"{self._decoder_path}.")
+        runner = decoder if inside or not self._decoder_path else self.model
+        inputs = tokens.to(self._input_device)
+        try:
+            acts = read(self.model, self._module(path), side, lambda: runner(input_ids=inputs, use_cache=False))
+        except InputError as error:
+            raise InputError(f"hook point {name!r}: {error}") from error
+        if acts.shape[:2] != tokens.shape:
+            raise InputError(
+                f"hook point {name!r}: the {side} of {path!r} has the shape {tuple(acts.shape)} for tokens of shape "
+                f"{tuple(tokens.shape)}; activations are read where there is one vector a token, [n_seqs, seq_len, d]"
+            )
+        return acts.flatten(2) if acts.ndim > 3 else acts
+
+    def _width_by_probe(self, name: str, path: str, side: Side) -> int:
+        """Width of a place of which nothing is known, from a forward of a few tokens."""
+        return int(self._read(torch.zeros(2, 3, dtype=torch.int64), name, path, side).shape[-1])
+
+    @property
+    def _input_device(self) -> torch.device:
+        return _weight(self.model.get_input_embeddings()).device
+
+    def _check_tokens(self, tokens: Tensor) -> None:
+        if tokens.ndim != 2:
+            raise InputError(f"tokens are [n_seqs, seq_len]; got the shape {tuple(tokens.shape)}")
+        if tokens.dtype not in {torch.int64, torch.int32}:
+            raise InputError(f"tokens are integer ids (int64); got {tokens.dtype}")
+        if self._n_positions is not None and tokens.shape[1] > self._n_positions:
+            raise InputError(
+                f"sequences of {tokens.shape[1]} tokens; {type(self.model).__name__} has {self._n_positions} positions"
+            )
+        if not tokens.numel():
+            return
+        low, high = (int(end) for end in torch.aminmax(tokens))
+        if low < 0 or high >= self.n_vocab:
+            raise InputError(
+                f"token ids from {low} to {high}, but {type(self.model).__name__} has ids 0 to {self.n_vocab - 1}: "
+                "were the tokens made with another tokenizer?"
+            )
+
+    # From a place to the logits
+
+    def unembedding(self) -> Unembedding:
+        """Final norm and unembedding, float32 (sharing the model's memory where it is float32 already).
+
+        Raises:
+            InputError: a model of an architecture that we do not know, or without a head.
+        """
+        if self._arch is None:
+            raise InputError(f"the final norm is not known for {self._unknown()}")
+        head: nn.Module | None = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        if head is None:
+            raise InputError(f"{type(self.model).__name__} has no unembedding; load it as a causal language model")
+        final_norm = self._module(f"{self._decoder_path}.{self._arch.final_norm}")
+        weight = _weight(head).detach().float()  # [d_vocab, d_model]
+        head_bias, norm_bias = _bias(head), _bias(final_norm)
+        if norm_bias is not None:
+            constant = weight @ norm_bias.to(weight.device)
+            head_bias = constant if head_bias is None else head_bias + constant
+        return Unembedding(
+            gain=self._gain(final_norm, self._arch),
+            centred=self._arch.norm.centred,
+            weight=weight,
+            bias=head_bias,
+            eps=_eps(final_norm),
+        )
+
+    def to_residual(self, directions: Tensor, hook: HookPoint) -> Tensor:
+        """Directions ``[n, hook.d]`` as ``[n, d_model]``, float32 or finer; see `LanguageModel.to_residual`.
+
+        Raises:
+            InputError: directions of another width, or a place with no known way to the residual stream.
+        """
+        if directions.ndim != 2 or directions.shape[1] != hook.d:
+            raise InputError(f"directions at {hook.name!r} are [n, {hook.d}]; got {tuple(directions.shape)}")
+        if hook.onward is None:
+            unknown = f" ({self._unknown()})" if self._arch is None else ""
+            raise InputError(
+                f"no known way from {hook.name!r} to the residual stream{unknown}: what it writes there can't be told"
+            )
+        written = directions.to(torch.promote_types(directions.dtype, torch.float32))
+        for path in hook.onward:
+            written = self._through(path, written)
+        return written
+
+    def _through(self, path: str, directions: Tensor) -> Tensor:
+        """Directions behind the projection or post-norm at `path`."""
+        module = self._module(path)
+        if self._arch is not None and hasattr(module, "weight") and _weight(module).ndim == 1:
+            centred = directions - directions.mean(-1, keepdim=True) if self._arch.norm.centred else directions
+            return centred * self._gain(module, self._arch).to(directions)
+        return directions @ _linear(module).detach().to(directions).T
+
+    def _gain(self, norm: nn.Module, arch: Architecture) -> Tensor:
+        return _weight(norm).detach().float() + arch.norm.gain_offset
+
+    def _unknown(self) -> str:
+        return (
+            f"the architecture {self.model.config.model_type!r} ({type(self.model).__name__}); "
+            f"known are {', '.join(sorted(ARCHITECTURES))}"
+        )
+
+    # Identity
+
+    def fingerprint(self) -> str:
+        """``sha256:…`` of weights and configuration: hashed at the first call, then remembered.
+
+        Raises:
+            InputError: weights that are not in memory.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        weights: dict[str, Tensor] = self.model.state_dict()
+        absent = next((name for name, tensor in weights.items() if tensor.is_meta), None)
+        if absent is not None:
+            raise InputError(f"the weight {absent!r} is not in memory (meta device), so it can't be fingerprinted")
+        return fingerprint(weights, self.model.config.to_dict())
+
+    def describe(self) -> dict[str, object]:
+        """JSON-able facts: class, name or path, architecture, sizes, dtype."""
+        return {
+            "class": type(self.model).__name__,
+            "name": str(self.model.config._name_or_path),
+            "model_type": str(self.model.config.model_type),
+            "n_layers": self.n_layers,
+            "d_model": self.d_model,
+            "n_vocab": self.n_vocab,
+            "n_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+        }
+
+
+def _weight(module: nn.Module) -> Tensor:
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def _bias(module: nn.Module) -> Tensor | None:
+    bias = getattr(module, "bias", None)
+    return bias.detach().float() if isinstance(bias, Tensor) else None
+
+
+def _linear(module: nn.Module) -> Tensor:
+    """The matrix of a projection as ``[d_out, d_in]``; GPT-2's ``Conv1D`` keeps it the other way round."""
+    from transformers.pytorch_utils import Conv1D
+
+    weight = _weight(module)
+    return weight.T if isinstance(module, Conv1D) else weight
+
+
+def _eps(norm: nn.Module) -> float:
+    eps = getattr(norm, "eps", None) or getattr(norm, "variance_epsilon", None)
+    if eps is None:
+        raise InputError(f"the final norm {type(norm).__name__} has neither 'eps' nor 'variance_epsilon'")
+    return float(eps)
+
+
+def _decoder_path(model: nn.Module, arch: Architecture | None) -> str:
+    """Path of the module that runs the blocks without the unembedding; '' (the model itself) where there is none."""
+    if arch is None:
+        base = getattr(model, "base_model", model)
+        return next((path for path, module in model.named_modules() if module is base), "")
+    for path in arch.decoder:
+        try:
+            model.get_submodule(f"{path}.{arch.layers}")
+        except AttributeError:
+            continue
+        return path
+    raise InputError(
+        f"{type(model).__name__} has no {' or '.join(f'{path}.{arch.layers}' for path in arch.decoder)}: "
+        "load it as a causal language model (AutoModelForCausalLM)"
+    )
+
+
+def _learned_positions(model: PreTrainedModel, arch: Architecture | None) -> int | None:
+    """How many positions there are where each has its own embedding; None where any number will do."""
+    if arch is None or arch.embed is None:
+        return None
+    return int(model.config.max_position_embeddings)
+
+
+def load_model(
+    name_or_path_or_module: str | PreTrainedModel | Any,  # noqa: ANN401 (a path, too)
+    *,
+    dtype: torch.dtype | str | None = None,
+    device: torch.device | str | None = None,
+) -> HuggingFaceModel:
+    """A model by hub name or local path, or one that is in memory already.
+
+    Args:
+        name_or_path_or_module: what ``AutoModelForCausalLM.from_pretrained`` takes, or a `transformers` model, which is
+            used as it is.
+        dtype: of the weights, such as ``torch.bfloat16`` or ``"bfloat16"``; None for that of the checkpoint.
+        device: where to put the model; None for the CPU.
+
+    Raises:
+        InputError: nothing can be loaded from there, or a model in memory has another dtype or device than asked for.
+    """
+    from transformers import PreTrainedModel
+
+    asked_dtype = _dtype(dtype)
+    if isinstance(name_or_path_or_module, PreTrainedModel):
+        _check_as_asked(name_or_path_or_module, asked_dtype, device)
+        return HuggingFaceModel(name_or_path_or_module)
+    if isinstance(name_or_path_or_module, nn.Module):
+        raise InputError(
+            f"a {type(name_or_path_or_module).__name__} is no transformers model (PreTrainedModel); "
+            "give one, or a hub name or path"
+        )
+    model = _from_pretrained(str(name_or_path_or_module), asked_dtype)
+    if device is not None:
+        nn.Module.to(model, device)
+    return HuggingFaceModel(model)
+
+
+def _from_pretrained(name: str, dtype: torch.dtype | None) -> PreTrainedModel:
+    import transformers
+    from transformers import AutoModelForCausalLM
+
+    version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
+    keyword = "dtype" if version >= (4, 56) else "torch_dtype"
+    options: dict[str, Any] = {keyword: "auto" if dtype is None else dtype}
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            return AutoModelForCausalLM.from_pretrained(name, **options)
+    except (OSError, ValueError) as error:
+        raise InputError(f"can't load a causal language model from {name!r}: {error}") from error
+
+
+def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    if not isinstance(dtype, str):
+        return dtype
+    found = getattr(torch, dtype.removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype):
+        raise InputError(f"no torch dtype {dtype!r}; such as 'float32', 'bfloat16', 'float16'")
+    return found
+
+
+def _check_as_asked(model: PreTrainedModel, dtype: torch.dtype | None, device: torch.device | str | None) -> None:
+    if dtype is not None and model.dtype != dtype:
+        raise InputError(f"the model given is {model.dtype}, not {dtype}; it is used as it is: convert it yourself")
+    if device is not None and model.device.type != torch.device(device).type:
+        raise InputError(f"the model given is on {model.device}, not {device}; it is used as it is: move it yourself")
+
+
+def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, by hub name or local path.
+
+    Raises:
+        InputError: nothing can be loaded from there.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(name_or_path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"can't load a tokenizer from {name_or_path!r}: {error}") from error
