@@ -47,7 +47,19 @@ class Dictionary(ABC):
     @property
     @abstractmethod
     def decoder(self) -> Tensor:
-        """Decoder directions ``[d_sae, d_out]``, as stored (float32 on the dictionary's device; not copied)."""
+        """Decoder directions ``[d_sae, d_out]``: what one unit of each activation adds to the reconstruction.
+
+        Float32 on the dictionary's device, not copied. As stored, except where the checkpoint rescales activations on
+        the way back (decoder norms that are not folded, fine-tuning factors): that is in the directions here.
+        """
+
+    def output_scale(self, x: Tensor) -> Tensor | None:
+        """Factor ``[n]`` on the decoder's output for inputs ``x [n, d_in]``, None where it is 1 (nearly always).
+
+        A dictionary that normalises its input undoes that on its output: there, the contribution of feature ``f`` to
+        row ``i`` is ``output_scale[i] * act * decoder[f]``.
+        """
+        return None
 
     @property
     @abstractmethod

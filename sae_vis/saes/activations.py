@@ -1,0 +1,132 @@
+"""Activation functions of SAEs: for each the plain dense definition, and a fast sparse version held equal to it.
+
+Both take the encoder's matrix product and its bias apart, because the fast versions need not add the bias everywhere:
+``product [n, d_sae]`` is ``input @ W_enc``, and the pre-activation is ``product + bias`` in the tensor's own dtype
+(added after the product: `torch.addmm` rounds differently). ``codes`` may overwrite ``product``; ``dense`` does not.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sae_vis.saes.base import SparseCodes
+from sae_vis.saes.selection import entries_at_least, largest_of_rows, lower_bound, rows_to_codes
+
+
+class Activation(ABC):
+    """What turns pre-activations into activations. Two implementations of one function: the plain one and the fast."""
+
+    @abstractmethod
+    def dense(self, product: Tensor, bias: Tensor) -> Tensor:
+        """Activations ``[n, d_sae]`` of the pre-activations ``product + bias``: the definition."""
+
+    @abstractmethod
+    def codes(self, product: Tensor, bias: Tensor) -> SparseCodes:
+        """The non-zero entries of `dense`, equal to the last bit. ``product`` is scratch and may be overwritten."""
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters, for the fingerprint."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, object]:
+        """JSON-able facts, for the manifest and the fingerprint."""
+
+
+@dataclass(frozen=True)
+class JumpReLU(Activation):
+    """``pre`` where ``pre > max(threshold, 0)``, else 0.
+
+    ReLU is the case of threshold 0. BatchTopK at inference is the case of one threshold for all features; there the
+    pre-activation may be multiplied by ``scale`` first (decoder norms that are not folded into the encoder).
+
+    Attributes:
+        threshold: ``[d_sae]``, strict: a pre-activation equal to it does not fire.
+        scale: ``[d_sae]`` positive, or None.
+    """
+
+    threshold: Tensor
+    scale: Tensor | None = None
+
+    def dense(self, product: Tensor, bias: Tensor) -> Tensor:
+        """The definition."""
+        pre = product + bias
+        if self.scale is not None:
+            pre = pre * self.scale
+        return torch.relu(pre) * (pre > self.threshold).to(pre.dtype)
+
+    def codes(self, product: Tensor, bias: Tensor) -> SparseCodes:
+        """One comparison with a bound that has the bias in it, then the exact test at the few places left."""
+        if self.scale is not None:
+            product.add_(bias).mul_(self.scale)
+            bias = torch.zeros_like(bias)
+        threshold = self.threshold.clamp(min=0)
+        rows, features = entries_at_least(product, lower_bound(threshold, bias))
+        acts = product[rows, features] + bias[features]
+        fires = acts > threshold[features]
+        return rows_to_codes(rows[fires], features[fires], acts[fires], product.shape[0])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters, for the fingerprint."""
+        return {"threshold": self.threshold} | ({} if self.scale is None else {"scale": self.scale})
+
+    def describe(self) -> dict[str, object]:
+        """Facts, for the manifest and the fingerprint."""
+        return {"activation": "jumprelu", "scaled": self.scale is not None}
+
+
+@dataclass(frozen=True)
+class TopK(Activation):
+    """The ``k`` largest pre-activations of each row, as far as they are positive; all others are 0.
+
+    Ties at the k-th place are broken as `torch.topk` breaks them on that row (on CPU a function of the row's content).
+
+    Attributes:
+        k: how many features can fire at once, ``1 <= k <= d_sae``.
+        scale: ``[d_sae]``, multiplied into the pre-activation before the selection, or None.
+    """
+
+    k: int
+    scale: Tensor | None = None
+
+    def dense(self, product: Tensor, bias: Tensor) -> Tensor:
+        """The definition."""
+        pre = product + bias
+        if self.scale is not None:
+            pre = pre * self.scale
+        values, features = torch.topk(pre, self.k, dim=-1, sorted=False)
+        return torch.zeros_like(pre).scatter_(-1, features, torch.relu(values))
+
+    def codes(self, product: Tensor, bias: Tensor) -> SparseCodes:
+        """The k largest through group maxima, then in feature order."""
+        values, features = largest_of_rows(product, self.k, bias, self.scale)
+        features, order = features.sort(dim=1)
+        values = values.gather(1, order)
+        rows, places = torch.nonzero(values > 0, as_tuple=True)
+        return rows_to_codes(rows, features[rows, places], values[rows, places], product.shape[0])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters, for the fingerprint."""
+        return {} if self.scale is None else {"scale": self.scale}
+
+    def describe(self) -> dict[str, object]:
+        """Facts, for the manifest and the fingerprint."""
+        return {"activation": "topk", "k": self.k, "scaled": self.scale is not None}
+
+
+def gated_dense(gate: Tensor, gate_bias: Tensor, magnitude: Tensor, magnitude_bias: Tensor) -> Tensor:
+    """Gated activations (Rajamanoharan et al. 2024, section 3.1): ReLU of the magnitude where the gate is positive."""
+    opened = (gate + gate_bias > 0).to(magnitude.dtype)
+    return opened * torch.relu(magnitude + magnitude_bias)
+
+
+def gated_codes(gate: Tensor, gate_bias: Tensor, magnitude: Tensor, magnitude_bias: Tensor) -> SparseCodes:
+    """The non-zero entries of `gated_dense`, equal to the last bit."""
+    rows, features = entries_at_least(gate, lower_bound(torch.zeros_like(gate_bias), gate_bias))
+    acts = magnitude[rows, features] + magnitude_bias[features]
+    fires = (gate[rows, features] + gate_bias[features] > 0) & (acts > 0)
+    return rows_to_codes(rows[fires], features[fires], acts[fires], gate.shape[0])

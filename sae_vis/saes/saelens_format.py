@@ -1,0 +1,355 @@
+"""SAELens checkpoints: a directory with ``cfg.json`` and ``sae_weights.safetensors``, read without importing SAELens.
+
+Current files (SAELens 6) hold the configuration of the SAE and a free ``metadata`` object; older ones hold one flat
+dictionary, in the oldest the whole configuration of the training run. Both are read as SAELens itself reads them. Every
+key is either honoured, or known not to change an activation (`_RECORDED`), or an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from sae_vis.errors import CheckpointError, InputError
+from sae_vis.saes.activations import JumpReLU, TopK
+from sae_vis.saes.base import Dictionary
+from sae_vis.saes.linear import Decoder, GatedAutoencoder, InputMap, SparseAutoencoder
+
+CONFIG_NAME = "cfg.json"
+WEIGHTS_NAME = "sae_weights.safetensors"
+
+_WEIGHTS = {
+    "standard": {"W_enc", "b_enc", "W_dec", "b_dec"},
+    "topk": {"W_enc", "b_enc", "W_dec", "b_dec"},
+    "jumprelu": {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"},
+    "batchtopk": {"W_enc", "b_enc", "W_dec", "b_dec", "topk_threshold"},
+    "matryoshka_batchtopk": {"W_enc", "b_enc", "W_dec", "b_dec", "topk_threshold"},
+    "gated": {"W_enc", "W_dec", "b_dec", "b_gate", "b_mag", "r_mag"},
+}
+_RESCALES = ("topk", "batchtopk", "matryoshka_batchtopk")
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+_STORED_DTYPES = (*_DTYPES, torch.float64)
+
+_RENAMED = {
+    "hook_point": "hook_name",
+    "hook_point_layer": "hook_layer",
+    "hook_point_head_index": "hook_head_index",
+    "activation_fn_str": "activation_fn",
+}
+_HONOURED = frozenset(
+    """architecture d_in d_sae apply_b_dec_to_input normalize_activations reshape_activations k
+    rescale_acts_by_decoder_norm activation_fn activation_fn_kwargs finetuning_scaling_factor hook_name metadata
+    sae_lens_version""".split()  # noqa: SIM905 (a list of words reads better without 14 pairs of quotes)
+)
+# No activation of a trained SAE depends on these. `dtype` and `device` are how it was run; the caller chooses here.
+_RECORDED = frozenset(
+    """dtype device model_name model_class_name model_kwargs model_from_pretrained_kwargs hook_layer hook_head_index
+    hook_eval hf_hook_name hf_module neuronpedia_id prepend_bos exclude_special_tokens context_size seqpos_slice
+    dataset_path dataset_trust_remote_code streaming is_dataset_tokenized tokenizer_name use_chat_formatting
+    sae_lens_training_version training_architecture training_architecture_details release sae_id
+    decoder_init_norm l1_coefficient lp_norm l1_warm_up_steps l1_warmup_steps use_sparse_activations
+    aux_loss_coefficient jumprelu_init_threshold jumprelu_init_log_threshold jumprelu_bandwidth
+    jumprelu_sparsity_loss_mode l0_coefficient l0_warm_up_steps pre_act_loss_coefficient jumprelu_tanh_scale
+    jumprelu_ste_to_input target_l0 topk_threshold_lr matryoshka_widths use_matryoshka_aux_loss
+    mse_loss_normalization scale_sparsity_penalty_by_decoder_norm decoder_heuristic_init decoder_heuristic_init_norm
+    decoder_orthogonal_init normalize_sae_decoder init_encoder_as_decoder_transpose b_dec_init_method
+    expansion_factor noise_scale use_ghost_grads ghost_grads_scale from_pretrained_path
+    use_cached_activations cached_activations_path n_batches_in_buffer training_tokens finetuning_tokens
+    finetuning_method store_batch_size store_batch_size_prompts train_batch_size train_batch_size_tokens
+    disable_concat_sequences sequence_separator_token act_store_device llm_device prefetch_llm_batches
+    activations_mixing_fraction seed autocast autocast_lm compile_llm llm_compilation_mode compile_sae
+    sae_compilation_mode adam_beta1 adam_beta2 lr lr_scheduler_name lr_warm_up_steps lr_end lr_decay_steps
+    n_restart_cycles dead_feature_window feature_sampling_window feature_sampling_method resample_batches
+    feature_reinit_scale dead_feature_threshold dead_feature_estimation_method n_eval_batches
+    eval_batch_size_prompts logger log_to_wandb log_activations_store_to_wandb log_optimizer_state_to_wandb
+    log_weights_to_wandb wandb_project wandb_id run_name wandb_entity wandb_log_frequency eval_every_n_wandb_logs
+    n_checkpoints checkpoint_path save_final_checkpoint output_path resume resume_from_checkpoint verbose
+    tokens_per_buffer total_training_steps total_training_tokens n_batches_for_norm_estimate""".split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaeLensConfig:
+    """What of a ``cfg.json`` changes activations or says where they come from.
+
+    Attributes:
+        architecture: a key of the supported architectures.
+        d_in: width of the activation that is read.
+        d_sae: number of features.
+        k: for ``topk`` alone, else None.
+        apply_b_dec_to_input: whether the decoder bias is subtracted from the input.
+        normalize_activations: as `InputMap.normalize`.
+        rescale_acts_by_decoder_norm: whether pre-activations are multiplied by the decoder rows' norms.
+        finetuning_scaling_factor: whether decoder rows are multiplied by a factor stored with the weights.
+        hook_name: where the SAE reads, or None.
+        metadata: everything else, as found.
+    """
+
+    architecture: str
+    d_in: int
+    d_sae: int
+    k: int | None
+    apply_b_dec_to_input: bool
+    normalize_activations: str
+    rescale_acts_by_decoder_norm: bool
+    finetuning_scaling_factor: bool
+    hook_name: str | None
+    metadata: dict[str, object]
+
+
+def load_sae(
+    path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device | None = None
+) -> Dictionary:
+    """The dictionary in a SAELens checkpoint directory.
+
+    Args:
+        path: the directory with ``cfg.json`` and ``sae_weights.safetensors``.
+        dtype: of the computation: float32 (weights stored in half precision are widened exactly), float16 or bfloat16.
+        device: where the weights go; None: CPU.
+
+    Raises:
+        CheckpointError: a missing or damaged file, an unknown key, a shape or value that can't be right.
+        InputError: a dtype that is not supported.
+    """
+    if dtype not in _DTYPES:
+        raise InputError(f"dtype {dtype} is not supported for an SAE; choose one of {_names(_DTYPES)}")
+    path = Path(path)
+    config = read_config(path / CONFIG_NAME)
+    weights = _read_weights(path / WEIGHTS_NAME, config)
+    stored = str(weights["W_enc"].dtype).removeprefix("torch.")
+    weights = {name: tensor.to(device or "cpu", dtype) for name, tensor in weights.items()}
+    facts: dict[str, object] = {
+        "format": "saelens",
+        "architecture": config.architecture,
+        "source": str(path),
+        "stored_dtype": stored,
+        "metadata": config.metadata,
+    }
+    return _build(config, weights, facts)
+
+
+def read_config(file: Path) -> SaeLensConfig:
+    """Read and check a ``cfg.json``; raises `CheckpointError` for what can't be honoured."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{file} does not exist: give a SAELens directory, with {CONFIG_NAME} and {WEIGHTS_NAME} in it"
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{file} is not readable JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{file} must hold a JSON object; found {type(found).__name__}")
+    raw: dict[str, object] = {_RENAMED.get(key, key): value for key, value in found.items()}
+    _check_keys(raw, file)
+    metadata = raw.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{file}: metadata must be an object; found {metadata!r}")
+    if _before_version_6(raw, metadata):
+        raw = _modernised(raw)
+    return _checked(raw, metadata, file)
+
+
+def _check_keys(raw: dict[str, object], file: Path) -> None:
+    unknown = sorted(raw.keys() - _HONOURED - _RECORDED)
+    if unknown:
+        raise CheckpointError(
+            f"{file} has unknown keys {unknown}: an unknown setting could change the activations. "
+            f"Keys that are honoured: {sorted(_HONOURED | _RENAMED.keys())}; "
+            f"keys that are known to change no activation: {sorted(_RECORDED)}"
+        )
+
+
+def _before_version_6(raw: dict[str, object], metadata: dict[str, object]) -> bool:
+    """SAELens' own rule: no version, or one before 6.0.0rc0."""
+    version = str(raw.get("sae_lens_version") or metadata.get("sae_lens_version") or "0")
+    major = re.match(r"\d+", version)
+    return major is None or int(major.group()) < 6
+
+
+def _modernised(raw: dict[str, object]) -> dict[str, object]:
+    """A version 3 to 5 configuration in the words of version 6."""
+    raw = dict(raw)
+    if "hook_z" in str(raw.get("hook_name") or ""):
+        raw.setdefault("reshape_activations", "hook_z")
+    kwargs = raw.get("activation_fn_kwargs") or {}
+    if raw.get("activation_fn") == "topk" and isinstance(kwargs, dict) and "k" in kwargs:
+        raw["architecture"], raw["k"] = "topk", kwargs["k"]
+    normalize = raw.get("normalize_activations")
+    if normalize is None or isinstance(normalize, bool):
+        raw["normalize_activations"] = "expected_average_only_in" if normalize else "none"
+    raw.setdefault("architecture", "standard")
+    return raw
+
+
+def _checked(raw: dict[str, object], metadata: dict[str, object], file: Path) -> SaeLensConfig:
+    architecture = raw.get("architecture")
+    if architecture not in _WEIGHTS:
+        raise CheckpointError(f"{file}: architecture {architecture!r} is not supported; known: {sorted(_WEIGHTS)}")
+    wanted_function = "topk" if architecture == "topk" else "relu"
+    if raw.get("activation_fn") not in (None, "relu", wanted_function):
+        raise CheckpointError(
+            f"{file}: activation function {raw['activation_fn']!r} is not supported with architecture {architecture!r}"
+        )
+    hook_name = raw.get("hook_name") or metadata.get("hook_name")
+    hook = str(hook_name) if hook_name is not None else None
+    _check_reshape(raw, hook, file)
+    recorded = {key: value for key, value in raw.items() if key in _RECORDED}
+    return SaeLensConfig(
+        architecture=str(architecture),
+        d_in=_size(raw, "d_in", file),
+        d_sae=_size(raw, "d_sae", file),
+        k=_topk_k(raw, file) if architecture == "topk" else None,
+        apply_b_dec_to_input=_flag(raw, "apply_b_dec_to_input", file, default=True),
+        normalize_activations=_normalisation(raw, file),
+        rescale_acts_by_decoder_norm=architecture in _RESCALES
+        and _flag(raw, "rescale_acts_by_decoder_norm", file, default=architecture != "topk"),
+        finetuning_scaling_factor=_flag(raw, "finetuning_scaling_factor", file, default=False),
+        hook_name=hook,
+        metadata=recorded | metadata,
+    )
+
+
+def _size(raw: dict[str, object], key: str, file: Path) -> int:
+    value = raw.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise CheckpointError(f"{file}: {key} must be a positive integer; found {value!r}")
+    return value
+
+
+def _topk_k(raw: dict[str, object], file: Path) -> int:
+    k, d_sae = _size(raw, "k", file), _size(raw, "d_sae", file)
+    if k > d_sae:
+        raise CheckpointError(f"{file}: k is {k}, but there are only {d_sae} features (d_sae)")
+    return k
+
+
+def _flag(raw: dict[str, object], key: str, file: Path, *, default: bool) -> bool:
+    value = raw.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise CheckpointError(f"{file}: {key} must be true or false; found {value!r}")
+    return default if value is None else value
+
+
+def _normalisation(raw: dict[str, object], file: Path) -> str:
+    """Normalisations that depend on the vector alone are computed; those that need unsaved statistics are refused."""
+    value = raw.get("normalize_activations", "none")
+    if value in ("none", "constant_norm_rescale", "layer_norm"):
+        return str(value)
+    if value in ("expected_average_only_in", "covariance_whitening"):
+        raise CheckpointError(
+            f"{file}: normalize_activations is {value!r}, which needs statistics of the training activations that are "
+            "not part of the checkpoint. Fold them into the weights with SAELens (fold_activation_norm_scaling_factor "
+            "or fold_activation_whitening) and save the SAE again; normalize_activations is 'none' after that"
+        )
+    raise CheckpointError(f"{file}: normalize_activations {value!r} is unknown")
+
+
+def _check_reshape(raw: dict[str, object], hook_name: str | None, file: Path) -> None:
+    """``hook_z`` reads all heads of a position as one vector, which is how activations arrive here anyway."""
+    value = raw.get("reshape_activations") or "none"
+    if value not in ("none", "hook_z"):
+        raise CheckpointError(f"{file}: reshape_activations must be 'none' or 'hook_z'; found {value!r}")
+    if value == "hook_z" and hook_name is not None and not hook_name.endswith("_z"):
+        raise CheckpointError(f"{file}: reshape_activations is 'hook_z', but the hook is {hook_name!r}")
+
+
+def _read_weights(file: Path, config: SaeLensConfig) -> dict[str, Tensor]:
+    """All tensors, checked: names, shapes, dtypes, finite values."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(f"{file} does not exist: a SAELens directory has it beside {CONFIG_NAME}") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file} is not a whole safetensors file ({error}): fetch it again") from error
+    weights = _canonical_names(weights, config, file)
+    expected = _WEIGHTS[config.architecture]
+    extra = weights.keys() - expected - {"finetuning_scaling_factor"}
+    if expected - weights.keys() or extra:
+        raise CheckpointError(
+            f"{file}: a {config.architecture} SAE has the tensors {sorted(expected)}; "
+            f"missing: {sorted(expected - weights.keys())}, unexpected: {sorted(extra)}"
+        )
+    for name, tensor in weights.items():
+        _check_tensor(name, tensor, config, file)
+    return weights
+
+
+def _canonical_names(weights: dict[str, Tensor], config: SaeLensConfig, file: Path) -> dict[str, Tensor]:
+    """Older names in today's words; a fine-tuning factor that is all ones is dropped, as SAELens does."""
+    if config.architecture == "jumprelu" and "log_threshold" in weights and "threshold" not in weights:
+        weights["threshold"] = weights.pop("log_threshold").exp()
+    if "scaling_factor" in weights:
+        weights["finetuning_scaling_factor"] = weights.pop("scaling_factor")
+    factor = weights.get("finetuning_scaling_factor")
+    if factor is None:
+        return weights
+    if torch.allclose(factor, torch.ones_like(factor)):
+        del weights["finetuning_scaling_factor"]
+    elif not config.finetuning_scaling_factor:
+        raise CheckpointError(
+            f"{file} has a scaling factor, but finetuning_scaling_factor is not true in {CONFIG_NAME}"
+        )
+    return weights
+
+
+def _check_tensor(name: str, tensor: Tensor, config: SaeLensConfig, file: Path) -> None:
+    matrices = {"W_enc": [config.d_in, config.d_sae], "W_dec": [config.d_sae, config.d_in], "b_dec": [config.d_in]}
+    expected = [] if name == "topk_threshold" else matrices.get(name, [config.d_sae])
+    if list(tensor.shape) != expected:
+        raise CheckpointError(
+            f"{file}: {name} has shape {list(tensor.shape)}; expected {expected} "
+            f"(d_in {config.d_in}, d_sae {config.d_sae} in {CONFIG_NAME})"
+        )
+    if tensor.dtype not in _STORED_DTYPES:
+        raise CheckpointError(f"{file}: {name} is {_names([tensor.dtype])}; expected one of {_names(_STORED_DTYPES)}")
+    finite = torch.isfinite(tensor)
+    if not bool(finite.all()):
+        raise CheckpointError(f"{file}: {name} holds {int((~finite).sum())} values that are NaN or infinite")
+
+
+def _build(config: SaeLensConfig, weights: dict[str, Tensor], facts: dict[str, object]) -> Dictionary:
+    input_map = InputMap(
+        normalize=config.normalize_activations, shift=weights["b_dec"] if config.apply_b_dec_to_input else None
+    )
+    norms = weights["W_dec"].norm(dim=-1) if config.rescale_acts_by_decoder_norm else None
+    decoder = Decoder(
+        directions=_directions(weights, norms), bias=weights["b_dec"].float(), hook_name=config.hook_name, facts=facts
+    )
+    if config.architecture == "gated":
+        return GatedAutoencoder(
+            weights["W_enc"], weights["r_mag"], weights["b_gate"], weights["b_mag"], input_map, decoder
+        )
+    activation = _activation(config, weights, norms)
+    return SparseAutoencoder(weights["W_enc"], weights["b_enc"], activation, input_map, decoder)
+
+
+def _activation(config: SaeLensConfig, weights: dict[str, Tensor], norms: Tensor | None) -> TopK | JumpReLU:
+    if config.k is not None:
+        return TopK(config.k, norms)
+    zeros = torch.zeros_like(weights["b_enc"])
+    if config.architecture == "standard":
+        return JumpReLU(zeros)
+    threshold = weights["threshold"] if config.architecture == "jumprelu" else zeros + weights["topk_threshold"]
+    return JumpReLU(threshold, norms)
+
+
+def _directions(weights: dict[str, Tensor], norms: Tensor | None) -> Tensor:
+    """What one unit of activation adds: rescaled activations are divided by the norms again on the way back."""
+    directions = weights["W_dec"].float()
+    if norms is not None:
+        directions = directions / norms.float().clamp(min=torch.finfo(torch.float32).tiny)[:, None]
+    if "finetuning_scaling_factor" in weights:
+        directions = directions * weights["finetuning_scaling_factor"].float()[:, None]
+    return directions
+
+
+def _names(dtypes: tuple[torch.dtype, ...] | list[torch.dtype]) -> str:
+    return ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
