@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DOC_SEPARATOR = "<|doc|>"
-SKIPPED_STDLIB_DIRS = frozenset({"test", "tests", "idle_test", "site-packages", "encodings", "pydoc_data", "__pycache__"})
+SKIPPED_STDLIB_DIRS = frozenset(
+    {"test", "tests", "idle_test", "site-packages", "encodings", "pydoc_data", "__pycache__"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,9 @@ def read_stdlib() -> list[str]:
     """Source files of the running Python's standard library, without tests, tables and generated files."""
     root = Path(sysconfig.get_paths()["stdlib"])
     paths = [path for path in sorted(root.rglob("*.py")) if not SKIPPED_STDLIB_DIRS & set(path.relative_to(root).parts)]
-    texts = [path.read_text(encoding="utf-8", errors="ignore") for path in paths if not path.name.startswith("_sysconfig")]
+    texts = [
+        path.read_text(encoding="utf-8", errors="ignore") for path in paths if not path.name.startswith("_sysconfig")
+    ]
     return [text for text in texts if text.strip()]
 
 

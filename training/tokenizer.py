@@ -6,6 +6,7 @@ Run: python -m training.tokenizer --corpora CORPORA --out MODEL_DIR
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -49,6 +50,15 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> PreTr
     )
 
 
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, directory: Path) -> None:
+    """Save under the class name that every version of transformers knows."""
+    tokenizer.save_pretrained(directory)
+    path = directory / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Command line: train on the training pieces and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -57,7 +67,7 @@ def main() -> None:
     args = parser.parse_args()
     pieces = load_pieces(CorpusConfig(corpora=args.corpora))
     tokenizer = train_tokenizer(piece.text for piece in pieces if not piece.held_out)
-    tokenizer.save_pretrained(args.out)
+    save_tokenizer(tokenizer, args.out)
     print(f"{len(tokenizer)} tokens -> {args.out}")
 
 

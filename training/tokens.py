@@ -52,14 +52,14 @@ def load_streams(config: CorpusConfig, tokenizer: PreTrainedTokenizerFast) -> li
 
 
 def encode_stream(texts: list[str], tokenizer: PreTrainedTokenizerFast) -> Tokens:
-    """Token ids of the texts, each followed by end-of-text. [n_tokens]"""
+    """Token ids of the texts, each followed by end-of-text. [n_tokens]."""
     end = tokenizer.eos_token_id
     encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
     return np.concatenate([np.array([*ids, end], dtype=np.uint16) for ids in encoded])
 
 
 def cut_rows(tokens: Tokens, context: int, bos: int, offset: int = 0) -> Tokens:
-    """Rows that start with BOS and go on with `context - 1` tokens; the rest at the end is dropped. [n_rows, context]"""
+    """Rows of BOS and `context - 1` tokens; the rest at the end is dropped. [n_rows, context]."""
     body = tokens[offset:]
     n_rows = len(body) // (context - 1)
     rows = body[: n_rows * (context - 1)].reshape(n_rows, context - 1)

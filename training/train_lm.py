@@ -1,6 +1,9 @@
 """Train the demo's language model: a four-layer GPT-NeoX with rotary positions and GELU neurons.
 
-Run: python -m training.train_lm --corpora CORPORA --model MODEL_DIR --work WORK_DIR
+Run: torchrun --standalone --nproc-per-node 2 -m training.train_lm --corpora CORPORA --model MODEL_DIR --work WORK_DIR
+
+One process for each core, one thread in each: they meet once a step, where the threads of one process would meet in
+every operation, which is slow on a machine that is busy with other things.
 
 The learning rate warms up, stays, and goes linearly to zero over the last steps. The file WORK_DIR/STOP starts that
 last part at once; WORK_DIR/checkpoint.pt is written regularly and picked up by a second run.
@@ -9,17 +12,16 @@ last part at once; WORK_DIR/checkpoint.pt is written regularly and picked up by 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812  (the field's own name for it)
 from torch import Tensor, nn
 from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM
@@ -33,8 +35,9 @@ class TrainConfig:
     """Everything that decides the result besides the texts.
 
     Attributes:
-        context: Tokens in a row, BOS included.
-        batch_rows: Rows in a step.
+        context: Tokens in a row during the decay and in the evaluation, BOS included.
+        stable_context: Tokens in a row before the decay; short rows are quicker.
+        batch_tokens: Tokens in a step, over all processes.
         peak_lr: Learning rate between warm-up and decay.
         warmup_steps: Steps of linear warm-up.
         stable_steps: Steps from the start to the beginning of the decay.
@@ -46,11 +49,12 @@ class TrainConfig:
     """
 
     context: int = 256
-    batch_rows: int = 8
+    stable_context: int = 128
+    batch_tokens: int = 2_048
     peak_lr: float = 3e-3
     warmup_steps: int = 150
-    stable_steps: int = 4_000
-    decay_steps: int = 1_200
+    stable_steps: int = 5_500
+    decay_steps: int = 1_500
     weight_decay: float = 0.1
     max_grad_norm: float = 1.0
     seed: int = 0
@@ -103,13 +107,13 @@ def learning_rate(step: int, decay_start: int, config: TrainConfig) -> float:
 
 
 def next_token_loss(model: GPTNeoXForCausalLM, rows: Tensor) -> Tensor:
-    """Mean cross entropy in nats over all positions but the last. rows: [n_rows, context]"""
+    """Mean cross entropy in nats over all positions but the last. rows: [n_rows, context]."""
     logits = model(input_ids=rows[:, :-1], use_cache=False).logits
     return F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
 
 
 def to_tensor(rows: list[Tokens] | Tokens) -> Tensor:
-    """Row tokens as int64. [n_rows, context]"""
+    """Row tokens as int64. [n_rows, context]."""
     return torch.from_numpy(np.asarray(rows).astype(np.int64))
 
 
@@ -117,7 +121,7 @@ def to_tensor(rows: list[Tokens] | Tokens) -> Tensor:
 def held_out_losses(
     model: GPTNeoXForCausalLM, streams: list[Stream], context: int, max_rows: int = 10_000
 ) -> dict[str, float]:
-    """Loss of each source in nats a token on held-out rows, BOS as input but never as first target's context twice."""
+    """Loss of each held-out source in nats a token."""
     bos = model.config.bos_token_id
     losses: dict[str, float] = {}
     for stream in streams:
@@ -138,47 +142,107 @@ def bits_per_byte(losses: dict[str, float], streams: list[Stream]) -> dict[str, 
     }
 
 
+def share_gradients(model: nn.Module, scalars: list[float]) -> list[float]:
+    """Mean over the processes, in place for the gradients and returned for the scalars."""
+    if not dist.is_initialized():
+        return scalars
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients] + [torch.tensor(scalars)])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    parts = flat.split([g.numel() for g in gradients] + [len(scalars)])
+    for gradient, part in zip(gradients, parts[:-1], strict=True):
+        gradient.copy_(part.view_as(gradient))
+    return parts[-1].tolist()
+
+
+class BatchSource:
+    """Row batches of this process: the stream of step `n` does not depend on interruptions within an epoch of rows."""
+
+    def __init__(self, streams: list[Stream], bos: int, config: TrainConfig, context: int) -> None:
+        """Start at the first batch."""
+        self._rows = endless_rows(streams, context, bos, config.seed + context)
+        self._n_rows = config.batch_tokens // context
+
+    def skip(self, n_batches: int) -> None:
+        """Go past batches that were trained on before an interruption."""
+        next(islice(self._rows, max(0, n_batches * self._n_rows - 1), n_batches * self._n_rows), None)
+
+    def next(self) -> Tensor:
+        """This process's share of the next batch. [n_rows / n_processes, context]."""
+        rows = list(islice(self._rows, self._n_rows))
+        rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        return to_tensor(rows[rank::world])
+
+
 def save_checkpoint(path: Path, state: dict[str, object]) -> None:
     """Written beside and renamed, so that a kill leaves the old one."""
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
-def train(
-    model: GPTNeoXForCausalLM, batches: Iterator[Tensor], streams: list[Stream], config: TrainConfig, work: Path
-) -> None:
+@dataclass(kw_only=True)
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        step: Steps done.
+        decay_start: Step at which the decay begins.
+    """
+
+    step: int
+    decay_start: int
+
+    def is_decaying(self) -> bool:
+        """True from the first step of the decay on."""
+        return self.step >= self.decay_start
+
+
+def resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, config: TrainConfig) -> Progress:
+    """Load the checkpoint, if there is one."""
+    if not path.exists():
+        return Progress(step=0, decay_start=config.stable_steps)
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return Progress(step=state["step"], decay_start=state["decay_start"])
+
+
+def train(model: GPTNeoXForCausalLM, streams: list[Stream], config: TrainConfig, work: Path) -> None:
     """Train in place; resumes from `work/checkpoint.pt` and listens to `work/STOP`."""
     optimizer = make_optimizer(model, config)
-    checkpoint = work / "checkpoint.pt"
-    step, decay_start = 0, config.stable_steps
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, decay_start = state["step"], state["decay_start"]
-        next(islice(batches, step - 1, step), None)  # the same rows as without the interruption
-    started, first_step, running = time.monotonic(), step, math.nan
-    while step < decay_start + config.decay_steps:
-        if step < decay_start and (work / "STOP").exists():
-            decay_start = step
+    at = resume(model, optimizer, work / "checkpoint.pt", config)
+    bos = model.config.bos_token_id
+    stable = BatchSource(streams, bos, config, config.stable_context)
+    decaying = BatchSource(streams, bos, config, config.context)
+    stable.skip(min(at.step, at.decay_start))
+    decaying.skip(max(0, at.step - at.decay_start))
+    started, first_step, running = time.monotonic(), at.step, math.nan
+    while at.step < at.decay_start + config.decay_steps:
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, decay_start, config)
-        loss = next_token_loss(model, next(batches))
+            group["lr"] = learning_rate(at.step, at.decay_start, config)
+        loss = next_token_loss(model, (decaying if at.is_decaying() else stable).next())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        mean_loss, stop = share_gradients(model, [loss.item(), float((work / "STOP").exists())])
         nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimizer.step()
-        step += 1
-        running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
-        if step % 25 == 0:
-            rate = (step - first_step) * config.batch_rows * config.context / (time.monotonic() - started)
-            print(f"step {step} decay_start {decay_start} loss {running:.4f} tokens/s {rate:.0f}", flush=True)
-        if step % config.checkpoint_steps == 0:
+        at.step += 1
+        if stop and not at.is_decaying():
+            at.decay_start = at.step
+        running = mean_loss if math.isnan(running) else 0.98 * running + 0.02 * mean_loss
+        if is_main_process() and at.step % 25 == 0:
+            rate = (at.step - first_step) * config.batch_tokens / (time.monotonic() - started)
+            print(f"step {at.step} decay {at.decay_start} loss {running:.4f} tokens/s {rate:.0f}", flush=True)
+        if is_main_process() and at.step % config.checkpoint_steps == 0:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            save_checkpoint(checkpoint, state | {"step": step, "decay_start": decay_start})
-            losses = held_out_losses(model, streams, config.context, max_rows=24)
-            print(f"step {step} held-out " + json.dumps({k: round(v, 3) for k, v in losses.items()}), flush=True)
+            save_checkpoint(work / "checkpoint.pt", state | {"step": at.step, "decay_start": at.decay_start})
+
+
+def is_main_process() -> bool:
+    """True in exactly one of the processes: the one that prints and saves."""
+    return not dist.is_initialized() or dist.get_rank() == 0
 
 
 def save_and_verify(model: GPTNeoXForCausalLM, streams: list[Stream], model_dir: Path, context: int) -> None:
@@ -202,16 +266,17 @@ def main() -> None:
     parser.add_argument("--decay-steps", type=int, default=TrainConfig.decay_steps)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
+    if "RANK" in os.environ:  # started by torchrun
+        dist.init_process_group("gloo")
     config = TrainConfig(stable_steps=args.stable_steps, decay_steps=args.decay_steps)
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     streams = load_streams(CorpusConfig(corpora=args.corpora), tokenizer)
-    for stream in streams:
+    for stream in streams if is_main_process() else []:
         print(f"{stream.source} held_out={stream.held_out}: {len(stream.tokens)} tokens, {stream.n_bytes} bytes")
     model = init_model(model_config(len(tokenizer), config.context, tokenizer.eos_token_id), config.seed)
-    rows = endless_rows(streams, config.context, tokenizer.bos_token_id, config.seed)
-    batches = (to_tensor(list(islice(rows, config.batch_rows))) for _ in iter(int, 1))
-    train(model, batches, streams, config, args.work)
-    save_and_verify(model, streams, args.model, config.context)
+    train(model, streams, config, args.work)
+    if is_main_process():
+        save_and_verify(model, streams, args.model, config.context)
 
 
 if __name__ == "__main__":
