@@ -1,0 +1,88 @@
+"""How an index is built. The same object serves the Python API, the command line and the manifest on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sae_vis.errors import InputError
+
+NeuronCorrelations = Literal["privileged", "always", "never"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexConfig:
+    """Settings of a build. None of the first group changes a result; each of the second does.
+
+    Attributes:
+        batch_tokens: tokens in one forward pass of the model (at least one sequence).
+        shard_tokens: tokens after which the work is safe on disk: what a kill may cost, and a unit of RAM.
+        part_firings: firings in one file of postings: a unit of RAM when partitions are sorted.
+        block_bytes: RAM for the co-firing sums of one block of features.
+
+        correlated_features: rows kept of each feature's table of correlated features; 0: not computed.
+        correlated_neurons: rows kept of each feature's table of correlated neurons.
+        neuron_correlations: for which hook points neurons are correlated: those with a privileged basis (MLP
+            neurons), all, or none.
+        aligned_neurons: rows kept of each feature's table of largest decoder weights.
+        logit_tokens: rows kept of each feature's tables of top and bottom tokens.
+        acts_bins: bins of the activation histogram in the feature table.
+        logits_bins: bins of the logit histogram in the feature table.
+        quantiles: points of the quantile table, evenly spaced from 0 to 1 among the firings.
+    """
+
+    batch_tokens: int = 4096
+    shard_tokens: int = 65_536
+    part_firings: int = 4_000_000
+    block_bytes: int = 1 << 28
+
+    correlated_features: int = 16
+    correlated_neurons: int = 16
+    neuron_correlations: NeuronCorrelations = "privileged"
+    aligned_neurons: int = 16
+    logit_tokens: int = 20
+    acts_bins: int = 50
+    logits_bins: int = 50
+    quantiles: int = 101
+
+    def __post_init__(self) -> None:
+        """Every size must make sense."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(f"IndexConfig.{name} is {value}; it must be at least {least}")
+        if self.neuron_correlations not in ("privileged", "always", "never"):
+            raise InputError(
+                f"IndexConfig.neuron_correlations is {self.neuron_correlations!r}; "
+                "it must be 'privileged', 'always' or 'never'"
+            )
+
+    @property
+    def content(self) -> dict[str, int | str]:
+        """The settings that change a result: two builds are the same only if these agree."""
+        return {name: getattr(self, name) for name in _CONTENT}
+
+
+_LEAST = {
+    "batch_tokens": 1,
+    "shard_tokens": 1,
+    "part_firings": 1,
+    "block_bytes": 1 << 16,
+    "correlated_features": 0,
+    "correlated_neurons": 0,
+    "aligned_neurons": 0,
+    "logit_tokens": 0,
+    "acts_bins": 1,
+    "logits_bins": 1,
+    "quantiles": 2,
+}
+_CONTENT = (
+    "correlated_features",
+    "correlated_neurons",
+    "neuron_correlations",
+    "aligned_neurons",
+    "logit_tokens",
+    "acts_bins",
+    "logits_bins",
+    "quantiles",
+)

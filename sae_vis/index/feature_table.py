@@ -1,0 +1,136 @@
+"""The feature table: one row a feature, one column a statistic; what Parquet readers see of an index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sae_vis.config import IndexConfig
+from sae_vis.index.correlations import Moments, TopPairs
+from sae_vis.index.postings import Postings, histograms, sorted_by_act
+from sae_vis.index.shards import offsets_of
+
+Columns = dict[str, pa.Array]
+
+
+class FeatureColumns(Protocol):
+    """A statistic that others add to the feature table while an index is built (the logit lens, say)."""
+
+    def columns(self, first: int, stop: int) -> Columns:
+        """Columns for features ``first`` to ``stop``, the same names and types for every range."""
+
+
+def firing_columns(postings: Postings, first: int, n_tokens: int, config: IndexConfig) -> Columns:
+    """Density, maximum, moments among firings, quantiles and histogram of the features ``first …`` of ``postings``.
+
+    ``mean`` and ``std`` (population) are float64 over the firings, the deviations taken from the mean before squaring.
+    Quantile ``q`` is the ``ceil(q n)``-th smallest of the n firings (the smallest for q = 0): an activation that occurs.
+    """
+    counts, n_features = postings.counts, len(postings.offsets) - 1
+    ordered = sorted_by_act(postings)
+    maximum = np.zeros(n_features, dtype=np.float32)
+    fires = counts > 0
+    maximum[fires] = ordered[postings.offsets[1:][fires] - 1]
+    mean, std, skewness, kurtosis = moments_among_firings(postings)
+    return {
+        "feature": pa.array(np.arange(first, first + n_features, dtype=np.int32)),
+        "n_firings": pa.array(counts),
+        "density": pa.array(counts / n_tokens),
+        "max": pa.array(maximum),
+        "max_position": pa.array(_first_maximum(postings, maximum)),
+        "mean": pa.array(mean),
+        "std": pa.array(std),
+        "skewness": pa.array(skewness),
+        "kurtosis": pa.array(kurtosis),
+        "quantiles": _lists(_quantiles(ordered, postings.offsets, config.quantiles), fires),
+        "acts_histogram": _lists(histograms(postings, maximum, config.acts_bins).astype(np.int32), fires),
+    }
+
+
+def moments_among_firings(postings: Postings) -> tuple[NDArray[np.float64], ...]:
+    """Mean, standard deviation, skewness, excess kurtosis of each feature's firings (population; 0 where undefined)."""
+    feature, counts = postings.feature, np.maximum(postings.counts, 1)
+    n_features = len(postings.offsets) - 1
+    acts = postings.acts.astype(np.float64)
+
+    def mean_of(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(feature, weights=values, minlength=n_features) / counts
+
+    mean = mean_of(acts)
+    deviation = acts - mean[feature]
+    square = deviation * deviation
+    variance = mean_of(square)
+    varies = variance > 0
+    safe = np.where(varies, variance, 1.0)
+    skewness = np.where(varies, mean_of(square * deviation) / safe**1.5, 0.0)
+    kurtosis = np.where(varies, mean_of(square * square) / safe**2 - 3.0, 0.0)
+    return mean, np.sqrt(variance), skewness, kurtosis
+
+
+def overall_moments(table: pa.Table, n_tokens: int) -> Moments:
+    """Moments over all unmasked tokens, zeros included, from those among firings.
+
+    With p the density: mean ``p m``, variance ``p s^2 + p (1 - p) m^2`` (no difference of large numbers).
+    """
+    p = table["n_firings"].to_numpy() / n_tokens
+    mean, variance = table["mean"].to_numpy(), table["std"].to_numpy() ** 2
+    return Moments(p * mean, p * variance + p * (1 - p) * mean**2, p * (variance + mean**2))
+
+
+def pair_columns(name: str, pairs: TopPairs) -> Columns:
+    """A table of correlated things as three list columns ``{name}_index``, ``_pearson``, ``_cosine``."""
+    listed = pairs.index >= 0
+    return {f"{name}_{part}": ragged(values, listed) for part, values in pairs._asdict().items()}
+
+
+def alignment_columns(decoder: NDArray[np.float32], k: int) -> Columns:
+    """The ``k`` largest weights (by size) of each decoder direction ``[n, d]``: index, weight, share of the L1 norm."""
+    k = min(k, decoder.shape[1])
+    size = np.abs(decoder)
+    index = np.argsort(-size, axis=1, kind="stable")[:, :k].astype(np.int32)
+    norm = size.sum(axis=1, dtype=np.float64, keepdims=True)
+    share = np.take_along_axis(size, index, axis=1) / np.where(norm > 0, norm, 1.0)
+    every = np.ones(index.shape, dtype=bool)
+    return {
+        "aligned_neurons_index": ragged(index, every),
+        "aligned_neurons_value": ragged(np.take_along_axis(decoder, index, axis=1), every),
+        "aligned_neurons_share": ragged(share.astype(np.float32), every),
+    }
+
+
+def ragged(values: NDArray[Any], listed: NDArray[np.bool_]) -> pa.Array:
+    """A list column: of each row of ``values [n, k]`` the entries where ``listed`` is True."""
+    offsets = offsets_of(listed.sum(axis=1)).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values[listed]))
+
+
+def merged(tables: Sequence[pa.Table]) -> pa.Table:
+    """Tables over the same features side by side."""
+    columns = {name: table[name] for table in tables for name in table.column_names}
+    return pa.table(columns)
+
+
+def _lists(values: NDArray[Any], rows: NDArray[np.bool_]) -> pa.Array:
+    return ragged(values, np.broadcast_to(rows[:, None], values.shape))
+
+
+def _first_maximum(postings: Postings, maximum: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Corpus position of each feature's largest activation, the first if several; -1 if it never fires."""
+    at = np.flatnonzero(postings.acts == maximum[postings.feature])
+    found = np.full(len(maximum), -1, dtype=np.int64)
+    found[postings.feature[at][::-1]] = postings.positions[at][::-1]
+    return found
+
+
+def _quantiles(ordered: NDArray[np.float32], offsets: NDArray[np.int64], n: int) -> NDArray[np.float32]:
+    counts = np.diff(offsets)
+    points = np.arange(n, dtype=np.int64)
+    rank = -(-points[None, :] * counts[:, None] // (n - 1))  # ceil of a whole-number ratio, exact
+    at = offsets[:-1, None] + np.clip(rank - 1, 0, None)
+    return np.where(counts[:, None] > 0, ordered[np.minimum(at, max(len(ordered) - 1, 0))], 0) if len(ordered) else (
+        np.zeros(at.shape, dtype=np.float32)
+    )

@@ -1,0 +1,283 @@
+"""The index, opened: every question a view asks is a query on postings and the feature table."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sae_vis.corpus.tokens import Corpus
+from sae_vis.errors import DamagedIndexError, InputError
+from sae_vis.index.examples import distinct_contexts, sample_priority, spans
+from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord
+from sae_vis.index.postings import Postings, bins_of
+from sae_vis.index.storage import Arrays, DirectoryStore, Store
+
+MAPPED_PARTS = 8  # files of postings kept mapped
+
+
+
+class Firings(NamedTuple):
+    """All firings of one feature: corpus positions (ascending) and activations there."""
+
+    positions: NDArray[Any]
+    acts: NDArray[np.float32]
+
+
+class Examples(NamedTuple):
+    """Chosen firings of one feature.
+
+    Attributes:
+        positions: int64 ``[n]`` corpus positions.
+        acts: float32 ``[n]``.
+        repeats: int64 ``[n]``: further firings whose context is the same tokens, and that are not listed themselves.
+    """
+
+    positions: NDArray[np.int64]
+    acts: NDArray[np.float32]
+    repeats: NDArray[np.int64]
+
+
+class Interval(NamedTuple):
+    """One interval ``(low, high]`` of activations: exact number of firings, and a uniform sample of them."""
+
+    low: float
+    high: float
+    n_firings: int
+    examples: Examples
+
+
+class Windows(NamedTuple):
+    """Stretches of text around corpus positions, end to end; window ``i`` is ``offsets[i]:offsets[i + 1]``.
+
+    Attributes:
+        offsets: int64 ``[n + 1]``.
+        positions: int64 ``[n_tokens]`` corpus position of each token.
+        tokens: int32 ``[n_tokens]``.
+        acts: float32 ``[n_tokens]`` of the feature: 0 where it does not fire, NaN where the mask left the token out.
+        focus: int64 ``[n]``: index within the window of the position asked for.
+    """
+
+    offsets: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    tokens: NDArray[np.int32]
+    acts: NDArray[np.float32]
+    focus: NDArray[np.int64]
+
+
+def stored_corpus(corpus: Corpus) -> Arrays:
+    """A corpus as the arrays of ``tokens.safetensors``."""
+    return {
+        "tokens": corpus.tokens,
+        "offsets": corpus.offsets,
+        "documents": corpus.documents,
+        "counted": corpus.counted.astype(np.uint8),
+    }
+
+
+class Index:
+    """Postings of every feature over a corpus, and the feature table.
+
+    Attributes:
+        manifest: what it was made from.
+        n_features: number of features of the dictionary.
+        n_counted: unmasked tokens, what densities are shares of.
+        tokens: int32 ``[n_tokens]`` of the corpus.
+        offsets: int64 ``[n_seqs + 1]``.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.manifest = Manifest.from_json(store.json(MANIFEST), MANIFEST)
+        arrays = store.arrays(self.manifest.tokens.file)
+        self.tokens: NDArray[np.int32] = arrays["tokens"]
+        self.offsets: NDArray[np.int64] = arrays["offsets"]
+        self.documents: NDArray[np.int64] = arrays["documents"]
+        self._counted: NDArray[np.uint8] = arrays["counted"]
+        self.n_counted = int(self.manifest.provenance.corpus["n_counted"])
+        self._first = np.array([part.first_feature for part in self.manifest.parts], dtype=np.int64)
+        self.n_features = sum(part.n_features for part in self.manifest.parts)
+        self._parts: OrderedDict[int, Postings] = OrderedDict()
+        self._table: pa.Table | None = None
+
+    @classmethod
+    def open(cls, path: str | Path, *, verify: Literal["contents", "sizes"] = "contents") -> Index:
+        """Open an index directory.
+
+        Args:
+            path: the directory.
+            verify: ``contents`` compares the checksum of every file with the manifest (about a second a gigabyte),
+                ``sizes`` only the sizes.
+
+        Raises:
+            DamagedIndexError: no index there, or a missing, truncated or altered file, which is named.
+        """
+        root = Path(path)
+        store = DirectoryStore(root)
+        if not store.exists(MANIFEST):
+            state = "an unfinished build; run the same command again to finish it" if (root / "build").exists() else (
+                "no index" if root.exists() else "nothing"
+            )
+            raise DamagedIndexError(f"{root} has no {MANIFEST}: there is {state}")
+        manifest = Manifest.from_json(store.json(MANIFEST), root / MANIFEST)
+        for record in (manifest.tokens, manifest.features, *(part.file for part in manifest.parts)):
+            store.check(record, contents=verify == "contents")
+        return cls(store)
+
+    @property
+    def features(self) -> pa.Table:
+        """The feature table, one row a feature."""
+        if self._table is None:
+            self._table = self._store.table(self.manifest.features.file)
+        return self._table
+
+    @property
+    def n_seqs(self) -> int:
+        """Number of sequences of the corpus."""
+        return len(self.offsets) - 1
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A numeric column of the feature table ``[n_features]``."""
+        return self.features[name].to_numpy()
+
+    def lists(self, name: str, feature: int) -> NDArray[Any]:
+        """One feature's entry in a list column of the feature table."""
+        self._check(feature)
+        return self.features[name][feature].values.to_numpy(zero_copy_only=False)
+
+    def firings(self, feature: int) -> Firings:
+        """All firings of one feature."""
+        self._check(feature)
+        number = int(np.searchsorted(self._first, feature, side="right")) - 1
+        part = self._part(number)
+        row = feature - int(self._first[number])
+        span = slice(int(part.offsets[row]), int(part.offsets[row + 1]))
+        return Firings(part.positions[span], part.acts[span])
+
+    def density(self, features: Sequence[int] | None = None) -> NDArray[np.float64]:
+        """Firings / unmasked tokens of the features asked for (all: None)."""
+        every = self.column("density")
+        return every if features is None else every[np.asarray(features)]
+
+    def moments(self, features: Sequence[int] | None = None) -> dict[str, NDArray[np.float64]]:
+        """Mean, std, skewness and excess kurtosis among firings of the features asked for (all: None)."""
+        rows = slice(None) if features is None else np.asarray(features)
+        return {name: self.column(name)[rows] for name in ("mean", "std", "skewness", "kurtosis")}
+
+    def histogram(self, features: Sequence[int], n_bins: int) -> NDArray[np.int64]:
+        """Firings in each of ``n_bins`` equal-width intervals of ``(0, max]``: int64 ``[n, n_bins]``."""
+        counts = np.zeros((len(features), n_bins), dtype=np.int64)
+        for row, feature in enumerate(features):
+            acts = self.firings(feature).acts
+            if len(acts):
+                counts[row] = np.bincount(bins_of(acts, float(acts.max()), n_bins), minlength=n_bins)
+        return counts
+
+    def quantile_of(
+        self, feature: int, values: NDArray[Any] | Sequence[float], *, among: Literal["tokens", "firings"] = "tokens"
+    ) -> NDArray[np.float64]:
+        """Share of unmasked tokens (zeros included) or of firings whose activation is at most each value.
+
+        NaN where there is nothing to rank among (firings of a dead feature).
+        """
+        acts = np.sort(self.firings(feature).acts)
+        values = np.asarray(values, dtype=np.float32)
+        rank = np.searchsorted(acts, values, side="right").astype(np.float64)
+        if among == "firings":
+            return rank / len(acts) if len(acts) else np.full(values.shape, np.nan)
+        silent = self.n_counted - len(acts)
+        return (rank + np.where(values >= 0, silent, 0)) / self.n_counted
+
+    def quantiles_of(
+        self, features: Sequence[int], values: Sequence[float], *, among: Literal["tokens", "firings"] = "tokens"
+    ) -> NDArray[np.float64]:
+        """`quantile_of` for pairs of a feature and a value: float64 ``[n]``."""
+        return np.array([self.quantile_of(f, [v], among=among)[0] for f, v in zip(features, values, strict=True)])
+
+    def top_examples(self, feature: int, k: int, *, before: int | None = 5, after: int | None = 5) -> Examples:
+        """The ``k`` largest firings with different contexts, descending; equal activations in corpus order.
+
+        A context is ``before`` tokens, the token, ``after`` tokens, cut at the ends of the sequence (None: the whole
+        sequence). Of several firings with the same context the largest is listed and the others counted.
+        """
+        firings = self.firings(feature)
+        order = np.lexsort((firings.positions, -firings.acts))
+        positions = firings.positions[order].astype(np.int64)
+        chosen, repeats = distinct_contexts(self.tokens, *spans(self.offsets, positions, before, after), positions, k)
+        return Examples(positions[chosen], firings.acts[order][chosen], repeats)
+
+    def intervals(self, feature: int, n: int, k: int, *, seed: int = 0) -> list[Interval]:
+        """``n`` equal-width intervals of ``(0, max]``, ascending, each with a uniform random sample of ``k`` firings.
+
+        The sample is a function of seed, feature and the firings alone: the k firings of lowest priority, a hash of
+        (seed, feature, position). It is listed by descending activation.
+        """
+        firings = self.firings(feature)
+        if len(firings.acts) == 0:
+            return []
+        top = float(firings.acts.max())
+        bins = bins_of(firings.acts, top, n)
+        priority = sample_priority(firings.positions, feature, seed)
+        found = []
+        for number in range(n):
+            members = np.flatnonzero(bins == number)
+            chosen = members[np.argsort(priority[members], kind="stable")[:k]]
+            chosen = chosen[np.lexsort((chosen, -firings.acts[chosen]))]
+            positions = firings.positions[chosen].astype(np.int64)
+            examples = Examples(positions, firings.acts[chosen], np.zeros(len(chosen), dtype=np.int64))
+            found.append(Interval(top * number / n, top * (number + 1) / n, len(members), examples))
+        return found
+
+    def windows(
+        self, feature: int, positions: NDArray[np.int64], *, before: int | None = 5, after: int | None = 5
+    ) -> Windows:
+        """The text around corpus ``positions`` with the feature's activation on every token of it."""
+        starts, stops = spans(self.offsets, positions, before, after)
+        lengths = stops - starts
+        ends = np.cumsum(lengths)
+        offsets = np.concatenate([[0], ends]).astype(np.int64)
+        every = np.repeat(starts - offsets[:-1], lengths) + np.arange(int(offsets[-1]))
+        return Windows(offsets, every, self.tokens[every], self.acts_at(feature, every), positions - starts)
+
+    def acts_at(self, feature: int, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The feature's activation at corpus positions: 0 where it does not fire, NaN where masked."""
+        firings = self.firings(feature)
+        found = np.zeros(len(positions), dtype=np.float32)
+        if len(firings.positions):
+            at = np.minimum(np.searchsorted(firings.positions, positions), len(firings.positions) - 1)
+            found = np.where(firings.positions[at] == positions, firings.acts[at], found)
+        return np.where(self._counted[positions] == 1, found, np.float32("nan"))
+
+    def place(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Sequence and position within it of corpus positions."""
+        sequence = np.searchsorted(self.offsets, positions, side="right") - 1
+        return sequence, positions - self.offsets[sequence]
+
+    def select(self, n: int | None) -> NDArray[np.int64]:
+        """``n`` features that fire, evenly spaced by id over all that fire (all of them: None)."""
+        firing = np.flatnonzero(self.column("n_firings") > 0)
+        if n is None or n >= len(firing):
+            return firing
+        return firing[np.arange(n) * len(firing) // n]
+
+    def _part(self, number: int) -> Postings:
+        if number in self._parts:
+            self._parts.move_to_end(number)
+            return self._parts[number]
+        record: PartRecord = self.manifest.parts[number]
+        part = Postings(**self._store.arrays(record.file.file))
+        if len(part.acts) != record.n_firings or len(part.offsets) != record.n_features + 1:
+            raise DamagedIndexError(f"{record.file.file} does not hold what the manifest says; build the index again")
+        self._parts[number] = part
+        if len(self._parts) > MAPPED_PARTS:
+            self._parts.popitem(last=False)
+        return part
+
+    def _check(self, feature: int) -> None:
+        if not 0 <= feature < self.n_features:
+            raise InputError(f"feature {feature} does not exist: the SAE has features 0 to {self.n_features - 1}")

@@ -1,0 +1,99 @@
+"""The manifest: what an index was made from, and which files it consists of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sae_vis.errors import DamagedIndexError, ForeignIndexError
+from sae_vis.index.storage import FileRecord
+
+FORMAT = "sae_vis index"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What the numbers were made from. Two builds with equal ``identity`` give the same index.
+
+    Attributes:
+        model: facts about the model with its ``fingerprint``, or None where activations came from elsewhere.
+        sae: facts about the SAE, with its ``fingerprint``.
+        hook: the hook point: name, module, side, layer, site, width.
+        corpus: source, sizes, mask in words, ``fingerprint`` of tokens and mask.
+        settings: the settings that change a result (`IndexConfig.content`).
+    """
+
+    model: dict[str, Any] | None
+    sae: dict[str, Any]
+    hook: dict[str, Any]
+    corpus: dict[str, Any]
+    settings: dict[str, Any]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must agree for two builds to be the same, by a name a user understands."""
+        return {
+            "model": self.model["fingerprint"] if self.model else None,
+            "SAE": self.sae["fingerprint"],
+            "hook point": f"{self.hook['module']}:{self.hook['side']}",
+            "corpus": self.corpus["fingerprint"],
+            **{f"setting {name}": value for name, value in self.settings.items()},
+        }
+
+    def require_same(self, found: Provenance, where: object) -> None:
+        """Raise `ForeignIndexError`, naming what differs, if ``found`` was made from something else."""
+        mine, theirs = self.identity, found.identity
+        differing = [name for name in mine if mine[name] != theirs.get(name)]
+        if differing:
+            raise ForeignIndexError(
+                f"{where} holds an index made from another {', '.join(differing)}; nothing was written: "
+                "choose another output directory, or delete that one"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartRecord:
+    """One file of postings and the features it holds: ``first_feature`` to ``first_feature + n_features - 1``."""
+
+    first_feature: int
+    n_features: int
+    n_firings: int
+    file: FileRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All that `manifest.json` says."""
+
+    version: str
+    provenance: Provenance
+    tokens: FileRecord
+    features: FileRecord
+    parts: tuple[PartRecord, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As written to disk."""
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any], where: object) -> Manifest:
+        """Read back; raises `DamagedIndexError` if it isn't a manifest this version can read."""
+        if value.get("format") != FORMAT:
+            raise DamagedIndexError(f"{where} is not the manifest of a sae_vis index (format {value.get('format')!r})")
+        if value.get("format_version") != FORMAT_VERSION:
+            raise DamagedIndexError(
+                f"{where} has index format {value.get('format_version')}, this version reads {FORMAT_VERSION}; "
+                "open it with the version that wrote it, or build it again"
+            )
+        try:
+            return cls(
+                version=value["version"],
+                provenance=Provenance(**value["provenance"]),
+                tokens=FileRecord(**value["tokens"]),
+                features=FileRecord(**value["features"]),
+                parts=tuple(PartRecord(**{**part, "file": FileRecord(**part["file"])}) for part in value["parts"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise DamagedIndexError(f"{where} is incomplete ({error}); build the index again") from error

@@ -1,0 +1,102 @@
+"""Postings: for each feature, the positions where it fires (ascending) and the activations there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sae_vis.index.shards import Shard, offsets_of
+from sae_vis.index.storage import Arrays
+
+F32, F64, I64 = NDArray[np.float32], NDArray[np.float64], NDArray[np.int64]
+
+
+class Postings(NamedTuple):
+    """Postings of consecutive features.
+
+    Attributes:
+        offsets: int64 ``[n_features + 1]``.
+        positions: int32 or int64 ``[n_firings]``, ascending within a feature.
+        acts: float32 ``[n_firings]``.
+    """
+
+    offsets: I64
+    positions: NDArray[Any]
+    acts: F32
+
+    def to_arrays(self) -> Arrays:
+        """By name, as a store takes them."""
+        return dict(self._asdict())
+
+    @property
+    def counts(self) -> I64:
+        """Firings of each feature."""
+        return np.diff(self.offsets)
+
+    @property
+    def feature(self) -> I64:
+        """The feature (0 for the first) of each firing."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
+
+
+def plan_parts(counts: I64, part_firings: int) -> list[tuple[int, int]]:
+    """Cut features into ranges of at most ``part_firings`` firings, at least one feature each."""
+    offsets = offsets_of(counts)
+    parts, first = [], 0
+    while first < len(counts):
+        stop = int(np.searchsorted(offsets, offsets[first] + part_firings, side="right")) - 1
+        stop = min(len(counts), max(first + 1, stop))
+        parts.append((first, stop))
+        first = stop
+    return parts
+
+
+def gather(shards: Iterable[Shard], first: int, stop: int, counts: I64, dtype: type[np.integer[Any]]) -> Postings:
+    """The reduce half of a build: postings of features ``first`` to ``stop`` from all shards in corpus order.
+
+    A counting sort by feature: every firing goes straight to its final place, so equal features keep corpus order.
+    """
+    offsets = offsets_of(counts[first:stop])
+    positions = np.empty(int(offsets[-1]), dtype=dtype)
+    acts = np.empty(int(offsets[-1]), dtype=np.float32)
+    free = offsets[:-1].copy()  # where each feature's next firing goes
+    for shard in shards:
+        edges = shard.feature_offsets[first : stop + 1]
+        here = np.diff(edges)
+        low, high = int(edges[0]), int(edges[-1])
+        target = np.repeat(free - (edges[:-1] - low), here) + np.arange(high - low)
+        positions[target] = shard.positions[shard.rows[low:high]]
+        acts[target] = shard.feature_acts[low:high]
+        free += here
+    return Postings(offsets, positions, acts)
+
+
+def bins_of(acts: NDArray[Any], maxima: NDArray[Any] | float, n_bins: int) -> I64:
+    """Which of ``n_bins`` equal-width intervals ``(low, high]`` of ``(0, max]`` each activation lies in.
+
+    Interval ``j`` is ``(max j / n, max (j + 1) / n]``; computed as ``ceil(n a / max) - 1`` in float64.
+    """
+    scaled = n_bins * acts.astype(np.float64) / np.asarray(maxima, dtype=np.float64)
+    return np.clip(np.ceil(scaled) - 1, 0, n_bins - 1).astype(np.int64)
+
+
+def histograms(postings: Postings, maxima: F32, n_bins: int) -> I64:
+    """Firings in each of ``n_bins`` intervals of ``(0, max]``: int64 ``[n_features, n_bins]``."""
+    feature = postings.feature
+    cell = feature * n_bins + bins_of(postings.acts, maxima[feature], n_bins)
+    n_features = len(postings.offsets) - 1
+    return np.bincount(cell, minlength=n_features * n_bins).reshape(n_features, n_bins)
+
+
+def sorted_by_act(postings: Postings) -> F32:
+    """The activations with each feature's own in ascending order ``[n_firings]``."""
+    bits = postings.acts.view(np.int32).astype(np.int64)
+    bits ^= (bits >> 63) & 0x7FFFFFFF  # negative floats order backwards by their bits
+    keys = (postings.feature << 32) + bits
+    keys.sort()
+    bits = keys - (postings.feature << 32)
+    bits ^= (bits >> 63) & 0x7FFFFFFF
+    return bits.astype(np.int32).view(np.float32)

@@ -1,0 +1,147 @@
+"""The map half of a build: a run of sequences through model and SAE to one shard of sparse codes, in both orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sae_vis.corpus.tokens import Corpus
+from sae_vis.errors import InputError
+from sae_vis.index.storage import Arrays
+from sae_vis.models.base import HookPoint, LanguageModel
+from sae_vis.saes.base import Dictionary, SparseCodes
+
+
+class CodedBatch(NamedTuple):
+    """The unmasked tokens of one batch.
+
+    Attributes:
+        positions: int64 ``[n]`` corpus positions, ascending.
+        codes: their sparse codes, on the CPU.
+        x: the activations that were encoded ``[n, d_in]``.
+    """
+
+    positions: NDArray[np.int64]
+    codes: SparseCodes
+    x: Tensor
+
+
+class Shard(NamedTuple):
+    """Codes of one run of tokens: by token (compressed rows) and by feature (compressed columns).
+
+    Attributes:
+        positions: int64 ``[n]`` corpus position of each row.
+        offsets: int64 ``[n + 1]`` of the rows.
+        features: int32 ``[n_firings]`` feature ids, row by row, ascending in each.
+        acts: float32 ``[n_firings]`` in the same order.
+        feature_offsets: int64 ``[d_sae + 1]`` of the columns.
+        rows: int32 ``[n_firings]`` row of each firing, feature by feature, ascending in each.
+        feature_acts: float32 ``[n_firings]`` in the same order.
+    """
+
+    positions: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    features: NDArray[np.int32]
+    acts: NDArray[np.float32]
+    feature_offsets: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    feature_acts: NDArray[np.float32]
+
+    def to_arrays(self) -> Arrays:
+        """By name, as a store takes them."""
+        return dict(self._asdict())
+
+
+def plan_runs(offsets: NDArray[np.int64], start: int, stop: int, n_tokens: int) -> list[tuple[int, int]]:
+    """Cut sequences ``start`` to ``stop`` into runs of at most ``n_tokens`` tokens, at least one sequence each."""
+    runs = []
+    while start < stop:
+        end = int(np.searchsorted(offsets, offsets[start] + n_tokens, side="right")) - 1
+        end = min(stop, max(start + 1, end))
+        runs.append((start, end))
+        start = end
+    return runs
+
+
+def coded_batches(
+    corpus: Corpus, model: LanguageModel, sae: Dictionary, hook: HookPoint, runs: list[tuple[int, int]]
+) -> Iterator[CodedBatch]:
+    """Model, up to the hook, and SAE over runs of sequences; only unmasked tokens are encoded."""
+    for start, stop in runs:
+        batch = corpus.batch(start, stop)
+        if len(batch.positions) == 0:
+            continue
+        x = model.activations(batch.tokens, hook)
+        x = x.reshape(-1, x.shape[-1]) if bool(batch.counted.all()) else x[batch.counted.to(x.device)]
+        _require_finite(x, "activations of the model", corpus, batch.positions)
+        codes = sae.encode(x)
+        codes = SparseCodes(codes.offsets.cpu(), codes.features.cpu(), codes.acts.cpu())
+        if not bool(torch.isfinite(codes.acts).all()):
+            rows = torch.repeat_interleave(torch.arange(len(x)), codes.offsets.diff())
+            _refuse("activations of the SAE", corpus, int(batch.positions[rows[~torch.isfinite(codes.acts)][0]]))
+        yield CodedBatch(batch.positions, codes, x)
+
+
+def make_shard(batches: list[CodedBatch], d_sae: int) -> Shard:
+    """One shard from coded batches in corpus order."""
+    if not batches:
+        return _empty_shard(d_sae)
+    features = torch.cat([batch.codes.features for batch in batches]).to(torch.int32).numpy()
+    acts = torch.cat([batch.codes.acts for batch in batches]).numpy()
+    counts = torch.cat([batch.codes.offsets.diff() for batch in batches]).numpy()
+    offsets = offsets_of(counts)
+    order = counting_sort(features, d_sae)
+    rows = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    return Shard(
+        positions=np.concatenate([batch.positions for batch in batches]),
+        offsets=offsets,
+        features=features,
+        acts=acts,
+        feature_offsets=offsets_of(np.bincount(features, minlength=d_sae)),
+        rows=rows[order],
+        feature_acts=acts[order],
+    )
+
+
+def counting_sort(keys: NDArray[np.int32], n_keys: int) -> NDArray[np.int64]:
+    """The stable order that sorts ``keys`` (``0 <= key < n_keys``): one pass of a radix sort for each 16 bits."""
+    order = np.argsort((keys & 0xFFFF).astype(np.uint16), kind="stable")  # NumPy sorts 16-bit keys by radix
+    if n_keys > 1 << 16:
+        high = (keys >> 16).astype(np.uint16)[order]
+        order = order[np.argsort(high, kind="stable")]
+    return order
+
+
+def offsets_of(counts: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Where each run starts and the last one ends, int64 ``[n + 1]``, for run lengths ``counts [n]``."""
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
+
+
+def _empty_shard(d_sae: int) -> Shard:
+    none64, none32 = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
+    acts = np.zeros(0, dtype=np.float32)
+    zero, columns = np.zeros(1, dtype=np.int64), np.zeros(d_sae + 1, dtype=np.int64)
+    return Shard(none64, zero, none32, acts, columns, none32, acts)
+
+
+def _require_finite(x: Tensor, what: str, corpus: Corpus, positions: NDArray[np.int64]) -> None:
+    if bool(torch.isfinite(x.sum(dtype=torch.float64))):  # one cheap pass; the sum of finite values stays finite
+        return
+    bad = (~torch.isfinite(x)).any(dim=1).nonzero().flatten()
+    if len(bad):
+        _refuse(what, corpus, int(positions[int(bad[0])]))
+
+
+def _refuse(what: str, corpus: Corpus, position: int) -> None:
+    seq = int(np.searchsorted(corpus.offsets, position, side="right")) - 1
+    raise InputError(
+        f"the {what} are NaN or infinite at sequence {seq}, position {position - int(corpus.offsets[seq])} "
+        "(half-precision overflow, or damaged weights): load the model in float32 or bfloat16, or mask that position"
+    )

@@ -1,0 +1,260 @@
+"""Where an index lives: a directory or memory, behind one small interface. Every write is all or nothing."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from sae_vis.errors import DamagedIndexError, IndexFileError
+
+Arrays = dict[str, NDArray[Any]]
+_TEMPORARY = ".writing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """A finished file: its name in the index, bytes, and ``sha256:…``."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+class Store(ABC):
+    """Named arrays, tables and JSON documents. A name that exists is complete."""
+
+    @abstractmethod
+    def exists(self, name: str) -> bool:
+        """Whether `name` was written."""
+
+    @abstractmethod
+    def write_arrays(self, name: str, arrays: Arrays) -> None:
+        """Write named arrays, all or nothing."""
+
+    @abstractmethod
+    def arrays(self, name: str) -> Arrays:
+        """Read-only arrays, memory-mapped where there is a file. Raises `DamagedIndexError`."""
+
+    @abstractmethod
+    def write_table(self, name: str, table: pa.Table) -> None:
+        """Write a table, all or nothing."""
+
+    @abstractmethod
+    def table(self, name: str) -> pa.Table:
+        """A table written before. Raises `DamagedIndexError`."""
+
+    @abstractmethod
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        """Write a JSON document, all or nothing."""
+
+    @abstractmethod
+    def json(self, name: str) -> dict[str, Any]:
+        """A JSON document written before. Raises `DamagedIndexError`."""
+
+    @abstractmethod
+    def delete(self, prefix: str) -> None:
+        """Forget `prefix` and all names below ``prefix/``."""
+
+    @abstractmethod
+    def record(self, name: str) -> FileRecord:
+        """Size and checksum of a file written before."""
+
+
+class MemoryStore(Store):
+    """An index that lives as long as the process."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Any] = {}
+
+    def exists(self, name: str) -> bool:
+        return name in self._held
+
+    def write_arrays(self, name: str, arrays: Arrays) -> None:
+        self._held[name] = arrays
+
+    def arrays(self, name: str) -> Arrays:
+        return dict(self._held[name])
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        self._held[name] = table
+
+    def table(self, name: str) -> pa.Table:
+        return self._held[name]
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        self._held[name] = json.loads(json.dumps(value))
+
+    def json(self, name: str) -> dict[str, Any]:
+        return dict(self._held[name])
+
+    def delete(self, prefix: str) -> None:
+        for name in [n for n in self._held if n == prefix or n.startswith(prefix + "/")]:
+            del self._held[name]
+
+    def record(self, name: str) -> FileRecord:
+        held = self._held[name]
+        if isinstance(held, pa.Table):
+            return FileRecord(file=name, bytes=held.nbytes, sha256=_table_digest(held))
+        digest = hashlib.sha256()
+        for key in sorted(held):
+            digest.update(f"{key}{held[key].dtype.str}{held[key].shape}".encode())
+            digest.update(np.ascontiguousarray(held[key]).data)
+        size = sum(array.nbytes for array in held.values())
+        return FileRecord(file=name, bytes=size, sha256=f"sha256:{digest.hexdigest()}")
+
+
+class DirectoryStore(Store):
+    """An index in a directory: safetensors for arrays, Parquet for tables, JSON for the rest."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def exists(self, name: str) -> bool:
+        return (self.root / name).is_file()
+
+    def write_arrays(self, name: str, arrays: Arrays) -> None:
+        from safetensors.numpy import save_file
+
+        contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+        self._write(name, lambda path: save_file(contiguous, path))
+
+    def arrays(self, name: str) -> Arrays:
+        from safetensors import SafetensorError, safe_open
+
+        path = self._present(name)
+        try:
+            with safe_open(path, framework="pt") as file:  # torch maps the file; NumPy would copy it
+                return {key: file.get_tensor(key).numpy() for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as error:
+            raise DamagedIndexError(f"{path} can't be read ({error}); {_MEND}") from error
+
+    def write_table(self, name: str, table: pa.Table) -> None:
+        self._write(name, lambda path: pq.write_table(table, path, compression="zstd"))
+
+    def table(self, name: str) -> pa.Table:
+        path = self._present(name)
+        try:
+            return pq.read_table(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DamagedIndexError(f"{path} can't be read ({error}); {_MEND}") from error
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+        self._write(name, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+
+    def json(self, name: str) -> dict[str, Any]:
+        path = self._present(name)
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DamagedIndexError(f"{path} is not JSON ({error}); {_MEND}") from error
+        if not isinstance(value, dict):
+            raise DamagedIndexError(f"{path} holds no JSON object; {_MEND}")
+        return value
+
+    def delete(self, prefix: str) -> None:
+        path = self.root / prefix
+        if path.is_dir():
+            for child in sorted(path.rglob("*"), reverse=True):
+                child.rmdir() if child.is_dir() else child.unlink()
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+
+    def record(self, name: str) -> FileRecord:
+        path = self._present(name)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else _digest(file)
+        return FileRecord(file=name, bytes=path.stat().st_size, sha256=f"sha256:{digest.hexdigest()}")
+
+    def check(self, record: FileRecord, *, contents: bool) -> None:
+        """Raise `DamagedIndexError`, naming the file, unless it has the recorded size (and, if asked, contents)."""
+        path = self._present(record.file)
+        size = path.stat().st_size
+        if size != record.bytes:
+            raise DamagedIndexError(f"{path} has {size:,} bytes, the manifest says {record.bytes:,}; {_MEND}")
+        if contents and self.record(record.file).sha256 != record.sha256:
+            raise DamagedIndexError(f"{path} does not match its checksum in the manifest; {_MEND}")
+
+    def _present(self, name: str) -> Path:
+        path = self.root / name
+        if not path.is_file():
+            raise DamagedIndexError(f"{path} is missing; {_MEND}")
+        return path
+
+    def _write(self, name: str, write: Callable[[Path], object]) -> None:
+        """Write beside the final name, make it durable, then rename: a reader never sees half a file."""
+        path = self.root / name
+        temporary = path.with_name(path.name + _TEMPORARY)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(temporary)
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
+        except Exception as error:
+            _forget(temporary)
+            if _is_disk_error(error):
+                raise IndexFileError(
+                    f"could not write {path}: {_reason(error)}; what was finished before is kept: "
+                    "make room, then run the same command again to go on from there"
+                ) from error
+            raise
+
+
+_MEND = "the index is damaged: restore that file, or delete the directory and build the index again"
+
+
+def _is_disk_error(error: Exception) -> bool:
+    from safetensors import SafetensorError
+
+    return isinstance(error, (OSError, SafetensorError))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    full = os.strerror(errno.ENOSPC)
+    return full if full in str(error) else str(error)
+
+
+def _forget(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # the directory itself could not be made; there is nothing to forget
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _digest(file: io.BufferedReader) -> Any:  # noqa: ANN401  hashlib's type has no public name
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    return digest
+
+
+def _table_digest(table: pa.Table) -> str:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return f"sha256:{hashlib.sha256(sink.getbuffer()).hexdigest()}"
