@@ -1,0 +1,98 @@
+// One opened feature and what the pointer is on: shared by all components of a card.
+import type { FeatureView, SequenceGroup } from "./payload";
+import { Signal } from "./signal";
+import type { Head } from "./source";
+import type { TokenTexts } from "./tokens";
+
+/** One token of one example, with all that is known about it. */
+export interface TokenAt {
+  readonly id: number;
+  readonly act: number;
+  /** null: no logit lens was made. */
+  readonly logit: number | null;
+  /** null: no model was at hand; NaN: not computed for this token. */
+  readonly loss: number | null;
+  readonly sequence: number;
+  readonly position: number;
+}
+
+/** A range of activations or of logit effects, low end exclusive. */
+export interface Range {
+  readonly of: "act" | "logit";
+  readonly low: number;
+  readonly high: number;
+  /** The first bin of a histogram holds its low end too. */
+  readonly closed: boolean;
+}
+
+/** What the tooltip shows, and beside what. */
+export type Tip =
+  | { readonly kind: "token"; readonly token: TokenAt; readonly near: Element; readonly pinned: boolean }
+  | { readonly kind: "lines"; readonly lines: readonly string[]; readonly box: DOMRect };
+
+/** The page's one tooltip. */
+export const tip = new Signal<Tip | null>(null);
+
+export class Card {
+  /** The token that the pointer or the keyboard is on. */
+  readonly token = new Signal<TokenAt | null>(null);
+  /** The values that the pointer is on in a chart. */
+  readonly range = new Signal<Range | null>(null);
+  /** Largest size of an activation: the end of the colour scale. */
+  readonly scale: number;
+  private readonly starts: number[] = [];
+
+  constructor(
+    readonly view: FeatureView,
+    readonly head: Head,
+    readonly texts: TokenTexts,
+  ) {
+    let at = 0;
+    for (const group of view.sequences) {
+      this.starts.push(at);
+      at += group.contexts.tokens.length;
+    }
+    let scale = view.stats.max;
+    for (const { contexts } of view.sequences) for (const act of contexts.acts) if (Math.abs(act) > scale) scale = Math.abs(act);
+    this.scale = scale || 1;
+  }
+
+  get dead(): boolean {
+    return this.view.stats.n_firings === 0;
+  }
+
+  /** Number of a group's first token, counted through all groups of the card. */
+  start(group: number): number {
+    return this.starts[group] ?? 0;
+  }
+
+  /** The token of a number. */
+  at(number: number): TokenAt | null {
+    let g = this.starts.length - 1;
+    while (g > 0 && this.start(g) > number) g--;
+    const group = this.view.sequences[g];
+    return group === undefined ? null : tokenAt(group, number - this.start(g));
+  }
+}
+
+function tokenAt({ contexts: c }: SequenceGroup, t: number): TokenAt | null {
+  const id = c.tokens[t];
+  if (id === undefined) return null;
+  let context = 0;
+  while ((c.offsets[context + 1] ?? Infinity) <= t) context++;
+  return {
+    id,
+    act: c.acts[t] ?? NaN,
+    logit: c.logits?.[t] ?? null,
+    loss: c.loss_effect === null ? null : (c.loss_effect[t] ?? NaN),
+    sequence: c.sequence[context] ?? -1,
+    position: (c.start[context] ?? 0) + t - (c.offsets[context] ?? 0),
+  };
+}
+
+/** Whether a token's value is in a range; what is not known is in none, nor is an activation of 0 (not a firing). */
+export function within(token: TokenAt, range: Range): boolean {
+  const value = range.of === "act" ? token.act : token.logit;
+  if (value === null || (range.of === "act" && value === 0)) return false;
+  return (value > range.low || (range.closed && value === range.low)) && value <= range.high;
+}

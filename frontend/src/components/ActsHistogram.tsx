@@ -1,0 +1,40 @@
+// How strongly the feature fires, and how often.
+import type { VNode } from "preact";
+import { actColour } from "../marks/colours";
+import { Bars } from "../marks/Bars";
+import { count, number, percent, plural } from "../format";
+import { NotComputed } from "./Messages";
+import type { ComponentProps } from "./types";
+
+export function ActsHistogram({ card, log, setLog }: ComponentProps): VNode {
+  const { acts_histogram: histogram, stats } = card.view;
+  return (
+    <section>
+      <header class="titled">
+        <h3>Activations</h3>
+        <span class="quiet">
+          density {percent(stats.density)} · {plural(stats.n_firings, "firing")}
+        </span>
+        <label class="switch">
+          <input type="checkbox" checked={log} onChange={(event) => setLog(event.currentTarget.checked)} /> log counts
+        </label>
+      </header>
+      {card.dead ? (
+        <p class="quiet">No firings to count.</p>
+      ) : histogram === null ? (
+        <NotComputed what="activation histogram" />
+      ) : (
+        <Bars
+          card={card}
+          histogram={histogram}
+          of="act"
+          unit="firings"
+          log={log}
+          label={`Histogram of ${count(stats.n_firings)} firings by activation, ${number(histogram.low)} to ${number(histogram.high)}, mean ${number(stats.mean)}.`}
+          colour={(middle) => actColour(middle / card.scale)}
+          mark={(token) => token.act}
+        />
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,64 @@
+// The output tokens that the feature pushes down most and up most.
+import type { VNode } from "preact";
+import { signed } from "../format";
+import { Chip } from "../marks/TokenText";
+import type { Card } from "../card";
+import { NotComputed } from "./Messages";
+import type { ComponentProps } from "./types";
+
+export function LogitsTable({ card }: ComponentProps): VNode {
+  const table = card.view.logits_table;
+  if (table === null) {
+    return (
+      <section>
+        <h3>Logits</h3>
+        <NotComputed what="logit table (no model, or none asked for)" />
+      </section>
+    );
+  }
+  const most = Math.max(...table.top_values.map(Math.abs), ...table.bottom_values.map(Math.abs), 1e-30);
+  return (
+    <section class="pair">
+      <Half title="Pushed down" tone="down" card={card} tokens={table.bottom_tokens} values={table.bottom_values} most={most} />
+      <Half title="Pushed up" tone="up" card={card} tokens={table.top_tokens} values={table.top_values} most={most} />
+    </section>
+  );
+}
+
+interface HalfProps {
+  readonly title: string;
+  readonly tone: "up" | "down";
+  readonly card: Card;
+  readonly tokens: Int32Array;
+  readonly values: Float32Array;
+  readonly most: number;
+}
+
+function Half({ title, tone, card, tokens, values, most }: HalfProps): VNode {
+  return (
+    <table class={`logits ${tone}`}>
+      <caption>
+        <h3>{title}</h3>
+      </caption>
+      <thead class="unseen">
+        <tr>
+          <th>Token</th>
+          <th>Logit effect</th>
+        </tr>
+      </thead>
+      <tbody>
+        {Array.from(tokens, (id, i) => {
+          const value = values[i] ?? NaN;
+          return (
+            <tr key={i}>
+              <td title={`id ${id}`}>
+                <Chip list={card.texts.runs(id)} />
+              </td>
+              <td style={{ "--share": `${(100 * Math.abs(value)) / most}%` }}>{signed(value)}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  );
+}

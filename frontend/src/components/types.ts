@@ -1,0 +1,14 @@
+// What every component of a layout gets.
+import type { Card } from "../card";
+import type { ComponentSpec } from "../payload";
+
+export interface ComponentProps {
+  readonly card: Card;
+  readonly options: ComponentSpec["options"];
+  readonly log: boolean;
+  readonly setLog: (log: boolean) => void;
+  /** Open a feature; only for those that are on the page. */
+  readonly go: (feature: number) => void;
+  readonly has: (feature: number) => boolean;
+  readonly href: (feature: number) => string;
+}

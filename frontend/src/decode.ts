@@ -1,0 +1,233 @@
+// Reads the blocks that sae_vis/deliver/encoding.py writes; that file says what each value looks like.
+import { inflateSync } from "fflate";
+import type {
+  AlignmentTable,
+  Contexts,
+  CorrelationTable,
+  FeatureSummary,
+  FeatureView,
+  Histogram,
+  LayoutSpec,
+  LogitTable,
+  PageMeta,
+  SequenceGroup,
+} from "./payload";
+
+const FORMAT_VERSION = 1;
+const GROUP_KINDS = ["top", "interval"] as const;
+
+/** Everything of a page but its features. */
+export interface Head {
+  readonly meta: PageMeta;
+  readonly layout: LayoutSpec;
+  readonly summary: FeatureSummary;
+  /** Token id of each index of the page's table. */
+  readonly ids: Int32Array;
+  readonly tokenBytes: ReadonlyMap<number, Uint8Array>;
+  readonly special: ReadonlySet<number>;
+}
+
+class Reader {
+  private at = 0;
+  private readonly view: DataView;
+
+  constructor(private readonly bytes: Uint8Array) {
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  static open(base64: string): Reader {
+    const packed = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+    return new Reader(inflateSync(packed));
+  }
+
+  byte(): number {
+    const value = this.bytes[this.at++];
+    if (value === undefined) throw new Error("the data ends too early");
+    return value;
+  }
+
+  uint(): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.byte();
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+    }
+  }
+
+  double(): number {
+    const value = this.view.getFloat64(this.at, true);
+    this.at += 8;
+    return value;
+  }
+
+  ints(): Int32Array {
+    const out = new Int32Array(this.uint());
+    for (let i = 0; i < out.length; i++) {
+      const value = this.uint();
+      out[i] = value % 2 ? -(value + 1) / 2 : value / 2;
+    }
+    return out;
+  }
+
+  floats(): Float32Array {
+    const n = this.uint();
+    const out = new Float32Array(n);
+    const raw = new Uint8Array(out.buffer);
+    for (let plane = 0; plane < 4; plane++) {
+      for (let i = 0; i < n; i++) raw[4 * i + plane] = this.byte();
+    }
+    return out;
+  }
+
+  /** Numbers at gaps, the rest `empty`. */
+  scattered(length: number, empty: number): Float32Array {
+    const gaps = this.ints();
+    const values = this.floats();
+    const out = new Float32Array(length).fill(empty);
+    let at = -1;
+    gaps.forEach((gap, i) => {
+      at += gap + 1;
+      out[at] = values[i] ?? NaN;
+    });
+    return out;
+  }
+
+  blob(): Uint8Array {
+    const n = this.uint();
+    if (this.at + n > this.bytes.length) throw new Error("the data ends too early");
+    this.at += n;
+    return this.bytes.subarray(this.at - n, this.at);
+  }
+
+  maybe<T>(read: () => T): T | null {
+    return this.byte() ? read() : null;
+  }
+}
+
+/** The head block. Throws when it is cut off or of another version. */
+export function decodeHead(base64: string): Head {
+  const r = Reader.open(base64);
+  const version = r.uint();
+  if (version !== FORMAT_VERSION) throw new Error(`the data has format ${version}, this page reads ${FORMAT_VERSION}`);
+  const words = JSON.parse(new TextDecoder().decode(r.blob())) as { meta: PageMeta; layout: LayoutSpec };
+  const ids = r.ints();
+  const lengths = r.ints();
+  const text = r.blob();
+  const tokenBytes = new Map<number, Uint8Array>();
+  let at = 0;
+  ids.forEach((id, i) => tokenBytes.set(id, text.subarray(at, (at += lengths[i] ?? 0))));
+  const special = new Set(Array.from(r.ints(), (i) => ids[i] ?? -1));
+  const summary: FeatureSummary = {
+    feature: r.ints(),
+    density: r.floats(),
+    max: r.floats(),
+    top_token: tokenIds(r.ints(), ids),
+  };
+  return { ...words, summary, ids, tokenBytes, special };
+}
+
+/** A feature's block. Throws when it is cut off. */
+export function decodeFeature(base64: string, head: Head): FeatureView {
+  const r = Reader.open(base64);
+  const feature = r.uint();
+  const n_firings = r.uint();
+  const stats = { n_firings, density: r.double(), max: r.double(), mean: r.double(), std: r.double() };
+  return {
+    feature,
+    stats,
+    neuron_alignment: r.maybe(() => alignment(r)),
+    correlated_neurons: r.maybe(() => correlation(r)),
+    correlated_features: r.maybe(() => correlation(r)),
+    correlated_b_features: r.maybe(() => correlation(r)),
+    acts_histogram: r.maybe(() => histogram(r)),
+    logits_histogram: r.maybe(() => histogram(r)),
+    logits_table: r.maybe(() => logitTable(r, head.ids)),
+    sequences: sequences(r, head.ids),
+  };
+}
+
+function tokenIds(indices: Int32Array, ids: Int32Array): Int32Array {
+  return indices.map((i) => (i < 0 ? -1 : (ids[i] ?? -1)));
+}
+
+function alignment(r: Reader): AlignmentTable {
+  return { index: r.ints(), value: r.floats(), share: r.floats() };
+}
+
+function correlation(r: Reader): CorrelationTable {
+  return { index: r.ints(), pearson: r.floats(), cosine: r.floats() };
+}
+
+function histogram(r: Reader): Histogram {
+  return { low: r.double(), high: r.double(), counts: r.ints() };
+}
+
+function logitTable(r: Reader, ids: Int32Array): LogitTable {
+  return {
+    top_tokens: tokenIds(r.ints(), ids),
+    top_values: r.floats(),
+    bottom_tokens: tokenIds(r.ints(), ids),
+    bottom_values: r.floats(),
+  };
+}
+
+interface GroupHead {
+  readonly kind: "top" | "interval";
+  readonly low: number;
+  readonly high: number;
+  readonly n_firings: number;
+  readonly share: number;
+  readonly n: number;
+}
+
+function groupHead(r: Reader): GroupHead {
+  const kind = GROUP_KINDS[r.uint()];
+  if (kind === undefined) throw new Error("the data holds a kind of example group that this page does not know");
+  return { kind, low: r.double(), high: r.double(), n_firings: r.uint(), share: r.double(), n: r.uint() };
+}
+
+function sequences(r: Reader, ids: Int32Array): SequenceGroup[] {
+  const heads = Array.from({ length: r.uint() }, () => groupHead(r));
+  if (heads.length === 0) return [];
+  const lengths = r.ints();
+  const tokens = tokenIds(r.ints(), ids);
+  const acts = r.scattered(r.uint(), 0);
+  const logits = r.maybe(() => spread(r.floats(), tokens));
+  const loss = r.maybe(() => r.scattered(tokens.length, NaN));
+  const [sequence, start, focus, repeats] = [r.ints(), r.ints(), r.ints(), r.ints()];
+  let context = 0;
+  let token = 0;
+  return heads.map(({ n, ...head }) => {
+    const [c0, c1, t0] = [context, context + n, token];
+    const offsets = new Int32Array(n + 1);
+    for (let i = 0; i < n; i++) offsets[i + 1] = (offsets[i] ?? 0) + (lengths[c0 + i] ?? 0);
+    context = c1;
+    token = t0 + (offsets[n] ?? 0);
+    const contexts: Contexts = {
+      offsets,
+      tokens: tokens.subarray(t0, token),
+      acts: acts.subarray(t0, token),
+      logits: logits?.subarray(t0, token) ?? null,
+      loss_effect: loss?.subarray(t0, token) ?? null,
+      sequence: sequence.subarray(c0, c1),
+      start: start.subarray(c0, c1),
+      focus: focus.subarray(c0, c1),
+      repeats: repeats.subarray(c0, c1),
+    };
+    return { ...head, contexts };
+  });
+}
+
+/** One value for each distinct token, in order of first occurrence, to one for each token. */
+function spread(values: Float32Array, tokens: Int32Array): Float32Array {
+  const of = new Map<number, number>();
+  return Float32Array.from(tokens, (id) => {
+    let value = of.get(id);
+    if (value === undefined) {
+      value = values[of.size] ?? NaN;
+      of.set(id, value);
+    }
+    return value;
+  });
+}

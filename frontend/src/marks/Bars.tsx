@@ -1,0 +1,252 @@
+// A histogram: bars of equal width, an axis, a labelled line, and a table of the same numbers behind it.
+import { scaleLinear, scaleLog, type ScaleContinuousNumeric } from "d3-scale";
+import type { VNode } from "preact";
+import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { tip, type Card, type Range, type TokenAt } from "../card";
+import { count, number } from "../format";
+import type { Histogram } from "../payload";
+import { useSignal } from "../signal";
+
+const HEIGHT = 150;
+const MARGIN = { top: 30, right: 10, bottom: 22, left: 42 };
+const LABEL_ROOM = 70;
+
+export interface BarsProps {
+  readonly card: Card;
+  readonly histogram: Histogram;
+  readonly of: "act" | "logit";
+  /** What is counted, such as "firings". */
+  readonly unit: string;
+  /** The chart's accessible name. */
+  readonly label: string;
+  readonly log: boolean;
+  /** Colour of a bar by its middle. */
+  readonly colour: (middle: number) => string;
+  /** Where a token's line stands; null for no line. */
+  readonly mark: (token: TokenAt) => number | null;
+}
+
+type Scale = ScaleContinuousNumeric<number, number>;
+
+interface Frame {
+  readonly x: Scale;
+  readonly y: Scale;
+  readonly width: number;
+}
+
+export function Bars(props: BarsProps): VNode {
+  const { histogram, log, label } = props;
+  const [box, width] = useWidth();
+  const frame = useMemo(() => frameOf(histogram, width, log), [histogram, width, log]);
+  const bin = useBin(props, frame);
+  return (
+    <div class="chart" ref={box}>
+      <svg width={width} height={HEIGHT} role="img" aria-label={`${label} Arrow keys move over the bars.`} tabIndex={0} {...bin.handlers}>
+        <Grid frame={frame} log={log} />
+        <BarShapes {...props} frame={frame} active={bin.active} />
+        <XAxis frame={frame} />
+        <Marker card={props.card} mark={props.mark} frame={frame} />
+      </svg>
+      <DataTable histogram={histogram} unit={props.unit} />
+    </div>
+  );
+}
+
+function frameOf({ low, high, counts }: Histogram, width: number, log: boolean): Frame {
+  let most = 1;
+  for (const n of counts) most = Math.max(most, n);
+  const across: [number, number] = [MARGIN.left, Math.max(width - MARGIN.right, MARGIN.left + 1)];
+  const up: [number, number] = [HEIGHT - MARGIN.bottom, MARGIN.top];
+  const x = scaleLinear([low, high > low ? high : low + 1], across);
+  const y = log ? scaleLog([0.5, most * 1.05], up) : scaleLinear([0, most], up);
+  return { x, y, width };
+}
+
+/** The width of the chart's box, followed as it changes. */
+function useWidth(): [{ current: HTMLDivElement | null }, number] {
+  const box = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(380);
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (element === null) return undefined;
+    setWidth(Math.max(element.clientWidth, 160));
+    const watcher = new ResizeObserver(() => setWidth(Math.max(element.clientWidth, 160)));
+    watcher.observe(element);
+    return () => watcher.disconnect();
+  }, []);
+  return [box, width];
+}
+
+function edges({ low, high, counts }: Histogram, i: number): [number, number] {
+  const step = (high - low) / counts.length;
+  return [low + i * step, i === counts.length - 1 ? high : low + (i + 1) * step];
+}
+
+interface BinHandlers {
+  readonly onPointerMove: (event: PointerEvent) => void;
+  readonly onPointerLeave: () => void;
+  readonly onBlur: () => void;
+  readonly onKeyDown: (event: KeyboardEvent) => void;
+}
+
+/** The bar under the pointer or the keyboard: it lights up tokens of its range and says its count. */
+function useBin({ card, histogram, of, unit }: BarsProps, frame: Frame): { active: number | null; handlers: BinHandlers } {
+  const [active, setActive] = useState<number | null>(null);
+  const show = useCallback(
+    (i: number | null, svg: Element | null) => {
+      setActive(i);
+      if (i === null || svg === null) {
+        card.range.set(null);
+        tip.set(null);
+        return;
+      }
+      const [low, high] = edges(histogram, i);
+      const range: Range = { of, low, high, closed: i === 0 };
+      card.range.set(range);
+      const at = svg.getBoundingClientRect();
+      const left = at.left + frame.x(low);
+      const box = new DOMRect(left, at.top + MARGIN.top, frame.x(high) - frame.x(low), HEIGHT - MARGIN.top);
+      tip.set({ kind: "lines", lines: [`${number(low)} to ${number(high)}`, `${count(histogram.counts[i] ?? 0)} ${unit}`], box });
+    },
+    [card, histogram, of, unit, frame],
+  );
+  const n = histogram.counts.length;
+  const handlers: BinHandlers = {
+    onPointerMove(event) {
+      const svg = event.currentTarget as SVGElement;
+      const [low, high] = frame.x.domain() as [number, number];
+      const at = frame.x.invert(event.clientX - svg.getBoundingClientRect().left);
+      const i = Math.floor(((at - low) / (high - low)) * n);
+      const next = i >= 0 && i < n ? i : null;
+      if (next !== active) show(next, svg);
+    },
+    onPointerLeave: () => show(null, null),
+    onBlur: () => show(null, null),
+    onKeyDown(event) {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (step === undefined) {
+        if (event.key === "Escape") show(null, null);
+        return;
+      }
+      event.preventDefault();
+      event.stopPropagation();
+      show(Math.min(Math.max((active ?? (step > 0 ? -1 : n)) + step, 0), n - 1), event.currentTarget as SVGElement);
+    },
+  };
+  return { active, handlers };
+}
+
+function BarShapes({ histogram, colour, frame, active, log }: BarsProps & { frame: Frame; active: number | null }): VNode {
+  const floor = frame.y(log ? 0.5 : 0);
+  return (
+    <g>
+      {Array.from(histogram.counts, (n, i) => {
+        const [low, high] = edges(histogram, i);
+        const [left, right] = [frame.x(low), frame.x(high)];
+        const top = n === 0 ? floor : Math.min(frame.y(n), floor - 1);
+        const gap = right - left > 4 ? 1 : 0;
+        return (
+          <rect
+            key={i}
+            class={i === active ? "bar active" : "bar"}
+            x={left + gap / 2}
+            width={Math.max(right - left - gap, 0.5)}
+            y={top}
+            height={floor - top}
+            fill={colour((low + high) / 2)}
+          />
+        );
+      })}
+    </g>
+  );
+}
+
+function Grid({ frame, log }: { frame: Frame; log: boolean }): VNode {
+  const ticks = log ? frame.y.ticks(4).filter((t) => t >= 1 && Math.log10(t) % 1 === 0) : frame.y.ticks(3).filter((t) => t % 1 === 0);
+  return (
+    <g class="grid">
+      {ticks.map((t) => (
+        <g key={t}>
+          <line x1={MARGIN.left} x2={frame.width - MARGIN.right} y1={frame.y(t)} y2={frame.y(t)} />
+          <text x={MARGIN.left - 6} y={frame.y(t)} dy="0.32em" text-anchor="end">
+            {short(t)}
+          </text>
+        </g>
+      ))}
+    </g>
+  );
+}
+
+function short(n: number): string {
+  if (n < 10_000) return count(n);
+  return n < 1_000_000 ? `${number(n / 1000).replace(/\.?0+$/, "")}k` : `${number(n / 1e6).replace(/\.?0+$/, "")}M`;
+}
+
+function XAxis({ frame }: { frame: Frame }): VNode {
+  const format = frame.x.tickFormat(5);
+  const y = HEIGHT - MARGIN.bottom;
+  return (
+    <g class="axis">
+      <line x1={MARGIN.left} x2={frame.width - MARGIN.right} y1={y} y2={y} />
+      {frame.x.ticks(Math.max(Math.floor(frame.width / 70), 2)).map((t) => (
+        <text key={t} x={frame.x(t)} y={y + 15} text-anchor="middle">
+          {format(t)}
+        </text>
+      ))}
+    </g>
+  );
+}
+
+/** The line at the value of the token that the pointer is on. */
+function Marker({ card, mark, frame }: { card: Card; mark: BarsProps["mark"]; frame: Frame }): VNode | null {
+  const token = useSignal(card.token);
+  const value = token === null ? null : mark(token);
+  if (token === null || value === null || Number.isNaN(value)) return null;
+  const x = frame.x(value);
+  const end = x > frame.width - LABEL_ROOM;
+  const text = card.texts.plain(token.id);
+  return (
+    <g class="marker" transform={`translate(${x},0)`}>
+      <line y1={4} y2={HEIGHT - MARGIN.bottom} />
+      <text x={end ? -5 : 5} y={11} text-anchor={end ? "end" : "start"}>
+        {text.length > 14 ? `${text.slice(0, 13)}…` : text}
+      </text>
+      <text class="value" x={end ? -5 : 5} y={25} text-anchor={end ? "end" : "start"}>
+        {number(value)}
+      </text>
+    </g>
+  );
+}
+
+/** The same numbers in a table, made when it is opened. */
+function DataTable({ histogram, unit }: { histogram: Histogram; unit: string }): VNode {
+  const [open, setOpen] = useState(false);
+  return (
+    <details class="data" onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>As a table</summary>
+      {open && (
+        <table>
+          <thead>
+            <tr>
+              <th>From</th>
+              <th>To</th>
+              <th>{unit}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {Array.from(histogram.counts, (n, i) => {
+              const [low, high] = edges(histogram, i);
+              return (
+                <tr key={i}>
+                  <td>{number(low)}</td>
+                  <td>{number(high)}</td>
+                  <td>{count(n)}</td>
+                </tr>
+              );
+            })}
+          </tbody>
+        </table>
+      )}
+    </details>
+  );
+}

@@ -1,0 +1,168 @@
+// Generated from sae_vis/views/payload.py by frontend/generate_types.py. Do not edit.
+
+/** Counts over equal-width bins. */
+export interface Histogram {
+  /** left edge of the first bin. */
+  readonly low: number;
+  /** right edge of the last bin. */
+  readonly high: number;
+  /** int32 ``[n_bins]``. */
+  readonly counts: Int32Array;
+}
+
+/** Neurons that the feature's direction is made of: index, weight, share of the direction's L1 norm (0 to 1). */
+export interface AlignmentTable {
+  readonly index: Int32Array;
+  readonly value: Float32Array;
+  readonly share: Float32Array;
+}
+
+/** What fires with the feature: index, Pearson correlation and cosine similarity over all unmasked tokens. */
+export interface CorrelationTable {
+  readonly index: Int32Array;
+  readonly pearson: Float32Array;
+  readonly cosine: Float32Array;
+}
+
+/** Tokens that the feature pushes up (``top``, descending) and down (``bottom``, ascending), logit effect each. */
+export interface LogitTable {
+  readonly top_tokens: Int32Array;
+  readonly top_values: Float32Array;
+  readonly bottom_tokens: Int32Array;
+  readonly bottom_values: Float32Array;
+}
+
+/** Windows of text, flattened: context ``i`` owns tokens ``offsets[i]:offsets[i + 1]``. */
+export interface Contexts {
+  /** int32 ``[n_contexts + 1]``. */
+  readonly offsets: Int32Array;
+  /** int32 token ids ``[n_tokens]``. */
+  readonly tokens: Int32Array;
+  /** float32 ``[n_tokens]`` activation of the feature, 0 where it does not fire, NaN where masked. */
+  readonly acts: Float32Array;
+  /** float32 ``[n_tokens]`` logit effect of the feature on that token, or None where no logit lens was made. */
+  readonly logits: Float32Array | null;
+  /** float32 ``[n_tokens]``, NaN where not computed; None where no model was at hand. */
+  readonly loss_effect: Float32Array | null;
+  /** int32 ``[n_contexts]`` row in the corpus. */
+  readonly sequence: Int32Array;
+  /** int32 ``[n_contexts]`` position in the row of the first token shown. */
+  readonly start: Int32Array;
+  /** int32 ``[n_contexts]`` index within the context of the token the example is about (bold). */
+  readonly focus: Int32Array;
+  /** int32 ``[n_contexts]`` how many further firings show this very context (and are not shown). */
+  readonly repeats: Int32Array;
+}
+
+/** Examples of one kind. */
+export interface SequenceGroup {
+  /** ``top``: the largest firings; ``interval``: a uniform sample of the firings in ``(low, high]``. */
+  readonly kind: "top" | "interval";
+  /** lower end (exclusive) of the interval; for ``top`` the smallest activation shown. */
+  readonly low: number;
+  /** upper end (inclusive); for ``top`` the maximum. */
+  readonly high: number;
+  /** firings in the interval (exact, not only those shown). */
+  readonly n_firings: number;
+  /** ``n_firings`` over all firings of the feature, 0 to 1. */
+  readonly share: number;
+  readonly contexts: Contexts;
+}
+
+/** Numbers of the header. */
+export interface FeatureStats {
+  /** unmasked tokens on which the feature fires. */
+  readonly n_firings: number;
+  /** ``n_firings`` / number of unmasked tokens. */
+  readonly density: number;
+  /** largest activation (0 for a dead feature). */
+  readonly max: number;
+  /** mean activation among firings (0 for a dead feature). */
+  readonly mean: number;
+  /** population standard deviation among firings. */
+  readonly std: number;
+}
+
+/** All that a page shows of one feature. None: not asked for by the layout, or not there to show. */
+export interface FeatureView {
+  readonly feature: number;
+  readonly stats: FeatureStats;
+  readonly neuron_alignment: AlignmentTable | null;
+  readonly correlated_neurons: CorrelationTable | null;
+  readonly correlated_features: CorrelationTable | null;
+  readonly correlated_b_features: CorrelationTable | null;
+  readonly acts_histogram: Histogram | null;
+  readonly logits_histogram: Histogram | null;
+  readonly logits_table: LogitTable | null;
+  readonly sequences: readonly SequenceGroup[];
+}
+
+/** One component of the layout: the layout class's name without ``Config``, and its options by name. */
+export interface ComponentSpec {
+  readonly type: string;
+  readonly options: Readonly<Record<string, boolean | number | string | readonly number[] | null>>;
+}
+
+/** A column of components; width in pixels, or None for the default width. */
+export interface ColumnSpec {
+  readonly width: number | null;
+  readonly components: readonly ComponentSpec[];
+}
+
+/** Columns from left to right; height of the card in pixels, or None for as high as its content. */
+export interface LayoutSpec {
+  readonly columns: readonly ColumnSpec[];
+  readonly height: number | null;
+}
+
+/** What the numbers were made from, said in the page's header. */
+export interface PageMeta {
+  /** page title. */
+  readonly title: string;
+  /** the model's name; None without a model. */
+  readonly model: string | null;
+  /** hook point. */
+  readonly hook: string | null;
+  /** architecture and size in words, such as ``topk, 8192 features``. */
+  readonly sae: string;
+  /** the corpus in words. */
+  readonly corpus: string;
+  /** which tokens were left out, in words. */
+  readonly mask: string;
+  /** unmasked tokens. */
+  readonly n_tokens: number;
+  /** rows of the corpus. */
+  readonly n_sequences: number;
+  /** number of features of the dictionary (the page may hold fewer). */
+  readonly d_sae: number;
+  /** features that never fire. */
+  readonly n_dead: number;
+  /** the rule by which the page's features were chosen, in words. */
+  readonly selection: string;
+  /** version of sae_vis that wrote the page. */
+  readonly version: string;
+}
+
+/** One row of the picker; columns over the page's features, all of the same length. */
+export interface FeatureSummary {
+  /** int32 ids. */
+  readonly feature: Int32Array;
+  /** float32. */
+  readonly density: Float32Array;
+  /** float32. */
+  readonly max: Float32Array;
+  /** int32 id of the token with the largest activation (-1 for a dead feature). */
+  readonly top_token: Int32Array;
+}
+
+/** A page of feature views, before it is written anywhere. */
+export interface FeaturePage {
+  readonly meta: PageMeta;
+  readonly layout: LayoutSpec;
+  readonly summary: FeatureSummary;
+  readonly features: readonly FeatureView[];
+  /** bytes of each token id that occurs in the views. */
+  readonly token_bytes: ReadonlyMap<number, Uint8Array>;
+  /** the ids among them that are special tokens (shown as a name, not as text). */
+  readonly special: readonly number[];
+}

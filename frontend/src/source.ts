@@ -1,0 +1,29 @@
+// Where data comes from. One interface; each way of delivering a page implements it once.
+import { decodeFeature, decodeHead, type Head } from "./decode";
+import type { FeatureView } from "./payload";
+
+export type { Head } from "./decode";
+
+/** A feature's data; null when the source does not hold that feature. */
+export type Loaded = FeatureView | null;
+
+export interface Source {
+  readonly head: Head;
+  /** At once where the data is at hand, so that the next feature is on screen in the same frame. */
+  feature(id: number): Loaded | Promise<Loaded>;
+}
+
+/** Data in blocks of this very document; a block is decoded when its feature is opened. */
+export function inlineSource(page: Document): Source {
+  const block = (name: string): string | null => page.getElementById(name)?.textContent ?? null;
+  const packed = block("head");
+  if (packed === null) throw new Error("the page holds no data");
+  const head = decodeHead(packed);
+  return {
+    head,
+    feature(id) {
+      const data = block(`f${id}`);
+      return data === null ? null : decodeFeature(data, head);
+    },
+  };
+}

@@ -1,0 +1,281 @@
+"""How a page's data travels: typed arrays in compact byte blocks, without loss.
+
+A page is one *head* block (meta, layout, picker, token table) and one block for each feature, so that a reader opens
+a feature without touching the others. Nothing is quantised: float32 values arrive as the same float32 values. A block
+is a plain sequence of these, deflated (raw RFC 1951) as a whole:
+
+==========  =========================================================================================================
+``uint``    LEB128: seven bits a byte, low first, high bit set on all but the last.
+``int``     zigzag (0, -1, 1, -2 … as 0, 1, 2, 3 …), then ``uint``.
+``double``  float64, little-endian.
+``ints``    ``uint`` count, then each as ``int``.
+``floats``  ``uint`` count n, then float32 by byte plane: all lowest bytes, … all highest bytes (deflates better).
+``sparse``  ``uint`` length; ``ints`` gaps to the entries that are not +0.0 (a gap of 0: right after the one before);
+            ``floats`` their values. NaNs come back as NaN.
+``bytes``   ``uint`` length, then the bytes.
+``maybe``   one byte, 0 for None, 1 for what follows.
+==========  =========================================================================================================
+
+The order of fields is that of `encode_head` and `encode_feature`; ``frontend/src/decode.ts`` is the reader. Token ids
+travel as indices into the page's token table, which is sorted by how often a token occurs in the page. The logit
+effect of a feature on a token is stored once for each distinct token of the feature, in order of first occurrence.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sae_vis.errors import InputError
+from sae_vis.views.payload import (
+    F32,
+    AlignmentTable,
+    CorrelationTable,
+    FeaturePage,
+    FeatureView,
+    Histogram,
+    LogitTable,
+    SequenceGroup,
+)
+
+FORMAT_VERSION = 1
+"""Raised when the order or meaning of fields changes; a page and its reader are always written together."""
+
+GROUP_KINDS = ("top", "interval")
+
+
+class BlockWriter:
+    """Builds one block; each method appends one value and returns nothing."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def uint(self, value: int) -> None:
+        """A whole number of at least 0."""
+        self._parts.append(_varints(np.array([value], dtype=np.uint64)))
+
+    def double(self, value: float) -> None:
+        """A float64."""
+        self._parts.append(struct.pack("<d", value))
+
+    def ints(self, values: NDArray[np.integer]) -> None:
+        """Whole numbers of any sign."""
+        values = np.ascontiguousarray(values, dtype=np.int64)
+        self.uint(len(values))
+        self._parts.append(_varints(((values << 1) ^ (values >> 63)).astype(np.uint64)))
+
+    def floats(self, values: F32) -> None:
+        """float32 values, bit for bit."""
+        values = np.ascontiguousarray(values, dtype="<f4")
+        self.uint(len(values))
+        self._parts.append(values.view(np.uint8).reshape(-1, 4).T.tobytes())
+
+    def sparse(self, values: F32) -> None:
+        """float32 values of which many are 0."""
+        values = np.ascontiguousarray(values, dtype=np.float32)
+        kept = np.flatnonzero(values.view(np.uint32))
+        self.uint(len(values))
+        self.ints(np.diff(kept, prepend=-1) - 1)
+        self.floats(values[kept])
+
+    def blob(self, value: bytes) -> None:
+        """Bytes with their length."""
+        self.uint(len(value))
+        self._parts.append(value)
+
+    def present(self, value: object) -> bool:
+        """Say whether a value follows; returns whether it does."""
+        self._parts.append(b"\x00" if value is None else b"\x01")
+        return value is not None
+
+    def finish(self) -> str:
+        """The block, deflated, as base64 text."""
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        raw = packer.compress(b"".join(self._parts)) + packer.flush()
+        return base64.b64encode(raw).decode("ascii")
+
+
+def _varints(values: NDArray[np.uint64]) -> bytes:
+    """LEB128 of each value."""
+    bits = np.arange(0, 70, 7, dtype=np.uint64)
+    digits = np.where(bits < 64, values[:, None] >> np.minimum(bits, np.uint64(63)), 0)  # [n, 10]
+    length = np.maximum((digits != 0).sum(axis=1), 1)
+    place = np.arange(len(bits))
+    septets = (digits & np.uint64(127)).astype(np.uint8) | np.where(place < length[:, None] - 1, 128, 0).astype(np.uint8)
+    return septets[place < length[:, None]].tobytes()
+
+
+class TokenIndex:
+    """Token ids of a page as indices into its table, the most frequent token first.
+
+    Raises:
+        InputError: a view holds a token id whose bytes are not in ``page.token_bytes``.
+    """
+
+    def __init__(self, page: FeaturePage) -> None:
+        used = [np.empty(0, dtype=np.int64), page.summary.top_token[page.summary.top_token >= 0]]
+        for view in page.features:
+            used.extend(group.contexts.tokens for group in view.sequences)
+            if view.logits_table is not None:
+                used.extend((view.logits_table.top_tokens, view.logits_table.bottom_tokens))
+        ids, counts = np.unique(np.concatenate(used).astype(np.int64), return_counts=True)
+        missing = [int(i) for i in ids if int(i) not in page.token_bytes]
+        if missing:
+            raise InputError(f"the page shows {len(missing)} token ids without bytes in token_bytes, such as {missing[0]}")
+        self.ids = ids[np.lexsort((ids, -counts))]
+        """int64 ``[n_tokens]`` token id of each index."""
+        self._sorted = ids
+        self._rank = np.argsort(np.lexsort((ids, -counts)))
+
+    def __call__(self, tokens: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The index of each token id; -1 for -1."""
+        if len(self._sorted) == 0:
+            return np.full(len(tokens), -1, dtype=np.int64)
+        found = np.searchsorted(self._sorted, tokens).clip(0, len(self._sorted) - 1)
+        return np.where(np.asarray(tokens) < 0, -1, self._rank[found]).astype(np.int64)
+
+
+def encode_head(page: FeaturePage, index: TokenIndex) -> str:
+    """Everything of a page but its features."""
+    out = BlockWriter()
+    out.uint(FORMAT_VERSION)
+    words = {"meta": asdict(page.meta), "layout": asdict(page.layout)}
+    out.blob(json.dumps(words, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii"))
+    _encode_tokens(out, index.ids, page.token_bytes, page.special)
+    out.ints(page.summary.feature)
+    out.floats(page.summary.density)
+    out.floats(page.summary.max)
+    out.ints(index(page.summary.top_token))
+    return out.finish()
+
+
+def _encode_tokens(
+    out: BlockWriter, ids: NDArray[np.int64], token_bytes: Mapping[int, bytes], special: tuple[int, ...]
+) -> None:
+    texts = [token_bytes[int(i)] for i in ids]
+    out.ints(ids)
+    out.ints(np.array([len(text) for text in texts], dtype=np.int64))
+    out.blob(b"".join(texts))
+    out.ints(np.flatnonzero(np.isin(ids, np.array(special, dtype=np.int64))))
+
+
+def encode_feature(view: FeatureView, index: TokenIndex) -> str:
+    """One feature.
+
+    Raises:
+        InputError: the view's arrays contradict each other; names the feature.
+    """
+    out = BlockWriter()
+    out.uint(view.feature)
+    out.uint(view.stats.n_firings)
+    for number in (view.stats.density, view.stats.max, view.stats.mean, view.stats.std):
+        out.double(number)
+    _encode_alignment(out, view.neuron_alignment)
+    for table in (view.correlated_neurons, view.correlated_features, view.correlated_b_features):
+        _encode_correlation(out, table)
+    _encode_histogram(out, view.acts_histogram)
+    _encode_histogram(out, view.logits_histogram)
+    _encode_logit_table(out, view.logits_table, index)
+    try:
+        _encode_sequences(out, view.sequences, index)
+    except InputError as error:
+        raise InputError(f"feature {view.feature}: {error}") from error
+    return out.finish()
+
+
+def _encode_alignment(out: BlockWriter, table: AlignmentTable | None) -> None:
+    if out.present(table) and table is not None:
+        out.ints(table.index)
+        out.floats(table.value)
+        out.floats(table.share)
+
+
+def _encode_correlation(out: BlockWriter, table: CorrelationTable | None) -> None:
+    if out.present(table) and table is not None:
+        out.ints(table.index)
+        out.floats(table.pearson)
+        out.floats(table.cosine)
+
+
+def _encode_histogram(out: BlockWriter, histogram: Histogram | None) -> None:
+    if out.present(histogram) and histogram is not None:
+        out.double(histogram.low)
+        out.double(histogram.high)
+        out.ints(histogram.counts)
+
+
+def _encode_logit_table(out: BlockWriter, table: LogitTable | None, index: TokenIndex) -> None:
+    if out.present(table) and table is not None:
+        out.ints(index(table.top_tokens))
+        out.floats(table.top_values)
+        out.ints(index(table.bottom_tokens))
+        out.floats(table.bottom_values)
+
+
+def _encode_sequences(out: BlockWriter, groups: tuple[SequenceGroup, ...], index: TokenIndex) -> None:
+    """Groups one by one, then the contexts of all of them, array by array (alike next to alike deflates better)."""
+    out.uint(len(groups))
+    for group in groups:
+        out.uint(GROUP_KINDS.index(group.kind))
+        out.double(group.low)
+        out.double(group.high)
+        out.uint(group.n_firings)
+        out.double(group.share)
+        out.uint(len(group.contexts.offsets) - 1)
+    if not groups:
+        return
+    contexts = [group.contexts for group in groups]
+    tokens = np.concatenate([c.tokens for c in contexts])
+    out.ints(np.concatenate([np.diff(c.offsets) for c in contexts]))
+    out.ints(index(tokens))
+    acts = np.concatenate([c.acts for c in contexts])
+    _same_length("acts", acts, tokens)
+    out.sparse(acts)
+    _encode_logits(out, [c.logits for c in contexts], tokens)
+    _encode_loss_effects(out, [c.loss_effect for c in contexts], tokens)
+    for name in ("sequence", "start", "focus", "repeats"):
+        out.ints(np.concatenate([getattr(c, name) for c in contexts]))
+
+
+def _joined(arrays: list[F32 | None], name: str, tokens: NDArray[np.integer]) -> F32 | None:
+    """The arrays end to end; None if all are None."""
+    there = [a for a in arrays if a is not None]
+    if not there:
+        return None
+    if len(there) != len(arrays):
+        raise InputError(f"{name} is None in some sequence groups and there in others, expected one or the other")
+    joined = np.concatenate(there).astype(np.float32)
+    _same_length(name, joined, tokens)
+    return joined
+
+
+def _same_length(name: str, values: F32, tokens: NDArray[np.integer]) -> None:
+    if len(values) != len(tokens):
+        raise InputError(f"{name} has {len(values)} values for {len(tokens)} tokens")
+
+
+def _encode_logits(out: BlockWriter, arrays: list[F32 | None], tokens: NDArray[np.integer]) -> None:
+    logits = _joined(arrays, "logits", tokens)
+    if not out.present(logits) or logits is None:
+        return
+    _, first, which = np.unique(tokens, return_index=True, return_inverse=True)
+    bits = logits.view(np.uint32)
+    if not np.array_equal(bits[first][which], bits):
+        raise InputError("logits differ between occurrences of a token, expected one logit effect for each token")
+    out.floats(logits[np.sort(first)])
+
+
+def _encode_loss_effects(out: BlockWriter, arrays: list[F32 | None], tokens: NDArray[np.integer]) -> None:
+    """NaN ("not computed") is the common case here: gaps to the numbers, then the numbers."""
+    effects = _joined(arrays, "loss_effect", tokens)
+    if out.present(effects) and effects is not None:
+        known = np.flatnonzero(~np.isnan(effects))
+        out.ints(np.diff(known, prepend=-1) - 1)
+        out.floats(effects[known])

@@ -1,0 +1,139 @@
+"""One HTML file that holds everything: script, style and data. It opens offline, from anywhere, and asks for nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import os
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from sae_vis.deliver.encoding import TokenIndex, encode_feature, encode_head
+from sae_vis.errors import InputError
+from sae_vis.views.payload import FeaturePage
+
+TEMPLATE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="sae_vis {version}">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<div id="app"><noscript>This page draws its pictures with JavaScript, which is switched off here.</noscript></div>
+{blocks}
+<script>{script}</script>
+</body>
+</html>
+"""
+# A data block is never run: its type is not a script's. Base64 text can't end it early.
+BLOCK = '<script type="text/plain" id="{name}">{data}</script>'
+
+
+class PageReport(NamedTuple):
+    """What was written.
+
+    Attributes:
+        path: the file.
+        bytes: its size.
+        bytes_per_feature: size of the file over the number of features, script and style included.
+    """
+
+    path: Path
+    bytes: int
+    bytes_per_feature: float
+
+
+def write_page(page: FeaturePage, path: str | os.PathLike[str]) -> PageReport:
+    """Write a page as one self-contained HTML file, all of it or nothing.
+
+    Args:
+        page: what to show.
+        path: where to; an existing file is replaced.
+
+    Raises:
+        InputError: the page holds no features, or its parts contradict each other.
+        OSError: the file can't be written; what was there before is untouched.
+    """
+    path = Path(path)
+    text = render_page(page).encode("utf-8")
+    _write_whole(path, text)
+    return PageReport(path, len(text), len(text) / len(page.features))
+
+
+def render_page(page: FeaturePage) -> str:
+    """The HTML text of a page.
+
+    Raises:
+        InputError: the page holds no features, or its parts contradict each other.
+    """
+    _check(page)
+    index = TokenIndex(page)
+    blocks = [BLOCK.format(name="head", data=encode_head(page, index))]
+    blocks += [BLOCK.format(name=f"f{view.feature}", data=encode_feature(view, index)) for view in page.features]
+    script, style = _static("page.js"), _static("page.css")
+    return TEMPLATE.format(
+        policy=_policy(script, style),
+        version=html.escape(page.meta.version),
+        title=html.escape(page.meta.title.encode("utf-8", "replace").decode("utf-8")),
+        style=style,
+        blocks="\n".join(blocks),
+        script=script,
+    )
+
+
+def _check(page: FeaturePage) -> None:
+    ids = [view.feature for view in page.features]
+    if not ids:
+        raise InputError("the page holds no features, expected at least one")
+    if len(set(ids)) != len(ids):
+        raise InputError(f"the page holds feature {next(i for i in ids if ids.count(i) > 1)} more than once")
+    if page.summary.feature.tolist() != ids:
+        raise InputError("page.summary.feature and page.features name different features, or in a different order")
+    lengths = {len(column) for column in (page.summary.density, page.summary.max, page.summary.top_token)}
+    if lengths != {len(ids)}:
+        raise InputError(f"page.summary has columns of {sorted(lengths)} rows for {len(ids)} features")
+
+
+def _policy(script: str, style: str) -> str:
+    """Nothing may load or run but the one script and the one style, by their hashes."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def _static(name: str) -> str:
+    """A file of the built front end, without line ends at either end (the hash covers every character)."""
+    return resources.files("sae_vis").joinpath("static", name).read_text(encoding="utf-8").strip()
+
+
+def _write_whole(path: Path, text: bytes) -> None:
+    """Write under a temporary name beside the target, then rename: a reader sees the old file or the new one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text)
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
