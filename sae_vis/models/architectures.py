@@ -47,6 +47,7 @@ class Architecture:
         mlp_post_norm: norm between the MLP and the residual stream, from the block, or None.
         parallel: whether attention and MLP read the same residual stream, so that there is no ``hook_resid_mid``.
         parallel_field: name of the configuration field that says `parallel`, where models of the kind differ.
+        fixed_positions: whether no sequence can be longer than ``config.max_position_embeddings``.
     """
 
     decoder: tuple[str, ...]
@@ -65,6 +66,7 @@ class Architecture:
     mlp_post_norm: str | None = None
     parallel: bool = False
     parallel_field: str | None = None
+    fixed_positions: bool = False
 
 
 _GPT2 = Architecture(
@@ -80,6 +82,7 @@ _GPT2 = Architecture(
     mlp_proj="mlp.c_proj",
     mlp_act="mlp.act",
     mlp_reads="ln_2",
+    fixed_positions=True,
 )
 _GPT_NEOX = Architecture(
     decoder=("gpt_neox",),

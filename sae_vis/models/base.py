@@ -105,8 +105,9 @@ class LanguageModel(ABC):
         """Directions ``[n, hook.d]`` written at `hook` as directions ``[n, d_model]`` in the residual stream.
 
         The identity for the residual stream; through ``W_out`` for neurons and ``W_O`` for heads; post-norm gains
-        (Gemma 2/3) are applied wherever a post-norm still lies ahead. A post-norm also divides by the norm of what it
-        is given, which differs from token to token: behind one, the result is exact up to that positive scale.
+        (Gemma 2/3) are applied wherever a post-norm still lies ahead. A post-norm also divides by the size of what it
+        is given, which differs from token to token: behind one the result is exact up to a positive scale, the divisor
+        held where it is.
         """
 
     @abstractmethod

@@ -9,10 +9,12 @@ itself (``model.layers.8.mlp``) is the place before the post-norm.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sae_vis.models.architectures import Architecture
+from sae_vis.errors import InputError
+from sae_vis.models.architectures import ARCHITECTURES, Architecture
 from sae_vis.models.base import Side, Site
 
 
@@ -114,6 +116,95 @@ def model_places(arch: Architecture, decoder: str, n_layers: int) -> Iterator[Pl
         yield _stream("hook_embed", f"{decoder}.{arch.embed}", "output", None)
 
 
-def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
-    """The `n` known names most like `name`, quoted, for an error message; empty where none is close."""
-    return ", ".join(repr(near) for near in difflib.get_close_matches(name, list(known), n=n, cutoff=0.6))
+class HookTable:
+    """The names of one model's places: what each stands for, and what to say about a name that stands for nothing.
+
+    Args:
+        arch: the model's architecture, or None where it is not known: then only module paths are names.
+        decoder: path of the module that runs the blocks.
+        n_layers: how many blocks there are, or None where the architecture is not known.
+        modules: paths of all modules.
+        model: what to call the model in a message: its class and ``model_type``.
+    """
+
+    def __init__(
+        self,
+        arch: Architecture | None,
+        decoder: str,
+        n_layers: int | None,
+        modules: Iterable[str],
+        model: tuple[str, str],
+    ) -> None:
+        self._arch = arch
+        self._decoder = decoder
+        self._n_layers = n_layers
+        self._paths = dict.fromkeys(path for path in modules if path)
+        self._class, self._model_type = model
+        places = [] if arch is None or n_layers is None else list(model_places(arch, decoder, n_layers))
+        self._by_hook = {place.hook: place for place in places if place.hook is not None}
+        self._by_location = {(place.module, place.side): place for place in reversed(places)}
+
+    @property
+    def places(self) -> list[Place]:
+        """Every place with a known meaning, each location once."""
+        return list(self._by_location.values())
+
+    def find(self, name: str) -> Place:
+        """The place called `name`, of site ``other`` where nothing is known about it.
+
+        Raises:
+            InputError: there is none; the message has near names and the number of layers.
+        """
+        path, _, asked = name.partition(":")
+        if path in self._paths:
+            if asked not in {"", "input", "output"}:
+                raise InputError(f"hook point {name!r}: a module is read at ':input' or ':output', not at {asked!r}")
+            side: Side = "input" if asked == "input" else "output"
+        elif name in self._by_hook:
+            path, side = self._by_hook[name].module, self._by_hook[name].side
+        else:
+            raise InputError(self._nothing_called(name))
+        unknown = Place(hook=None, module=path, side=side, layer=self._layer_of(path), site="other", onward=None)
+        return self._by_location.get((path, side), unknown)
+
+    def _layer_of(self, path: str) -> int | None:
+        if self._arch is None:
+            return None
+        found = re.match(re.escape(f"{self._decoder}.{self._arch.layers}.") + r"(\d+)", path)
+        return None if found is None else int(found[1])
+
+    def _nothing_called(self, name: str) -> str:
+        example = self._example()
+        paths = f"the path of a module, such as {example!r} or {example + ':input'!r}"
+        if self._arch is None and name.startswith(("blocks.", "hook_")):
+            return (
+                f"hook names such as {name!r} need a known architecture; {self._model_type!r} ({self._class}) is none "
+                f"of {', '.join(sorted(ARCHITECTURES))}; give {paths}"
+            )
+        if self._n_layers is not None:
+            layer = re.search(r"\.(\d+)(?=[.:]|$)", name)
+            if layer is not None and int(layer[1]) >= self._n_layers:
+                return f"no hook point {name!r}: {self._class} has {self._layers()}"
+        if self._arch is not None and self._arch.parallel and name.endswith(".hook_resid_mid"):
+            return (
+                f"no hook point {name!r}: attention and MLP of {self._class} read the same residual stream, there is "
+                "none between them; hook_resid_pre and hook_resid_post are before and after both"
+            )
+        near = difflib.get_close_matches(name, [*self._by_hook, *self._paths], n=3)
+        facts = [
+            f"no hook point {name!r} in {self._class}" + ("" if self._n_layers is None else f" ({self._layers()})")
+        ]
+        facts += ["near names: " + ", ".join(map(repr, near))] if near else []
+        facts += ["hook names: " + ", ".join(self._hook_kinds())] if self._by_hook else []
+        return "; ".join([*facts, f"or give {paths}"])
+
+    def _layers(self) -> str:
+        return f"{self._n_layers} layers, 0 to {(self._n_layers or 0) - 1}"
+
+    def _hook_kinds(self) -> list[str]:
+        of_one_block = (hook for hook in self._by_hook if not re.match(r"blocks\.[1-9]", hook))
+        return [hook.replace("blocks.0.", "blocks.N.") for hook in of_one_block]
+
+    def _example(self) -> str:
+        """A module path that reads like a block's, to show what one looks like."""
+        return next((path for path in self._paths if path.endswith(".0")), next(iter(self._paths)))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +14,7 @@ from sae_vis.models.architectures import ARCHITECTURES, Architecture, architectu
 from sae_vis.models.base import HookPoint, LanguageModel, Side, Unembedding
 from sae_vis.models.fingerprint import fingerprint
 from sae_vis.models.forward import read
-from sae_vis.models.hook_names import Place, model_places, nearest
+from sae_vis.models.hook_names import HookTable, Place
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -40,115 +39,49 @@ class HuggingFaceModel(LanguageModel):
         self.model = model
         self._arch = architecture_of(model.config)
         self._decoder_path = _decoder_path(model, self._arch)
-        self.n_layers = None if self._arch is None else len(self._layers(self._arch))
+        self.n_layers = None if self._arch is None else _count(model, f"{self._decoder_path}.{self._arch.layers}")
         embedding: nn.Module = model.get_input_embeddings()
         self.n_vocab, width = (int(n) for n in _weight(embedding).shape)
         self.d_model = int(getattr(config, "hidden_size", width))
         self.logit_softcap: float | None = getattr(config, "final_logit_softcapping", None)
-        self._n_positions = _learned_positions(model, self._arch)
+        fixed = self._arch is not None and self._arch.fixed_positions
+        self._n_positions = int(config.max_position_embeddings) if fixed else None
 
     # Hook points
 
     def hook_point(self, name: str) -> HookPoint:
-        """The place called `name`: a TransformerLens name, or a module path with ``:input`` or ``:output`` behind it.
+        """The place called `name`: a TransformerLens name or a module path, ``:input`` or ``:output`` added at will.
 
         Raises:
             InputError: no such place; the message lists near names and the number of layers.
         """
-        module, side = self._locate(name)
-        place = self._places.get((module, side))
-        if place is None:
-            d = self._width_by_probe(name, module, side)
-            layer = self._layer_of(module)
-            return HookPoint(name=name, module=module, side=side, layer=layer, site="other", d=d, onward=None)
-        d = self.d_model
-        if place.site in {"neurons", "heads"} and place.onward:
-            d = _linear(self._module(place.onward[0])).shape[1]
+        place = self._hooks.find(name)
         return HookPoint(
-            name=name, module=module, side=side, layer=place.layer, site=place.site, d=d, onward=place.onward
+            name=name,
+            module=place.module,
+            side=place.side,
+            layer=place.layer,
+            site=place.site,
+            d=self._width(name, place),
+            onward=place.onward,
         )
 
-    @cached_property
-    def _places(self) -> dict[tuple[str, Side], Place]:
-        """Places with a known meaning, by location."""
-        return {(place.module, place.side): place for place in reversed(list(self._all_places()))}
-
-    @cached_property
-    def _hooks(self) -> dict[str, Place]:
-        """Places with a TransformerLens name, by name."""
-        return {place.hook: place for place in self._all_places() if place.hook is not None}
-
-    def _all_places(self) -> Iterator[Place]:
-        if self._arch is not None and self.n_layers is not None:
-            yield from model_places(self._arch, self._decoder_path, self.n_layers)
+    def _width(self, name: str, place: Place) -> int:
+        if place.onward is None:
+            # Nothing is known of this place: see what a forward of a few tokens gives there.
+            return int(self._read(torch.zeros(2, 3, dtype=torch.int64), name, place.module, place.side).shape[-1])
+        if place.site in {"neurons", "heads"}:
+            return int(_linear(self._modules[place.onward[0]]).shape[1])
+        return self.d_model
 
     @cached_property
     def _modules(self) -> dict[str, nn.Module]:
         return dict(self.model.named_modules(remove_duplicate=False))
 
-    def _module(self, path: str) -> nn.Module:
-        return self._modules[path]
-
-    def _locate(self, name: str) -> tuple[str, Side]:
-        """Module path and side of `name`."""
-        path, _, side = name.partition(":")
-        if path and path in self._modules:
-            if side not in {"", "input", "output"}:
-                raise InputError(f"hook point {name!r}: a module is read at ':input' or ':output', not at ':{side}'")
-            return path, "input" if side == "input" else "output"
-        if name in self._hooks:
-            return self._hooks[name].module, self._hooks[name].side
-        raise InputError(self._no_such_place(name))
-
-    def _no_such_place(self, name: str) -> str:
-        kind = type(self.model).__name__
-        looks_like_hook = name.startswith(("blocks.", "hook_"))
-        if self._arch is None and looks_like_hook:
-            return (
-                f"hook names such as {name!r} need a known architecture, and {self.model.config.model_type!r} ({kind}) "
-                f"is none of {', '.join(sorted(ARCHITECTURES))}; give the path of a module instead, "
-                f"such as {self._example_path()!r} or {self._example_path() + ':input'!r}"
-            )
-        layer = re.search(r"\.(\d+)(?=[.:]|$)", name)
-        if layer is not None and self.n_layers is not None and int(layer[1]) >= self.n_layers:
-            return f"no hook point {name!r}: {kind} has {self.n_layers} layers, 0 to {self.n_layers - 1}"
-        if self._arch is not None and self._arch.parallel and re.fullmatch(r"blocks\.\d+\.hook_resid_mid", name):
-            return (
-                f"no hook point {name!r}: attention and MLP of {kind} read the same residual stream, so there is none "
-                "between them; hook_resid_pre and hook_resid_post are before and after both"
-            )
-        near = nearest(name, [*self._hooks, *filter(None, self._modules)])
-        layers = "" if self.n_layers is None else f" ({self.n_layers} layers, 0 to {self.n_layers - 1})"
-        example = self._example_path()
-        return (
-            f"no hook point {name!r} in {kind}{layers}; "
-            + (f"near names: {near}; " if near else "")
-            + (f"hook names are {', '.join(self._hook_kinds())}; " if self._hooks else "")
-            + f"any module path is one too, such as {example!r} or {example + ':input'!r}"
-        )
-
-    def _hook_kinds(self) -> list[str]:
-        of_one_block = (hook for hook in self._hooks if not re.match(r"blocks\.[1-9]", hook))
-        return [hook.replace("blocks.0.", "blocks.N.") for hook in of_one_block]
-
-    def _example_path(self) -> str:
-        if self._arch is not None:
-            return f"{self._decoder_path}.{self._arch.layers}.0"
-        stacks = (path for path, module in self._modules.items() if isinstance(module, nn.ModuleList) and len(module))
-        stack = next(stacks, None)
-        return next(filter(None, self._modules)) if stack is None else f"{stack}.0"
-
-    def _layer_of(self, module: str) -> int | None:
-        if self._arch is None:
-            return None
-        found = re.match(re.escape(f"{self._decoder_path}.{self._arch.layers}.") + r"(\d+)", module)
-        return None if found is None else int(found[1])
-
-    def _layers(self, arch: Architecture) -> nn.ModuleList:
-        layers = self.model.get_submodule(f"{self._decoder_path}.{arch.layers}")
-        if not isinstance(layers, nn.ModuleList):
-            raise InputError(f"{type(self.model).__name__}: {arch.layers!r} is a {type(layers).__name__}, not a list")
-        return layers
+    @cached_property
+    def _hooks(self) -> HookTable:
+        names = (type(self.model).__name__, str(self.model.config.model_type))
+        return HookTable(self._arch, self._decoder_path, self.n_layers, self._modules, names)
 
     # Activations
 
@@ -166,12 +99,12 @@ class HuggingFaceModel(LanguageModel):
         return self._read(tokens, hook.name, hook.module, hook.side)
 
     def _read(self, tokens: Tensor, name: str, path: str, side: Side) -> Tensor:
-        decoder = self._module(self._decoder_path)
+        decoder = self._modules[self._decoder_path]
         inside = path == self._decoder_path or path.startswith(f"{self._decoder_path}.")
         runner = decoder if inside or not self._decoder_path else self.model
         inputs = tokens.to(self._input_device)
         try:
-            acts = read(self.model, self._module(path), side, lambda: runner(input_ids=inputs, use_cache=False))
+            acts = read(self.model, self._modules[path], side, lambda: runner(input_ids=inputs, use_cache=False))
         except InputError as error:
             raise InputError(f"hook point {name!r}: {error}") from error
         if acts.shape[:2] != tokens.shape:
@@ -180,10 +113,6 @@ class HuggingFaceModel(LanguageModel):
                 f"{tuple(tokens.shape)}; activations are read where there is one vector a token, [n_seqs, seq_len, d]"
             )
         return acts.flatten(2) if acts.ndim > 3 else acts
-
-    def _width_by_probe(self, name: str, path: str, side: Side) -> int:
-        """Width of a place of which nothing is known, from a forward of a few tokens."""
-        return int(self._read(torch.zeros(2, 3, dtype=torch.int64), name, path, side).shape[-1])
 
     @property
     def _input_device(self) -> torch.device:
@@ -220,7 +149,7 @@ class HuggingFaceModel(LanguageModel):
         head: nn.Module | None = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         if head is None:
             raise InputError(f"{type(self.model).__name__} has no unembedding; load it as a causal language model")
-        final_norm = self._module(f"{self._decoder_path}.{self._arch.final_norm}")
+        final_norm = self._modules[f"{self._decoder_path}.{self._arch.final_norm}"]
         weight = _weight(head).detach().float()  # [d_vocab, d_model]
         head_bias, norm_bias = _bias(head), _bias(final_norm)
         if norm_bias is not None:
@@ -254,7 +183,7 @@ class HuggingFaceModel(LanguageModel):
 
     def _through(self, path: str, directions: Tensor) -> Tensor:
         """Directions behind the projection or post-norm at `path`."""
-        module = self._module(path)
+        module = self._modules[path]
         if self._arch is not None and hasattr(module, "weight") and _weight(module).ndim == 1:
             centred = directions - directions.mean(-1, keepdim=True) if self._arch.norm.centred else directions
             return centred * self._gain(module, self._arch).to(directions)
@@ -317,6 +246,8 @@ def _linear(module: nn.Module) -> Tensor:
     from transformers.pytorch_utils import Conv1D
 
     weight = _weight(module)
+    if not weight.is_floating_point():
+        raise InputError(f"the weights of a {type(module).__name__} are {weight.dtype}: load the model unquantised")
     return weight.T if isinstance(module, Conv1D) else weight
 
 
@@ -344,15 +275,12 @@ def _decoder_path(model: nn.Module, arch: Architecture | None) -> str:
     )
 
 
-def _learned_positions(model: PreTrainedModel, arch: Architecture | None) -> int | None:
-    """How many positions there are where each has its own embedding; None where any number will do."""
-    if arch is None or arch.embed is None:
-        return None
-    return int(model.config.max_position_embeddings)
+def _count(model: nn.Module, layers: str) -> int:
+    return sum(1 for _ in model.get_submodule(layers).children())
 
 
 def load_model(
-    name_or_path_or_module: str | PreTrainedModel | Any,  # noqa: ANN401 (a path, too)
+    name_or_path_or_module: str | PathLike[str] | PreTrainedModel,
     *,
     dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
@@ -415,7 +343,7 @@ def _check_as_asked(model: PreTrainedModel, dtype: torch.dtype | None, device: t
         raise InputError(f"the model given is on {model.device}, not {device}; it is used as it is: move it yourself")
 
 
-def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(name_or_path: str | PathLike[str]) -> PreTrainedTokenizerBase:
     """The tokenizer of a model, by hub name or local path.
 
     Raises:
@@ -426,4 +354,4 @@ def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(str(name_or_path))
     except (OSError, ValueError) as error:
-        raise InputError(f"can't load a tokenizer from {name_or_path!r}: {error}") from error
+        raise InputError(f"can't load a tokenizer from {str(name_or_path)!r}: {error}") from error
