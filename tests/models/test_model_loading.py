@@ -1,0 +1,134 @@
+"""Loading, identity and description of models."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+import transformers as hf
+from torch import nn
+from torch.testing import assert_close
+
+from sae_vis.errors import InputError
+from sae_vis.models.fingerprint import fingerprint
+from sae_vis.models.huggingface import load_model, load_tokenizer
+
+
+@pytest.fixture
+def saved(make, tmp_path):
+    """A directory with a GPT-2 in bfloat16."""
+    make("gpt2").to(torch.bfloat16).save_pretrained(tmp_path / "gpt2")
+    return tmp_path / "gpt2"
+
+
+def test_a_path_is_loaded_in_the_dtype_of_the_checkpoint(saved, make, tokens) -> None:
+    state = torch.get_rng_state()
+    adapter = load_model(saved)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert adapter.model.dtype == torch.bfloat16
+    assert not adapter.model.training
+    original = load_model(make("gpt2").to(torch.bfloat16))
+    hook = original.hook_point("blocks.1.hook_resid_post")
+    assert_close(adapter.activations(tokens, hook), original.activations(tokens, hook))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, "float32", "torch.float32"])
+def test_dtype_and_device_as_asked(saved, dtype) -> None:
+    adapter = load_model(str(saved), dtype=dtype, device="cpu")
+    assert adapter.model.dtype == torch.float32
+
+
+def test_a_model_in_memory_is_used_as_it_is(make) -> None:
+    model = make("gpt2")
+    assert load_model(model, dtype="float32", device="cpu").model is model
+    with pytest.raises(InputError, match=r"is torch.float32, not torch.float16; it is used as it is: convert it yours"):
+        load_model(model, dtype="float16")
+    with pytest.raises(InputError, match="is on cpu, not meta; it is used as it is: move it yourself"):
+        load_model(model, device="meta")
+
+
+def test_what_is_no_causal_language_model(make, tmp_path) -> None:
+    with pytest.raises(InputError, match=r"a Linear is no transformers model \(PreTrainedModel\)"):
+        load_model(nn.Linear(2, 2))
+    with pytest.raises(InputError, match=r"can't load a causal language model from '.*nowhere': "):
+        load_model(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="no torch dtype 'float17'"):
+        load_model(tmp_path, dtype="float17")
+    with pytest.raises(InputError, match=r"LlamaModel has no model.layers: load it as a causal language model"):
+        load_model(make("llama").model)
+    t5 = hf.T5Config(d_model=8, d_ff=8, d_kv=4, num_heads=2, num_layers=1, vocab_size=11, decoder_start_token_id=0)
+    with pytest.raises(InputError, match="T5ForConditionalGeneration is an encoder-decoder; give a causal"):
+        load_model(hf.T5ForConditionalGeneration(t5))
+
+
+def test_tokenizers(tmp_path) -> None:
+    from tokenizers import Tokenizer, models
+
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    hf.PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(tmp_path / "tokenizer")
+    assert load_tokenizer(tmp_path / "tokenizer").convert_tokens_to_ids("a") == 0
+    with pytest.raises(InputError, match=r"can't load a tokenizer from '.*nowhere': "):
+        load_tokenizer(tmp_path / "nowhere")
+
+
+def test_fingerprint_is_of_the_contents_not_the_place(make, saved, tmp_path) -> None:
+    first = load_model(saved).fingerprint()
+    assert first.startswith("sha256:")
+    assert len(first) == len("sha256:") + 64
+    load_model(saved).model.save_pretrained(tmp_path / "copy")
+    assert load_model(tmp_path / "copy").fingerprint() == first
+    assert load_model(make("gpt2").to(torch.bfloat16)).fingerprint() == first
+
+
+def test_fingerprint_sees_weights_dtype_and_configuration(make) -> None:
+    def print_of(change=lambda model: None) -> str:
+        model = make("gpt2")
+        with torch.no_grad():
+            change(model)
+        return load_model(model).fingerprint()
+
+    def tell(**fields):
+        return lambda model: [setattr(model.config, name, value) for name, value in fields.items()]
+
+    original = print_of()
+    assert print_of(tell(resid_pdrop=0.5, use_cache=False, pad_token_id=3, _name_or_path="elsewhere")) == original
+    assert print_of(lambda model: model.transformer.h[2].mlp.c_proj.weight[3, 4].add_(1e-4)) != original
+    assert print_of(lambda model: model.to(torch.float16)) != original
+    assert print_of(tell(layer_norm_epsilon=1e-6)) != original
+    assert print_of(tell(activation_function="relu")) != original
+
+
+def test_fingerprint_of_tensors() -> None:
+    a, b = torch.arange(6.0), torch.arange(6.0).flip(0)
+    original = fingerprint({"a": a, "b": b}, {})
+    assert fingerprint({"b": b, "a": a}, {}) == original
+    assert fingerprint({"a": b, "b": a}, {}) != original
+    assert fingerprint({"a": a.view(2, 3), "b": b}, {}) != original
+    assert fingerprint({"a": a.view(torch.int32), "b": b}, {}) != original
+    # Tied or not, transposed in memory or not, with an axis or without: the contents count.
+    assert fingerprint({"a": a, "b": a}, {}) == fingerprint({"a": a, "b": a.clone()}, {})
+    square = torch.arange(4.0).view(2, 2)
+    assert fingerprint({"a": square.T}, {}) == fingerprint({"a": square.T.contiguous()}, {})
+    assert fingerprint({"a": square.T}, {}) != fingerprint({"a": square}, {})
+    for odd in (torch.tensor(1.5), torch.zeros(0, 3), torch.ones(3, dtype=torch.bfloat16), torch.tensor([True])):
+        assert fingerprint({"a": odd}, {}) == fingerprint({"a": odd.clone()}, {})
+
+
+def test_weights_that_are_not_in_memory(make) -> None:
+    with pytest.raises(InputError, match=r"the weight 'transformer.wte.weight' is not in memory"):
+        load_model(make("gpt2").to("meta")).fingerprint()
+
+
+def test_description_is_plain_json(saved) -> None:
+    facts = load_model(saved).describe()
+    assert json.loads(json.dumps(facts)) == {
+        "class": "GPT2LMHeadModel",
+        "name": str(saved),
+        "model_type": "gpt2",
+        "n_layers": 3,
+        "d_model": 12,
+        "n_vocab": 31,
+        "n_parameters": 6240,
+        "dtype": "bfloat16",
+    }
