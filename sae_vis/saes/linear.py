@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,9 +50,10 @@ class InputMap:
     def output_scale(self, x: Tensor) -> Tensor | None:
         """The factor ``[n]`` that undoes the normalisation on the decoder's side, None where it is 1."""
         if self.normalize == "constant_norm_rescale":
-            return x.norm(dim=-1) / float(x.shape[-1] ** 0.5)
+            norms: Tensor = torch.linalg.vector_norm(x, dim=-1)
+            return norms / math.sqrt(x.shape[-1])
         if self.normalize == "layer_norm":
-            return (x - x.mean(dim=-1, keepdim=True)).std(dim=-1)
+            return x.std(dim=-1)
         return None
 
 

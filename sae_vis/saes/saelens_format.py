@@ -146,7 +146,7 @@ def read_config(file: Path) -> SaeLensConfig:
         raise CheckpointError(f"{file} is not readable JSON: {error}") from error
     if not isinstance(found, dict):
         raise CheckpointError(f"{file} must hold a JSON object; found {type(found).__name__}")
-    raw: dict[str, object] = {_RENAMED.get(key, key): value for key, value in found.items()}
+    raw: dict[str, object] = {_RENAMED.get(str(key), str(key)): value for key, value in found.items()}
     _check_keys(raw, file)
     metadata = raw.get("metadata") or {}
     if not isinstance(metadata, dict):
