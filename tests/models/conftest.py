@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import functools
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -71,7 +73,8 @@ BUILDERS: dict[str, Callable[[], PreTrainedModel]] = {
 }
 
 
-def build(kind: str) -> PreTrainedModel:
+@functools.cache
+def built(kind: str) -> PreTrainedModel:
     """A model of that kind in evaluation mode; every weight random, so that no gain is 1 and no bias 0."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -79,6 +82,20 @@ def build(kind: str) -> PreTrainedModel:
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, mean=0.1, std=0.4)
     return model
+
+
+def build(kind: str) -> PreTrainedModel:
+    """A model of that kind that the test may do anything with."""
+    return copy.deepcopy(built(kind))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads cost more than they bring at these sizes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=sorted(BUILDERS))
