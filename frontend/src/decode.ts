@@ -72,10 +72,11 @@ class Reader {
 
   floats(): Float32Array {
     const n = this.uint();
+    const planes = this.take(4 * n);
     const out = new Float32Array(n);
     const raw = new Uint8Array(out.buffer);
     for (let plane = 0; plane < 4; plane++) {
-      for (let i = 0; i < n; i++) raw[4 * i + plane] = this.byte();
+      for (let i = 0; i < n; i++) raw[4 * i + plane] = planes[plane * n + i] ?? 0;
     }
     return out;
   }
@@ -94,7 +95,10 @@ class Reader {
   }
 
   blob(): Uint8Array {
-    const n = this.uint();
+    return this.take(this.uint());
+  }
+
+  private take(n: number): Uint8Array {
     if (this.at + n > this.bytes.length) throw new Error("the data ends too early");
     this.at += n;
     return this.bytes.subarray(this.at - n, this.at);

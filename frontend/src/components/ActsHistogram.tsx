@@ -1,6 +1,6 @@
 // How strongly the feature fires, and how often.
 import type { VNode } from "preact";
-import { actColour } from "../marks/colours";
+import { barStops } from "../marks/colours";
 import { Bars } from "../marks/Bars";
 import { count, number, percent, plural } from "../format";
 import { NotComputed } from "./Messages";
@@ -31,7 +31,7 @@ export function ActsHistogram({ card, log, setLog }: ComponentProps): VNode {
           unit="firings"
           log={log}
           label={`Histogram of ${count(stats.n_firings)} firings by activation, ${number(histogram.low)} to ${number(histogram.high)}, mean ${number(stats.mean)}.`}
-          colour={(middle) => actColour(middle / card.scale)}
+          stops={barStops(histogram.low / card.scale, histogram.high / card.scale)}
           mark={(token) => token.act}
         />
       )}

@@ -1,6 +1,6 @@
 // What the feature does to the logit of every token of the vocabulary.
 import type { VNode } from "preact";
-import { Bars } from "../marks/Bars";
+import { Bars, type Stop } from "../marks/Bars";
 import { count, number, plural } from "../format";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
@@ -24,10 +24,19 @@ export function LogitsHistogram({ card }: ComponentProps): VNode {
           unit="vocabulary tokens"
           log={false}
           label={`Histogram of the feature's effect on the logits of ${count(total)} tokens, ${number(histogram.low)} to ${number(histogram.high)}.`}
-          colour={(middle) => (middle < 0 ? "var(--down)" : "var(--up)")}
+          stops={sides(histogram.low, histogram.high)}
           mark={(token) => token.logit}
         />
       )}
     </section>
   );
+}
+
+/** One colour below 0, another above. */
+function sides(low: number, high: number): Stop[] {
+  const zero = Math.min(Math.max(-low / (high - low || 1), 0), 1);
+  return [
+    { at: zero, colour: "var(--down)" },
+    { at: zero, colour: "var(--up)" },
+  ];
 }

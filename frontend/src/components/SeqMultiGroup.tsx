@@ -1,18 +1,18 @@
 // Examples: the largest firings, and a random sample of each activation interval, aligned at the token that fires.
 import type { VNode } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { tip, within, type Card, type Range } from "../card";
 import { count, number, percent, plural } from "../format";
-import { strength } from "../marks/colours";
-import { runs } from "../marks/TokenText";
+import { detail, exampleRows } from "../marks/examples";
 import { TIP_ID } from "../marks/Tooltip";
 import type { Contexts, SequenceGroup } from "../payload";
-import type { Piece } from "../tokens";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 
 /** Contexts longer than this wrap over lines; shorter ones stand on one line with their firing tokens aligned. */
 const LONGEST_LINE = 32;
+/** Pixels that a row takes at least. */
+const LEAST_ROW = 20;
 
 export function SeqMultiGroup({ card }: ComponentProps): VNode {
   const root = useRef<HTMLElement>(null);
@@ -25,7 +25,7 @@ export function SeqMultiGroup({ card }: ComponentProps): VNode {
     <section class={`examples ${split.wraps ? "wraps" : "lines"}`} ref={root} style={{ "--before": split.before }} {...useTokens(card)}>
       <Legend card={card} />
       {sequences.map((group, g) => (
-        <Group key={g} group={group} start={card.start(g)} card={card} first={g === 0} />
+        <Group key={g} group={group} start={card.start(g)} card={card} first={g === 0} inSight={inSight(sequences, g)} />
       ))}
     </section>
   );
@@ -81,9 +81,10 @@ interface GroupProps {
   readonly start: number;
   readonly card: Card;
   readonly first: boolean;
+  readonly inSight: boolean;
 }
 
-function Group({ group, start, card, first }: GroupProps): VNode {
+function Group({ group, start, card, first, inSight }: GroupProps): VNode {
   const { contexts } = group;
   const n = contexts.offsets.length - 1;
   return (
@@ -91,17 +92,53 @@ function Group({ group, start, card, first }: GroupProps): VNode {
       <header class="titled">
         <h3>{group.kind === "top" ? "Top activations" : `${number(group.low)} to ${number(group.high)}`}</h3>
         <span class="quiet">{group.kind === "top" ? topWords(card, n) : intervalWords(group, n)}</span>
-        {group.kind === "interval" && <span class="meter" style={{ "--share": `${group.share * 100}%` }} />}
+        {group.kind === "interval" && n > 0 && <span class="meter" style={{ "--share": `${group.share * 100}%` }} />}
       </header>
-      {n > 0 && (
-        <ol>
-          {Array.from({ length: n }, (_, i) => (
-            <Example key={i} contexts={contexts} index={i} start={start} card={card} />
-          ))}
-        </ol>
-      )}
+      {n > 0 && <Rows contexts={contexts} start={start} card={card} inSight={inSight} />}
     </section>
   );
+}
+
+/** How far the reader has scrolled down, kept at hand since asking for it would lay out the page too early. */
+let depth = 0;
+document.addEventListener(
+  "scroll",
+  (event) => {
+    depth = event.target instanceof Element ? event.target.scrollTop : window.scrollY;
+  },
+  { capture: true, passive: true },
+);
+
+/** Whether a group can be in the window, by the number of rows above it. */
+function inSight(groups: readonly SequenceGroup[], g: number): boolean {
+  const above = groups.slice(0, g).reduce((rows, group) => rows + group.contexts.offsets.length, 0);
+  return above * LEAST_ROW < depth + window.innerHeight;
+}
+
+interface RowsProps {
+  readonly contexts: Contexts;
+  readonly start: number;
+  readonly card: Card;
+  readonly inSight: boolean;
+}
+
+/** Rows out of sight are made once the frame with those in sight is on screen. */
+function Rows({ contexts, start, card, inSight }: RowsProps): VNode {
+  const list = useRef<HTMLOListElement>(null);
+  useLayoutEffect(() => {
+    const fill = (): void => list.current?.replaceChildren(...exampleRows(contexts, start, card));
+    if (inSight) {
+      fill();
+      return undefined;
+    }
+    let timer = 0;
+    const frame = requestAnimationFrame(() => (timer = window.setTimeout(fill)));
+    return () => {
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+    };
+  }, [contexts, start, card]);
+  return <ol ref={list} />;
 }
 
 function topWords(card: Card, n: number): string {
@@ -112,84 +149,6 @@ function topWords(card: Card, n: number): string {
 function intervalWords(group: SequenceGroup, shown: number): string {
   if (group.n_firings === 0) return "no firings";
   return `${percent(group.share)} of firings (${count(group.n_firings)}), ${count(shown)} at random`;
-}
-
-interface ExampleProps {
-  readonly contexts: Contexts;
-  readonly index: number;
-  readonly start: number;
-  readonly card: Card;
-}
-
-function Example({ contexts, index, start, card }: ExampleProps): VNode {
-  const [from, to] = [contexts.offsets[index] ?? 0, contexts.offsets[index + 1] ?? 0];
-  const focus = contexts.focus[index] ?? 0;
-  const repeats = contexts.repeats[index] ?? 0;
-  const pieces = card.texts.pieces(contexts.tokens.subarray(from, to));
-  const cut = pieces.findIndex((piece) => piece.last >= focus);
-  const at = cut < 0 ? pieces.length : cut;
-  const draw = (piece: Piece): VNode => drawPiece(piece, { contexts, from, start, focus, scale: card.scale });
-  return (
-    <li>
-      <span class="act">{number(contexts.acts[from + focus] ?? NaN)}</span>
-      <span class="text" dir="auto">
-        <span class="before">
-          <span>{pieces.slice(0, at).map(draw)}</span>
-        </span>
-        <span class="after">{pieces.slice(at).map(draw)}</span>
-      </span>
-      {repeats > 0 && (
-        <span class="repeats" title={`This very context fires ${repeats} more times`}>
-          ×{count(repeats + 1)}
-        </span>
-      )}
-    </li>
-  );
-}
-
-interface Drawing {
-  readonly contexts: Contexts;
-  readonly from: number;
-  readonly start: number;
-  readonly focus: number;
-  readonly scale: number;
-}
-
-/** A token's text; or a character of several tokens, drawn once over a band for each of them. */
-function drawPiece(piece: Piece, d: Drawing): VNode {
-  if (piece.first === piece.last) return band(piece.first, d, runs(piece.runs));
-  const bands = Array.from({ length: piece.last - piece.first + 1 }, (_, i) => band(piece.first + i, d, null));
-  const bold = d.focus >= piece.first && d.focus <= piece.last ? " focus" : "";
-  return (
-    <span class={`shared${bold}`}>
-      <span class="bands">{bands}</span>
-      <span class="glyph">{runs(piece.runs)}</span>
-    </span>
-  );
-}
-
-function band(token: number, d: Drawing, content: (string | VNode)[] | null): VNode {
-  const t = d.from + token;
-  const act = d.contexts.acts[t] ?? NaN;
-  const loss = d.contexts.loss_effect?.[t] ?? NaN;
-  let name = "tok";
-  if (token === d.focus) name += " focus";
-  if (Number.isNaN(act)) name += " masked";
-  else if (act !== 0) name += act > 0 ? " on" : " on below";
-  if (loss < 0) name += " loss helps";
-  else if (loss > 0) name += " loss harms";
-  if (act === 0 || Number.isNaN(act)) {
-    return (
-      <span class={name} data-t={d.start + t}>
-        {content}
-      </span>
-    );
-  }
-  return (
-    <span class={name} data-t={d.start + t} style={{ "--a": String(strength(act / d.scale)) }}>
-      {content}
-    </span>
-  );
 }
 
 interface TokenHandlers {
@@ -217,7 +176,8 @@ function useTokens(card: Card): TokenHandlers {
     role: "group",
     "aria-label": "Examples. Arrow keys move from token to token, Enter pins a token's details, Escape lets go.",
     onPointerOver: (event) => {
-      if (!isPinned()) show(tokenOf(event.target));
+      const fresh = detailAt(event.target, card);
+      if (!isPinned()) show(tokenOf(fresh ? document.elementFromPoint(event.clientX, event.clientY) : event.target));
     },
     onPointerLeave: () => {
       if (!isPinned()) show(null);
@@ -242,7 +202,7 @@ function useTokens(card: Card): TokenHandlers {
         if (current !== null) root.focus();
       } else if (event.key === "Enter" && current !== null) show(current, !isPinned());
       else {
-        const next = neighbour(root, current, event.key);
+        const next = neighbour(root, current, event.key, card);
         if (next === null) return;
         event.preventDefault();
         if (isPinned()) tip.set(null);
@@ -259,17 +219,29 @@ function tokenOf(target: EventTarget | null): HTMLElement | null {
   return target instanceof Element ? target.closest<HTMLElement>("[data-t]") : null;
 }
 
+/** The row that an element is in gets an element for each of its tokens. */
+function detailAt(target: EventTarget | null, card: Card): boolean {
+  const row = target instanceof Element ? target.closest("li") : null;
+  return row !== null && detail(row, card);
+}
+
 /** The token that an arrow key leads to: beside it, or the firing token of the example above or below. */
-function neighbour(root: HTMLElement, current: HTMLElement | null, key: string): HTMLElement | null {
+function neighbour(root: HTMLElement, current: HTMLElement | null, key: string, card: Card): HTMLElement | null {
   if (!key.startsWith("Arrow")) return null;
-  if (current === null) return root.querySelector<HTMLElement>(".focus[data-t], .focus [data-t]");
+  if (current === null) return focusOf(root.querySelector("li"), card);
   const step = key === "ArrowRight" || key === "ArrowDown" ? 1 : -1;
-  if (key === "ArrowLeft" || key === "ArrowRight") {
-    return root.querySelector<HTMLElement>(`[data-t="${Number(current.getAttribute("data-t")) + step}"]`) ?? current;
-  }
-  const lines = [...root.querySelectorAll("li")];
-  const line = lines[lines.indexOf(current.closest("li") as HTMLLIElement) + step];
-  return line?.querySelector<HTMLElement>(".focus[data-t], .focus [data-t]") ?? current;
+  const row = current.closest("li");
+  const rows = [...root.querySelectorAll("li")];
+  const beyond = row === null ? undefined : rows[rows.indexOf(row) + step];
+  if (key === "ArrowUp" || key === "ArrowDown") return focusOf(beyond, card) ?? current;
+  detailAt(beyond ?? null, card);
+  return root.querySelector<HTMLElement>(`[data-t="${Number(current.getAttribute("data-t")) + step}"]`) ?? current;
+}
+
+function focusOf(row: HTMLLIElement | null | undefined, card: Card): HTMLElement | null {
+  if (!row) return null;
+  detail(row, card);
+  return row.querySelector<HTMLElement>(".focus[data-t], .focus [data-t]");
 }
 
 /** Lights up the tokens whose values are in the range that the pointer is on in a chart. */
@@ -279,6 +251,7 @@ function useLight(root: { current: HTMLElement | null }, card: Card): void {
       const element = root.current;
       if (element === null) return;
       element.classList.toggle("dimmed", range !== null);
+      if (range?.of === "logit") for (const row of element.querySelectorAll("li")) detail(row, card);
       for (const token of element.querySelectorAll("[data-t]")) {
         const at = range === null ? null : card.at(Number(token.getAttribute("data-t")));
         token.classList.toggle("lit", at !== null && range !== null && within(at, range));

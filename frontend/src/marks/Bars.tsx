@@ -20,10 +20,16 @@ export interface BarsProps {
   /** The chart's accessible name. */
   readonly label: string;
   readonly log: boolean;
-  /** Colour of a bar by its middle. */
-  readonly colour: (middle: number) => string;
+  /** Colour by value, as stops from the low end (0) to the high end (1). */
+  readonly stops: readonly Stop[];
   /** Where a token's line stands; null for no line. */
   readonly mark: (token: TokenAt) => number | null;
+}
+
+/** A colour of the gradient that fills the bars. */
+export interface Stop {
+  readonly at: number;
+  readonly colour: string;
 }
 
 type Scale = ScaleContinuousNumeric<number, number>;
@@ -136,27 +142,28 @@ function useBin({ card, histogram, of, unit }: BarsProps, frame: Frame): { activ
   return { active, handlers };
 }
 
-function BarShapes({ histogram, colour, frame, active, log }: BarsProps & { frame: Frame; active: number | null }): VNode {
+/** All bars in one path, filled by a gradient along the axis: a bar's colour depends on its place only. */
+function BarShapes({ histogram, of, stops, frame, active, log }: BarsProps & { frame: Frame; active: number | null }): VNode {
   const floor = frame.y(log ? 0.5 : 0);
+  const bar = (i: number): string => {
+    const n = histogram.counts[i] ?? 0;
+    if (n === 0) return "";
+    const [low, high] = edges(histogram, i).map(frame.x) as [number, number];
+    const gap = high - low > 4 ? 0.5 : 0;
+    const top = Math.min(frame.y(n), floor - 1);
+    return `M${low + gap} ${floor}V${top}H${high - gap}V${floor}Z`;
+  };
+  const [low, high] = frame.x.range();
+  const fill = `${of}-fill`;
   return (
     <g>
-      {Array.from(histogram.counts, (n, i) => {
-        const [low, high] = edges(histogram, i);
-        const [left, right] = [frame.x(low), frame.x(high)];
-        const top = n === 0 ? floor : Math.min(frame.y(n), floor - 1);
-        const gap = right - left > 4 ? 1 : 0;
-        return (
-          <rect
-            key={i}
-            class={i === active ? "bar active" : "bar"}
-            x={left + gap / 2}
-            width={Math.max(right - left - gap, 0.5)}
-            y={top}
-            height={floor - top}
-            fill={colour((low + high) / 2)}
-          />
-        );
-      })}
+      <linearGradient id={fill} gradientUnits="userSpaceOnUse" x1={low} x2={high} y1="0" y2="0">
+        {stops.map(({ at, colour }, i) => (
+          <stop key={i} offset={at} style={{ "stop-color": colour }} />
+        ))}
+      </linearGradient>
+      <path class="bars" d={Array.from(histogram.counts, (_, i) => bar(i)).join("")} fill={`url(#${fill})`} />
+      {active !== null && <path class="active" d={bar(active)} />}
     </g>
   );
 }
