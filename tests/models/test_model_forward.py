@@ -38,6 +38,15 @@ def test_nothing_runs_after_the_hook(adapter, tokens, monkeypatch) -> None:
         adapter.activations(tokens, adapter.hook_point("blocks.2.hook_resid_post"))
 
 
+def test_the_causal_lm_itself_runs_only_for_what_is_outside_its_decoder(make, tokens, monkeypatch) -> None:
+    adapter = load_model(make("gemma3"))
+    inside, outside = (adapter.hook_point(name) for name in ("blocks.2.hook_resid_post", "lm_head"))
+    monkeypatch.setattr(adapter.model, "forward", explode)
+    adapter.activations(tokens, inside)
+    with pytest.raises(ExplosionError):
+        adapter.activations(tokens, outside)
+
+
 def test_an_input_is_read_before_its_module_runs(adapter, tokens, monkeypatch) -> None:
     for name in ("blocks.1.attn.hook_z", "blocks.1.mlp.hook_post"):
         hook = adapter.hook_point(name)
