@@ -86,6 +86,12 @@ class LogitLens:
         rows = self._unembedding.weight[torch.as_tensor(tokens, dtype=torch.int64)] - self._mean_row
         return (rows @ self.directions([feature])[0]).cpu().numpy()
 
+    def histogram(self, feature: int, n_bins: int) -> NDArray[np.int32]:
+        """Tokens in each of ``n_bins`` equal-width bins from the smallest to the largest effect of one feature."""
+        logits = self.effects([feature])
+        counts: NDArray[np.int32] = _histogram(logits, logits.amin(1), logits.amax(1), n_bins)[0].cpu().numpy()
+        return counts
+
     def columns(self, first: int, stop: int) -> Columns:
         """The logit columns of the feature table for features ``first`` to ``stop``."""
         step = max(1, BLOCK_BYTES // (4 * self._unembedding.weight.shape[0]))

@@ -35,7 +35,7 @@ def firing_columns(postings: Postings, first: int, n_tokens: int, config: IndexC
     maximum = np.zeros(n_features, dtype=np.float32)
     fires = counts > 0
     maximum[fires] = ordered[postings.offsets[1:][fires] - 1]
-    mean, std, skewness, kurtosis = moments_among_firings(postings)
+    mean, std, skewness, kurtosis = moments_among_firings(postings, ordered)
     return {
         "feature": pa.array(np.arange(first, first + n_features, dtype=np.int32)),
         "n_firings": pa.array(counts),
@@ -51,11 +51,14 @@ def firing_columns(postings: Postings, first: int, n_tokens: int, config: IndexC
     }
 
 
-def moments_among_firings(postings: Postings) -> tuple[NDArray[np.float64], ...]:
-    """Mean, standard deviation, skewness, excess kurtosis of each feature's firings (population; 0 where undefined)."""
+def moments_among_firings(postings: Postings, ordered: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
+    """Mean, standard deviation, skewness, excess kurtosis of each feature's firings (population; 0 where undefined).
+
+    The sums run over the activations in ascending order (``ordered``), so the order of the corpus changes no bit.
+    """
     feature, counts = postings.feature, np.maximum(postings.counts, 1)
     n_features = len(postings.offsets) - 1
-    acts = postings.acts.astype(np.float64)
+    acts = ordered.astype(np.float64)
 
     def mean_of(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(feature, weights=values, minlength=n_features) / counts
@@ -131,6 +134,6 @@ def _quantiles(ordered: NDArray[np.float32], offsets: NDArray[np.int64], n: int)
     points = np.arange(n, dtype=np.int64)
     rank = -(-points[None, :] * counts[:, None] // (n - 1))  # ceil of a whole-number ratio, exact
     at = offsets[:-1, None] + np.clip(rank - 1, 0, None)
-    return np.where(counts[:, None] > 0, ordered[np.minimum(at, max(len(ordered) - 1, 0))], 0) if len(ordered) else (
-        np.zeros(at.shape, dtype=np.float32)
-    )
+    if len(ordered) == 0:
+        return np.zeros(at.shape, dtype=np.float32)
+    return ordered[np.minimum(at, len(ordered) - 1)]  # rows of dead features are dropped by the caller

@@ -1,0 +1,261 @@
+"""The feature-centric view: queries on an index, as the typed payload of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sae_vis.corpus.text import TokenText
+from sae_vis.effects.logit_lens import LogitLens
+from sae_vis.errors import InputError
+from sae_vis.index.index import Examples, Index
+from sae_vis.layout import (
+    ActsHistogramConfig,
+    FeatureTablesConfig,
+    LogitsHistogramConfig,
+    LogitsTableConfig,
+    SaeVisLayoutConfig,
+    SeqMultiGroupConfig,
+)
+from sae_vis.views.payload import (
+    AlignmentTable,
+    Contexts,
+    CorrelationTable,
+    FeaturePage,
+    FeatureStats,
+    FeatureSummary,
+    FeatureView,
+    Histogram,
+    LogitTable,
+    PageMeta,
+    SequenceGroup,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewSources:
+    """What views are made from.
+
+    Attributes:
+        index: the index.
+        text: the bytes of each token id.
+        lens: logit effects on single tokens; None: a page made without the model, whose tokens have none.
+        seed: of the interval samples.
+    """
+
+    index: Index
+    text: TokenText
+    lens: LogitLens | None = None
+    seed: int = 0
+
+
+def feature_page(
+    sources: ViewSources,
+    features: Sequence[int],
+    layout: SaeVisLayoutConfig | None = None,
+    *,
+    title: str = "sae_vis",
+    selection: str | None = None,
+) -> FeaturePage:
+    """A page of some features.
+
+    Args:
+        sources: index, token text and, for logit effects on the tokens shown, a logit lens.
+        features: feature ids, in the order of the page.
+        layout: what to show; None: the default three columns.
+        title: page title.
+        selection: the rule that chose the features, in words; None: that they were asked for by number.
+
+    Raises:
+        InputError: no feature, a feature that does not exist, a layout that asks for more than the index holds.
+    """
+    if len(features) == 0:
+        raise InputError("no features to show; give at least one feature id (or build over text on which some fire)")
+    layout = layout or SaeVisLayoutConfig.default_feature_centric_layout()
+    spec = layout.to_spec()
+    views = tuple(feature_view(sources, int(feature), layout) for feature in features)
+    summary = _summary(sources.index, np.asarray(features, dtype=np.int64))
+    ids = sorted(set().union(*(_token_ids(view) for view in views), (int(t) for t in summary.top_token if t >= 0)))
+    return FeaturePage(
+        meta=_meta(sources.index, title, selection or f"{len(features)} features, asked for by number"),
+        layout=spec,
+        summary=summary,
+        features=views,
+        token_bytes={token: sources.text.bytes_of(token) for token in ids},
+        special=tuple(token for token in ids if sources.text.is_special(token)),
+    )
+
+
+def feature_view(sources: ViewSources, feature: int, layout: SaeVisLayoutConfig) -> FeatureView:
+    """All that ``layout`` shows of one feature."""
+    index = sources.index
+    tables, acts = layout.find(FeatureTablesConfig), layout.find(ActsHistogramConfig)
+    logits, logit_table = layout.find(LogitsHistogramConfig), layout.find(LogitsTableConfig)
+    sequences = layout.find(SeqMultiGroupConfig)
+    firings = index.firings(feature)
+    return FeatureView(
+        feature=feature,
+        stats=FeatureStats(
+            n_firings=len(firings.acts),
+            **{name: float(index.column(name)[feature]) for name in ("density", "max", "mean", "std")},
+        ),
+        neuron_alignment=_alignment(index, feature, tables),
+        correlated_neurons=_correlated(index, "correlated_neurons", feature, tables),
+        correlated_features=_correlated(index, "correlated_features", feature, tables),
+        acts_histogram=_acts_histogram(index, feature, acts) if acts and len(firings.acts) else None,
+        logits_histogram=_logits_histogram(sources, feature, logits) if logits else None,
+        logits_table=_logits_table(index, feature, logit_table) if logit_table else None,
+        sequences=_groups(sources, feature, sequences) if sequences and len(firings.acts) else (),
+    )
+
+
+def _alignment(index: Index, feature: int, config: FeatureTablesConfig | None) -> AlignmentTable | None:
+    if config is None or not config.neuron_alignment_table or not _has(index, "aligned_neurons_index"):
+        return None
+    columns = [_rows(index, f"aligned_neurons_{name}", feature, config.n_rows) for name in ("index", "value", "share")]
+    return AlignmentTable(index=columns[0], value=columns[1], share=columns[2])
+
+
+def _correlated(
+    index: Index, table: str, feature: int, config: FeatureTablesConfig | None
+) -> CorrelationTable | None:
+    if config is None or not getattr(config, f"{table}_table") or not _has(index, f"{table}_index"):
+        return None
+    _require_rows(index, table, config.n_rows, "FeatureTablesConfig.n_rows")
+    columns = [_rows(index, f"{table}_{name}", feature, config.n_rows) for name in ("index", "pearson", "cosine")]
+    return CorrelationTable(index=columns[0], pearson=columns[1], cosine=columns[2])
+
+
+def _acts_histogram(index: Index, feature: int, config: ActsHistogramConfig) -> Histogram:
+    counts = index.histogram([feature], config.n_bins)[0]
+    return Histogram(low=0.0, high=float(index.column("max")[feature]), counts=counts.astype(np.int32))
+
+
+def _logits_histogram(sources: ViewSources, feature: int, config: LogitsHistogramConfig) -> Histogram | None:
+    index = sources.index
+    if not _has(index, "logits_histogram"):
+        return None
+    low, high = (float(index.column(f"logits_{end}")[feature]) for end in ("low", "high"))
+    counts = index.lists("logits_histogram", feature)
+    if len(counts) != config.n_bins:
+        if sources.lens is None:
+            raise InputError(
+                f"LogitsHistogramConfig.n_bins is {config.n_bins}, but the index holds histograms of {len(counts)} bins "
+                f"and other numbers need the model: use n_bins={len(counts)}, or make the page with the model"
+            )
+        counts = sources.lens.histogram(feature, config.n_bins)
+    return Histogram(low=low, high=high, counts=counts)
+
+
+def _logits_table(index: Index, feature: int, config: LogitsTableConfig) -> LogitTable | None:
+    if not _has(index, "top_tokens"):
+        return None
+    _require_rows(index, "logit_tokens", config.n_rows, "LogitsTableConfig.n_rows")
+    top, top_values, bottom, bottom_values = (
+        _rows(index, name, feature, config.n_rows) for name in ("top_tokens", "top_logits", "bottom_tokens", "bottom_logits")
+    )
+    return LogitTable(top_tokens=top, top_values=top_values, bottom_tokens=bottom, bottom_values=bottom_values)
+
+
+def _groups(sources: ViewSources, feature: int, config: SeqMultiGroupConfig) -> tuple[SequenceGroup, ...]:
+    """The largest firings, then the intervals from the highest to the lowest."""
+    index = sources.index
+    before, after = config.buffer if config.buffer is not None else (None, None)
+    acts = index.firings(feature).acts
+    groups = []
+    if config.top_acts_group_size:
+        top = index.top_examples(feature, config.top_acts_group_size, before=before, after=after)
+        shown = int(np.count_nonzero(acts >= top.acts[-1]))
+        contexts = _contexts(sources, feature, top, before, after)
+        ends = float(top.acts[-1]), float(top.acts[0])
+        share = shown / len(acts)
+        groups.append(SequenceGroup(kind="top", low=ends[0], high=ends[1], n_firings=shown, share=share, contexts=contexts))
+    intervals = index.intervals(feature, config.n_quantiles or 0, config.quantile_group_size, seed=sources.seed)
+    for interval in reversed(intervals):
+        contexts = _contexts(sources, feature, interval.examples, before, after)
+        groups.append(
+            SequenceGroup(
+                kind="interval",
+                low=interval.low,
+                high=interval.high,
+                n_firings=interval.n_firings,
+                share=interval.n_firings / len(acts),
+                contexts=contexts,
+            )
+        )
+    return tuple(groups)
+
+
+def _contexts(sources: ViewSources, feature: int, examples: Examples, before: int | None, after: int | None) -> Contexts:
+    index = sources.index
+    windows = index.windows(feature, examples.positions, before=before, after=after)
+    sequence, start = index.place(windows.positions[windows.offsets[:-1]])
+    logits = None if sources.lens is None else sources.lens.effects_on(feature, windows.tokens)
+    return Contexts(
+        offsets=windows.offsets.astype(np.int32),
+        tokens=windows.tokens,
+        acts=windows.acts,
+        logits=logits,
+        loss_effect=None,
+        sequence=sequence.astype(np.int32),
+        start=start.astype(np.int32),
+        focus=windows.focus.astype(np.int32),
+        repeats=examples.repeats.astype(np.int32),
+    )
+
+
+def _summary(index: Index, features: NDArray[np.int64]) -> FeatureSummary:
+    at = index.column("max_position")[features]
+    return FeatureSummary(
+        feature=features.astype(np.int32),
+        density=index.column("density")[features].astype(np.float32),
+        max=index.column("max")[features],
+        top_token=np.where(at >= 0, index.tokens[at], -1).astype(np.int32),
+    )
+
+
+def _meta(index: Index, title: str, selection: str) -> PageMeta:
+    from sae_vis import __version__
+
+    made = index.manifest.provenance
+    architecture = str(made.sae.get("architecture", "dictionary"))
+    return PageMeta(
+        title=title,
+        model=None if made.model is None else str(made.model.get("name", made.model.get("class"))),
+        hook=str(made.hook["name"]),
+        sae=f"{architecture}, {index.n_features:,} features",
+        corpus=str(made.corpus["source"]),
+        mask=str(made.corpus["mask"]),
+        n_tokens=index.n_counted,
+        n_sequences=index.n_seqs,
+        d_sae=index.n_features,
+        n_dead=int(np.count_nonzero(index.column("n_firings") == 0)),
+        selection=selection,
+        version=__version__,
+    )
+
+
+def _token_ids(view: FeatureView) -> set[int]:
+    """Ids of all tokens that a view shows."""
+    shown = [group.contexts.tokens for group in view.sequences]
+    if view.logits_table is not None:
+        shown += [view.logits_table.top_tokens, view.logits_table.bottom_tokens]
+    return set(np.unique(np.concatenate(shown)).tolist()) if shown else set()
+
+
+def _has(index: Index, column: str) -> bool:
+    return column in index.features.column_names
+
+
+def _rows(index: Index, column: str, feature: int, n: int) -> NDArray[Any]:
+    return index.lists(column, feature)[:n]
+
+
+def _require_rows(index: Index, setting: str, n: int, option: str) -> None:
+    held = int(index.manifest.provenance.settings[setting])
+    if n > held:
+        raise InputError(f"{option} is {n}, but the index holds {held} rows; build it with {setting}={n} or more")

@@ -1,0 +1,228 @@
+"""Kills, full disks, damage, wrong input: nothing lost, nothing written over, one clear line."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import shutil
+import subprocess
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sae_vis.config import IndexConfig
+from sae_vis.corpus.mask import MaskConfig
+from sae_vis.corpus.tokens import Corpus
+from sae_vis.errors import DamagedIndexError, ForeignIndexError, IndexFileError, InputError
+from sae_vis.index import storage
+from sae_vis.index.build import Source, build_index
+from sae_vis.index.index import Index
+from tests.index.test_build import same, some_corpus, source_of
+from tests.whole_numbers import WholeModel, WholeSae
+
+SMALL = IndexConfig(shard_tokens=40, part_firings=60, block_bytes=1 << 16)
+KILLS = 100
+
+
+def build_at(out: str, started: Connection) -> None:
+    """What the processes to be killed do."""
+    torch.set_num_threads(1)
+    started.send(True)
+    build_index(source_of(some_corpus(60)), out, config=SMALL)
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def killed_build(out: Path, delay: float) -> None:
+    """Start a build in a process of its own and kill it ``delay`` seconds later."""
+    context = multiprocessing.get_context("forkserver")  # imports once; no thread runs where it forks
+    context.set_forkserver_preload(["tests.index.test_faults"])
+    here, there = context.Pipe()
+    process = context.Process(target=build_at, args=(str(out), there))
+    process.start()
+    assert here.recv()
+    time.sleep(delay)
+    process.kill()
+    process.join()
+
+
+def interrupted_build(out: Path, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that is interrupted after so many writes to disk."""
+    write, left = storage.DirectoryStore._write, [writes]
+
+    def failing(self, *args):
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return write(self, *args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(storage.DirectoryStore, "_write", failing)
+        build_index(source_of(some_corpus(60)), out, config=SMALL)
+
+
+def test_killed_a_hundred_times_then_resumed_equals_one_go(tmp_path: Path):
+    one_go = build_index(source_of(some_corpus(60)), tmp_path / "whole", config=SMALL)
+    started = time.monotonic()
+    build_index(source_of(some_corpus(60)), tmp_path / "timed", config=SMALL)
+    length = time.monotonic() - started
+    dice = random.Random(0)
+    unfinished = 0
+    for number in range(KILLS // 4):
+        out = tmp_path / f"round-{number}"
+        for _ in range(4):  # several kills of the same build, each further on
+            killed_build(out, dice.uniform(0, length))
+            unfinished += not (out / "manifest.json").exists()
+        resumed = build_index(source_of(some_corpus(60)), out, config=SMALL)
+        assert same(one_go, resumed)
+        assert snapshot(out) == snapshot(tmp_path / "whole")
+    assert unfinished >= 20  # of the kills, those that hit a build at work
+
+
+def test_stopped_at_every_single_write_then_resumed_equals_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write, writes = storage.DirectoryStore._write, []
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.DirectoryStore, "_write", lambda self, *a: (writes.append(a[0]), write(self, *a))[1])
+        build_index(source_of(some_corpus(60)), tmp_path / "whole", config=SMALL)
+    whole = snapshot(tmp_path / "whole")
+    for stop in range(len(writes)):
+        out = tmp_path / f"stop-{stop}"
+        interrupted_build(out, stop, monkeypatch)
+        with pytest.raises(DamagedIndexError, match="unfinished build|nothing|no index"):
+            Index.open(out)
+        build_index(source_of(some_corpus(60)), out, config=SMALL)
+        assert snapshot(out) == whole
+
+
+def test_resuming_with_other_unit_sizes_is_still_the_same_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    interrupted_build(tmp_path / "a", 8, monkeypatch)
+    resumed = build_index(source_of(some_corpus(60)), tmp_path / "a", config=IndexConfig(shard_tokens=100, batch_tokens=7))
+    assert same(resumed, build_index(source_of(some_corpus(60))))
+
+
+def test_wrong_width_names_both(tmp_path: Path):
+    model, sae = WholeModel(), WholeSae(d_in=5)
+    source = Source(corpus=some_corpus(), model=model, sae=sae, hook=model.hook_point("here"))
+    with pytest.raises(InputError, match="reads vectors of width 5.*at 'here' have width 6"):
+        build_index(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tokens_outside_the_vocabulary(tmp_path: Path):
+    tokens = np.array([[1, 2, 3], [4, 99, 5]], dtype=np.int32)
+    with pytest.raises(InputError, match=r"token id 99 \(sequence 1, position 1\) is outside the model's vocabulary of 12"):
+        build_index(source_of(Corpus.from_tokens(tokens)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (3, 0)])
+def test_empty_corpus(shape: tuple[int, int]):
+    with pytest.raises(InputError, match="corpus is empty"):
+        Corpus.from_tokens(np.zeros(shape, dtype=np.int64))
+
+
+def test_mask_that_leaves_nothing():
+    with pytest.raises(InputError, match=r"mask leaves no token of 6 \(left out: ids 1; positions outside \[1:\]\)"):
+        Corpus.from_tokens(np.ones((2, 3), dtype=np.int64), MaskConfig(ids=(1,), seqpos_slice=(1, None)))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_activations_that_are_not_finite(tmp_path: Path, bad: float):
+    source = source_of(Corpus.from_tokens(np.array([[1, 2], [3, 7]], dtype=np.int32)))
+    source.model.table[7, 2] = bad
+    with pytest.raises(InputError, match="NaN or infinite at sequence 1, position 1"):
+        build_index(source, tmp_path / "out")
+
+
+def test_index_of_another_sae_is_not_written_over(tmp_path: Path):
+    build_index(source_of(some_corpus()), tmp_path)
+    before = snapshot(tmp_path)
+    with pytest.raises(ForeignIndexError, match="made from another model, SAE; nothing was written"):
+        build_index(source_of(some_corpus(), seed=1), tmp_path)
+    with pytest.raises(ForeignIndexError, match="another setting logit_tokens;"):
+        build_index(source_of(some_corpus()), tmp_path, config=IndexConfig(logit_tokens=3))
+    assert snapshot(tmp_path) == before
+
+
+def test_unfinished_index_of_another_corpus_is_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    interrupted_build(tmp_path / "a", 8, monkeypatch)
+    before = snapshot(tmp_path / "a")
+    with pytest.raises(ForeignIndexError, match=r"unfinished\) holds an index made from another corpus"):
+        build_index(source_of(some_corpus()), tmp_path / "a", config=SMALL)
+    assert snapshot(tmp_path / "a") == before
+
+
+def test_a_directory_with_other_files_is_left_alone(tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ForeignIndexError, match="is not a sae_vis index; nothing was written"):
+        build_index(source_of(some_corpus()), tmp_path)
+    assert snapshot(tmp_path) == {"thesis.tex": b"years of work"}
+
+
+@pytest.mark.parametrize("name", ["tokens.safetensors", "features.parquet", "postings/part-00001.safetensors"])
+@pytest.mark.parametrize("damage", ["truncated", "altered", "missing"])
+def test_damage_is_found_on_opening_and_named(tmp_path: Path, name: str, damage: str):
+    build_index(source_of(some_corpus()), tmp_path / "index", config=SMALL)
+    path = tmp_path / "index" / name
+    data = path.read_bytes()
+    if damage == "truncated":
+        path.write_bytes(data[:-3])
+    elif damage == "altered":
+        path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
+    else:
+        path.unlink()
+    words = {"truncated": "has .* bytes, the manifest says", "altered": "does not match its checksum", "missing": "is missing"}
+    with pytest.raises(DamagedIndexError, match=f"{Path(name).name} {words[damage]}"):
+        Index.open(tmp_path / "index")
+
+
+def test_a_shard_cut_short_while_building_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    interrupted_build(tmp_path / "a", 12, monkeypatch)
+    shard = tmp_path / "a" / "build" / "shard-00000.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-5])
+    with pytest.raises(DamagedIndexError, match=r"shard-00000\.safetensors can't be read"):
+        build_index(source_of(some_corpus(60)), tmp_path / "a", config=SMALL)
+
+
+def test_nothing_there(tmp_path: Path):
+    with pytest.raises(DamagedIndexError, match=r"has no manifest\.json: there is nothing"):
+        Index.open(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A file system of 512 KiB."""
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    made = shutil.which("mount") and os.geteuid() == 0
+    if not made or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(mount)], check=False).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield mount
+    subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_full_disk_says_so_and_a_resumed_build_is_whole(small_disk: Path, tmp_path: Path):
+    source = source_of(some_corpus(400))
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(440_000))
+    with pytest.raises(IndexFileError, match="could not write .*: No space left on device; what was finished before is kept"):
+        build_index(source, small_disk / "index", config=IndexConfig(shard_tokens=500))
+    assert not list(small_disk.rglob("*.writing"))
+    filler.unlink()
+    resumed = build_index(source, small_disk / "index", config=IndexConfig(shard_tokens=500))
+    assert same(resumed, build_index(source))
+    assert same(resumed, Index.open(small_disk / "index"))
+
+
+def test_tokens_of_the_wrong_kind():
+    with pytest.raises(InputError, match=r"integer array \[n_seqs, seq_len\], found float32 with shape \(2, 3\)"):
+        Corpus.from_tokens(torch.zeros(2, 3))
+    with pytest.raises(InputError, match="must not be negative, found -100"):
+        Corpus.from_tokens(torch.tensor([[1, -100]]))
