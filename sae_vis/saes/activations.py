@@ -65,8 +65,8 @@ class JumpReLU(Activation):
             product.add_(bias).mul_(self.scale)
             bias = torch.zeros_like(bias)
         threshold = self.threshold.clamp(min=0)
-        rows, features = entries_at_least(product, lower_bound(threshold, bias))
-        acts = product[rows, features] + bias[features]
+        rows, features, values = entries_at_least(product, lower_bound(threshold, bias))
+        acts = values + bias[features]
         fires = acts > threshold[features]
         return rows_to_codes(rows[fires], features[fires], acts[fires], product.shape[0])
 
@@ -102,12 +102,9 @@ class TopK(Activation):
         return torch.zeros_like(pre).scatter_(-1, features, torch.relu(values))
 
     def codes(self, product: Tensor, bias: Tensor) -> SparseCodes:
-        """The k largest through group maxima, then in feature order."""
-        values, features = largest_of_rows(product, self.k, bias, self.scale)
-        features, order = features.sort(dim=1)
-        values = values.gather(1, order)
-        rows, places = torch.nonzero(values > 0, as_tuple=True)
-        return rows_to_codes(rows, features[rows, places], values[rows, places], product.shape[0])
+        """The k largest, found through maxima of groups of columns."""
+        rows, features, acts = largest_of_rows(product, self.k, bias, self.scale)
+        return rows_to_codes(rows, features, acts, product.shape[0])
 
     def tensors(self) -> dict[str, Tensor]:
         """Parameters, for the fingerprint."""
@@ -126,7 +123,7 @@ def gated_dense(gate: Tensor, gate_bias: Tensor, magnitude: Tensor, magnitude_bi
 
 def gated_codes(gate: Tensor, gate_bias: Tensor, magnitude: Tensor, magnitude_bias: Tensor) -> SparseCodes:
     """The non-zero entries of `gated_dense`, equal to the last bit."""
-    rows, features = entries_at_least(gate, lower_bound(torch.zeros_like(gate_bias), gate_bias))
+    rows, features, gates = entries_at_least(gate, lower_bound(torch.zeros_like(gate_bias), gate_bias))
     acts = magnitude[rows, features] + magnitude_bias[features]
-    fires = (gate[rows, features] + gate_bias[features] > 0) & (acts > 0)
+    fires = (gates + gate_bias[features] > 0) & (acts > 0)
     return rows_to_codes(rows[fires], features[fires], acts[fires], gate.shape[0])

@@ -13,33 +13,23 @@ from torch import Tensor
 
 from sae_vis.saes.base import SparseCodes
 
-_GROUP = 32  # columns under one maximum: about the square root of d_sae / k, and whole vector registers
-_TILE = 1 << 18  # elements handled at a time: 1 MB of float32 stays in a core's cache
-_WORD = 8  # mask bytes read at a time, as one int64
+_GROUPS = (32, 8)  # columns under one maximum; the wider is quicker, the narrower serves a larger k
+_TILE = 1 << 19  # elements handled at a time where a second step reads what the first wrote: stays in the cores' caches
+_WORD = 8  # mask bytes looked at together, as one int64
 
 
 class Entries(NamedTuple):
-    """Places in a matrix, in row-major order.
+    """Elements of a matrix, in row-major order.
 
     Attributes:
         rows: int64 ``[m]``.
         features: int64 ``[m]``, ascending within a row.
+        values: ``[m]``.
     """
 
     rows: Tensor
     features: Tensor
-
-
-class Largest(NamedTuple):
-    """The k largest elements of each row, in no particular order.
-
-    Attributes:
-        values: ``[n, k]``.
-        features: int64 ``[n, k]``.
-    """
-
     values: Tensor
-    features: Tensor
 
 
 def lower_bound(threshold: Tensor, bias: Tensor) -> Tensor:
@@ -54,59 +44,46 @@ def lower_bound(threshold: Tensor, bias: Tensor) -> Tensor:
 
 
 def entries_at_least(matrix: Tensor, bound: Tensor) -> Entries:
-    """Where ``matrix [n, d] >= bound [d]``. Reads the mask eight bytes at a time, since nearly all are zero."""
-    mask = torch.empty(matrix.shape, dtype=torch.bool, device=matrix.device)
-    for rows in _tiles(matrix):
-        torch.ge(matrix[rows], bound, out=mask[rows])
-    if matrix.shape[1] % _WORD or matrix.shape[0] == 0:
-        return Entries(*torch.nonzero(mask, as_tuple=True))
-    rows_of, words = torch.nonzero(mask.view(torch.int64), as_tuple=True)
-    in_words = mask.view(matrix.shape[0], -1, _WORD)[rows_of, words]  # [n_words, 8]
-    at, byte = torch.nonzero(in_words, as_tuple=True)
-    return Entries(rows_of[at], words[at] * _WORD + byte)
+    """The elements with ``matrix [n, d] >= bound [d]``."""
+    n, d = matrix.shape
+    if d % _WORD or n == 0:
+        rows, features = torch.nonzero(matrix >= bound, as_tuple=True)
+        return Entries(rows, features, matrix[rows, features])
+    tiles = _tiles(matrix, 2 * _TILE)
+    mask = torch.empty(tiles[0].stop, d, dtype=torch.bool, device=matrix.device)
+    places, words = [], []
+    for tile in tiles:
+        part = mask[: min(tile.stop, n) - tile.start]
+        found = _set_words(torch.ge(matrix[tile], bound, out=part))
+        places.append(found.places + tile.start * d // _WORD)
+        words.append(found.words)
+    flat = _set_bytes(_Words(torch.cat(places), torch.cat(words)))
+    rows = torch.div(flat, d, rounding_mode="floor")
+    return Entries(rows, flat - rows * d, matrix.view(-1)[flat])
 
 
-def largest_of_rows(matrix: Tensor, k: int, bias: Tensor, scale: Tensor | None) -> Largest:
-    """The k largest elements of each row of ``(matrix + bias) * scale``, which overwrites ``matrix``.
+def largest_of_rows(matrix: Tensor, k: int, bias: Tensor, scale: Tensor | None) -> Entries:
+    """The positive ones among the k largest elements of each row of ``(matrix + bias) * scale``.
 
-    With k + 1 groups of columns chosen by their maxima, at least k + 1 elements are as large as the smallest of these
-    maxima, and no element elsewhere is larger: so if the k-th and the (k+1)-th largest of the chosen groups' elements
-    differ, the k largest are those of the whole row. If they are equal (a tie), `torch.topk` decides on the whole row.
+    Overwrites ``matrix`` by the latter. Bound: k + 1 disjoint groups of columns whose maxima are at least ``b`` hold
+    k + 1 elements of at least ``b``, so the k + 1 largest elements of the row are all at least ``b``. With ``b`` the
+    (k+1)-th largest group maximum hardly more than k + 1 elements pass; the k-th largest is found among these.
     """
     n, d = matrix.shape
-    if n == 0 or d % _GROUP or d // _GROUP <= k + 1:
+    group = next((size for size in _GROUPS if d % (size * _WORD) == 0 and d // size >= 2 * (k + 1)), None)
+    maxima = None if group is None or n == 0 else _finish_with_maxima(matrix, bias, scale, group)
+    if maxima is None:
         _finish(matrix, bias, scale)
-        return Largest(*torch.topk(matrix, k, dim=1, sorted=False))
-    grouped = matrix.view(n, -1, _GROUP)
-    maxima = torch.empty(grouped.shape[:2], dtype=matrix.dtype, device=matrix.device)
-    for rows in _tiles(matrix):
-        _finish(matrix[rows], bias, scale)
-        torch.amax(grouped[rows], dim=2, out=maxima[rows])
-    groups = torch.topk(maxima, k + 1, dim=1, sorted=False).indices  # [n, k + 1]
-    first_group = torch.arange(n, device=matrix.device)[:, None] * grouped.shape[1]
-    chosen = grouped.reshape(-1, _GROUP).index_select(0, (groups + first_group).view(-1)).view(n, -1)
-    values, places = torch.topk(chosen, k + 1, dim=1)
-    features = groups.gather(1, places // _GROUP) * _GROUP + places % _GROUP
-    return _break_ties(matrix, values, features)
-
-
-def _break_ties(matrix: Tensor, values: Tensor, features: Tensor) -> Largest:
-    """The first k of k + 1 sorted columns, taken from `torch.topk` on the whole row where the last two are equal."""
-    k = values.shape[1] - 1
-    tied = torch.nonzero((values[:, k - 1] == values[:, k]) & (values[:, k] > 0)).squeeze(1)
-    values, features = values[:, :k], features[:, :k]
-    if tied.numel():
-        exact = torch.topk(matrix[tied], k, dim=1, sorted=False)
-        values, features = values.clone(), features.clone()
-        values[tied], features[tied] = exact.values, exact.indices
-    return Largest(values, features)
+        return _plain_largest(matrix, k, torch.arange(n, device=matrix.device))
+    bound = _bound(maxima, k)
+    if not bool(torch.isfinite(bound.sum())):  # an overflow: no bound to trust
+        return _plain_largest(matrix, k, torch.arange(n, device=matrix.device))
+    return _largest_above(matrix, maxima, bound, k)
 
 
 def rows_to_codes(rows: Tensor, features: Tensor, acts: Tensor, n: int) -> SparseCodes:
     """`SparseCodes` of entries in row-major order, with the rows as offsets."""
-    offsets = torch.zeros(n + 1, dtype=torch.int64, device=rows.device)
-    torch.cumsum(torch.bincount(rows, minlength=n), 0, out=offsets[1:])
-    return SparseCodes(offsets, features, acts.float())
+    return SparseCodes(_offsets(torch.bincount(rows, minlength=n)), features, acts.float())
 
 
 def join_codes(parts: list[SparseCodes]) -> SparseCodes:
@@ -122,14 +99,114 @@ def join_codes(parts: list[SparseCodes]) -> SparseCodes:
     )
 
 
+class _Words(NamedTuple):
+    places: Tensor  # int64 [m], which word
+    words: Tensor  # int64 [m], each the eight bytes of a mask, not all of them zero
+
+
+def _set_words(mask: Tensor) -> _Words:
+    """The words of a contiguous mask that have a bit set."""
+    words = mask.view(-1).view(torch.int64)
+    places = torch.nonzero(words).squeeze(1)
+    return _Words(places, words[places])
+
+
+def _set_bytes(found: _Words) -> Tensor:
+    """Flat places ``[m]`` in the mask, ascending, of the bytes that are set."""
+    at = torch.nonzero(found.words.view(torch.bool)).squeeze(1)
+    return found.places[torch.div(at, _WORD, rounding_mode="floor")] * _WORD + at % _WORD
+
+
+def _bound(maxima: Tensor, k: int) -> Tensor:
+    """The (k+1)-th largest maximum ``[n]``, of groups joined as far as there are still three times as many as that."""
+    n, groups = maxima.shape
+    joined = 1
+    while groups % (2 * joined) == 0 and groups // (2 * joined) >= 3 * (k + 1):
+        joined *= 2
+    if joined > 1:
+        maxima = torch.amax(maxima.view(n, joined, -1), dim=1)
+    return torch.topk(maxima, k + 1, dim=1).values[:, k]
+
+
+def _largest_above(matrix: Tensor, maxima: Tensor, bound: Tensor, k: int) -> Entries:
+    """The positive ones among the k largest of each row, all of which are at least ``bound [n]``."""
+    n, d = matrix.shape
+    groups = maxima.shape[1]
+    bound = bound.clamp(min=torch.finfo(bound.dtype).smallest_normal * torch.finfo(bound.dtype).eps)
+    chosen = _set_bytes(_set_words(maxima >= bound[:, None]))  # [n_chosen], row * groups + group
+    elements = matrix.view(n * groups, -1).index_select(0, chosen)  # [n_chosen, group]
+    passed = _set_bytes(_set_words(elements >= bound[torch.div(chosen, groups, rounding_mode="floor")][:, None]))
+    values = elements.view(-1)[passed]
+    group = d // groups
+    flat = chosen[torch.div(passed, group, rounding_mode="floor")] * group + passed % group
+    rows = torch.div(flat, d, rounding_mode="floor")
+    return _cut(matrix, Entries(rows, flat - rows * d, values), k)
+
+
+def _cut(matrix: Tensor, candidates: Entries, k: int) -> Entries:
+    """The k largest candidates of each row; `torch.topk` on the whole row where the k-th is not one value alone."""
+    n = matrix.shape[0]
+    counts = torch.bincount(candidates.rows, minlength=n)
+    crowded = counts > 4 * (k + 1)  # many equal values
+    width = max(k + 1, int(torch.where(crowded, 0, counts).max()))
+    place = torch.arange(candidates.rows.shape[0], device=matrix.device) - _offsets(counts)[candidates.rows]
+    table = candidates.values.new_full((n, width), -torch.inf)
+    if bool(crowded.any()):
+        fits = ~crowded[candidates.rows]
+        table[candidates.rows[fits], place[fits]] = candidates.values[fits]
+    else:
+        table[candidates.rows, place] = candidates.values
+    largest = torch.topk(table, k + 1, dim=1).values
+    tied = crowded | ((largest[:, k - 1] == largest[:, k]) & (largest[:, k] > 0))
+    cut = torch.where(tied, torch.inf, largest[:, k - 1])
+    kept = candidates.values >= cut[candidates.rows]
+    entries = Entries(*(column[kept] for column in candidates))
+    if not bool(tied.any()):
+        return entries
+    return _merge(entries, _plain_largest(matrix, k, torch.nonzero(tied).squeeze(1)))
+
+
+def _plain_largest(matrix: Tensor, k: int, rows: Tensor) -> Entries:
+    """The positive ones among the k largest elements of some rows, by `torch.topk` on the whole row."""
+    values, features = torch.topk(matrix[rows], k, dim=1, sorted=False)
+    features, order = features.sort(dim=1)
+    values = values.gather(1, order)
+    at, place = torch.nonzero(values > 0, as_tuple=True)
+    return Entries(rows[at], features[at, place], values[at, place])
+
+
+def _merge(one: Entries, other: Entries) -> Entries:
+    """Two sets of entries with no row in common, in row order."""
+    joined = Entries(*(torch.cat(columns) for columns in zip(one, other, strict=True)))
+    order = torch.sort(joined.rows, stable=True).indices
+    return Entries(*(column[order] for column in joined))
+
+
+def _offsets(counts: Tensor) -> Tensor:
+    offsets = torch.zeros(counts.shape[0] + 1, dtype=torch.int64, device=counts.device)
+    torch.cumsum(counts, 0, out=offsets[1:])
+    return offsets
+
+
 def _finish(matrix: Tensor, bias: Tensor, scale: Tensor | None) -> None:
+    """``(matrix + bias) * scale``, in place."""
     matrix.add_(bias)
     if scale is not None:
         matrix.mul_(scale)
 
 
-def _tiles(matrix: Tensor) -> list[slice]:
-    """Row ranges of about `_TILE` elements on CPU; all rows at once elsewhere."""
-    n = matrix.shape[0]
-    height = max(1, _TILE // matrix.shape[1]) if matrix.device.type == "cpu" else max(1, n)
+def _finish_with_maxima(matrix: Tensor, bias: Tensor, scale: Tensor | None, group: int) -> Tensor:
+    """`_finish`, and the maxima ``[n, d / group]`` of neighbouring columns while they are in the cache."""
+    n, d = matrix.shape
+    maxima = torch.empty(n, d // group, dtype=matrix.dtype, device=matrix.device)
+    for tile in _tiles(matrix, _TILE):
+        _finish(matrix[tile], bias, scale)
+        torch.amax(matrix[tile].view(-1, d // group, group), dim=2, out=maxima[tile])
+    return maxima
+
+
+def _tiles(matrix: Tensor, elements: int) -> list[slice]:
+    """Row ranges of about so many elements on CPU; all rows at once elsewhere."""
+    n, d = matrix.shape
+    height = min(n, max(1, elements // d)) if matrix.device.type == "cpu" else n
     return [slice(start, start + height) for start in range(0, n, height)]
