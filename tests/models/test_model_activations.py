@@ -80,10 +80,11 @@ def test_heads_are_what_the_output_projection_reads(adapter, tokens) -> None:
 @torch.no_grad()
 def test_heads_of_gpt2_are_pattern_times_values(make, tokens) -> None:
     adapter = load_model(make("gpt2"))
-    adapter.model.set_attn_implementation("eager")
-    pattern = adapter.model(tokens, output_attentions=True).attentions[1]  # [n_seqs, n_heads, query, key]
-    qkv = read(adapter, tokens, "transformer.h.1.attn.c_attn")
-    values = qkv.chunk(3, dim=-1)[2].unflatten(-1, (3, 4)).transpose(1, 2)  # [n_seqs, n_heads, key, d_head]
+    qkv = read(adapter, tokens, "transformer.h.1.attn.c_attn").unflatten(-1, (3, 3, 4))
+    queries, keys, values = qkv.permute(2, 0, 3, 1, 4)  # each [n_seqs, n_heads, seq_len, d_head]
+    scores = queries @ keys.mT / 4**0.5
+    later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+    pattern = scores.masked_fill(later, -torch.inf).softmax(-1)
     by_hand = (pattern @ values).transpose(1, 2).flatten(2)
     assert_close(read(adapter, tokens, "blocks.1.attn.hook_z"), by_hand)
 
