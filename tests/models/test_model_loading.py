@@ -115,6 +115,16 @@ def test_fingerprint_of_tensors() -> None:
         assert fingerprint({"a": odd}, {}) == fingerprint({"a": odd.clone()}, {})
 
 
+def test_fields_of_a_configuration() -> None:
+    fields = {"model_type": "x", "eps": 1e-5, "rope": {"theta": 10000.0, "scaling": None}, "layer_types": ["a", "b"]}
+    original = fingerprint({}, fields)
+    off = {"is_decoder": False, "pruned_heads": {}, "sep_token_id": None, "temperature": 0.7, "_private": 1}
+    assert fingerprint({}, fields | off) == original
+    assert fingerprint({}, dict(reversed(fields.items()))) == original
+    for changed in ({"is_decoder": True}, {"eps": 0}, {"rope": {"theta": 1.0}}, {"layer_types": ["b", "a"]}):
+        assert fingerprint({}, fields | changed) != original
+
+
 def test_weights_that_are_not_in_memory(make) -> None:
     with pytest.raises(InputError, match=r"the weight 'transformer.wte.weight' is not in memory"):
         load_model(make("gpt2").to("meta")).fingerprint()
