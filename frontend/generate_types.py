@@ -30,20 +30,21 @@ def type_text(kind: object) -> str:
     Raises:
         TypeError: a type that the contract has no translation for.
     """
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(kind, type) and kind in PLAIN:
         return PLAIN[kind]
-    if dataclasses.is_dataclass(kind):
-        return typing.cast("type", kind).__name__
+    return typing.cast("type", kind).__name__ if dataclasses.is_dataclass(kind) else generic_text(kind)
+
+
+def generic_text(kind: object) -> str:
+    """As `type_text`, of a type with parameters."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is np.ndarray:
         return ARRAYS[typing.get_args(args[1])[0]]
     if origin is typing.Literal:
         return " | ".join(f'"{a}"' for a in args)
     if origin in (typing.Union, types.UnionType):
         return " | ".join(dict.fromkeys(type_text(a) for a in args))
-    if origin is tuple and args[-1] is Ellipsis:
-        return f"readonly {type_text(args[0])}[]"
-    if origin is list:
+    if origin is list or (origin is tuple and args[-1] is Ellipsis):
         return f"readonly {type_text(args[0])}[]"
     if origin is dict:
         name = "Readonly<Record" if args[0] is str else "ReadonlyMap"

@@ -108,8 +108,9 @@ def _varints(values: NDArray[np.uint64]) -> bytes:
     digits = np.where(bits < 64, values[:, None] >> np.minimum(bits, np.uint64(63)), 0)  # [n, 10]
     length = np.maximum((digits != 0).sum(axis=1), 1)
     place = np.arange(len(bits))
-    septets = (digits & np.uint64(127)).astype(np.uint8) | np.where(place < length[:, None] - 1, 128, 0).astype(np.uint8)
-    return septets[place < length[:, None]].tobytes()
+    more = np.where(place < length[:, None] - 1, 128, 0).astype(np.uint8)
+    septets = (digits & np.uint64(127)).astype(np.uint8) | more
+    return bytes(septets[place < length[:, None]])
 
 
 class TokenIndex:
@@ -120,7 +121,10 @@ class TokenIndex:
     """
 
     def __init__(self, page: FeaturePage) -> None:
-        used = [np.empty(0, dtype=np.int64), page.summary.top_token[page.summary.top_token >= 0]]
+        used: list[NDArray[np.integer]] = [
+            np.empty(0, dtype=np.int64),
+            page.summary.top_token[page.summary.top_token >= 0],
+        ]
         for view in page.features:
             used.extend(group.contexts.tokens for group in view.sequences)
             if view.logits_table is not None:
@@ -128,7 +132,9 @@ class TokenIndex:
         ids, counts = np.unique(np.concatenate(used).astype(np.int64), return_counts=True)
         missing = [int(i) for i in ids if int(i) not in page.token_bytes]
         if missing:
-            raise InputError(f"the page shows {len(missing)} token ids without bytes in token_bytes, such as {missing[0]}")
+            raise InputError(
+                f"the page shows {len(missing)} token ids without bytes in token_bytes, such as {missing[0]}"
+            )
         self.ids = ids[np.lexsort((ids, -counts))]
         """int64 ``[n_tokens]`` token id of each index."""
         self._sorted = ids

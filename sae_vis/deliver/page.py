@@ -1,4 +1,4 @@
-"""One HTML file that holds everything: script, style and data. It opens offline, from anywhere, and asks for nothing."""
+"""One HTML file that holds everything: script, style and data. It opens offline and asks for nothing."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _hash(text: str) -> str:
 
 def _static(name: str) -> str:
     """A file of the built front end, without line ends at either end (the hash covers every character)."""
-    return resources.files("sae_vis").joinpath("static", name).read_text(encoding="utf-8").strip()
+    return (resources.files("sae_vis") / "static" / name).read_text(encoding="utf-8").strip()
 
 
 def _write_whole(path: Path, text: bytes) -> None:

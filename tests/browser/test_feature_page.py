@@ -1,0 +1,431 @@
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from synthetic_page import NASTY, page_of, single_context, synthetic_page, view_of
+
+from sae_vis.deliver.page import render_page
+from sae_vis.layout import (
+    ActsHistogramConfig,
+    Column,
+    Component,
+    LogitsHistogramConfig,
+    SaeVisLayoutConfig,
+    SeqMultiGroupConfig,
+)
+from sae_vis.views import payload as p
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def page():
+    return synthetic_page(8, seed=5, loss=True)
+
+
+def words_of(tab):
+    return tab.locator("article h2").inner_text()
+
+
+def test_first_picture(open_page, page):
+    tab = open_page(page)
+    assert words_of(tab) == "Feature 0"
+    assert tab.title() == tab.locator("h1").inner_text() == "Synthetic features <b>&amp;</b>"
+    about = tab.locator("header.about").inner_text()
+    for fact in (
+        "toy-transformer-4l",
+        "blocks.2.hook_resid_post",
+        "topk, 8192 features",
+        "BOS left out",
+        "evenly spaced",
+    ):
+        assert fact in about
+    stats = page.features[0].stats
+    title = tab.locator("section", has=tab.get_by_role("heading", name="Activations", exact=True)).first.inner_text()
+    assert f"{stats.n_firings:,} firings" in title
+    assert "density" in title
+
+
+def test_every_group_says_its_exact_share_and_shows_its_examples(open_page, page):
+    tab = open_page(page)
+    view = page.features[0]
+    tab.wait_for_function(
+        f"document.querySelectorAll('.examples li').length === {sum(len(g.contexts.focus) for g in view.sequences)}"
+    )
+    headers = tab.locator(".group > header").all_inner_texts()
+    assert len(headers) == len(view.sequences)
+    for header, group in zip(headers[1:], view.sequences[1:], strict=True):
+        if group.n_firings:
+            assert f"of firings ({group.n_firings:,})" in header
+            assert f"{group.share * 100:.3g}" in header
+        else:
+            assert "no firings" in header
+
+
+def test_keys_buttons_number_and_address(open_page, page):
+    tab = open_page(page, "#f=9")
+    assert words_of(tab) == "Feature 9"
+    steps = [("j", 12), ("ArrowRight", 15), ("k", 12), ("ArrowLeft", 9)]
+    for key, feature in steps:
+        tab.keyboard.press(key)
+        assert words_of(tab) == f"Feature {feature}"
+        assert tab.evaluate("location.hash") == f"#f={feature}"
+    tab.get_by_label("Next feature").click()
+    assert words_of(tab) == "Feature 12"
+    tab.get_by_label("Previous feature").click()
+    assert words_of(tab) == "Feature 9"
+    box = tab.get_by_label("Go to feature")
+    box.fill("21")
+    box.press("Enter")
+    assert words_of(tab) == "Feature 21"
+    assert box.input_value() == "21"
+    tab.keyboard.press("j")
+    assert words_of(tab) == "Feature 0"
+    tab.go_back()
+    assert words_of(tab) == "Feature 9"
+    tab.evaluate("location.hash = 'f=3&log=1'")
+    tab.get_by_text("Feature 3", exact=True).wait_for()
+    assert tab.get_by_label("log counts").is_checked()
+
+
+def test_the_list_is_searched_sorted_and_opened_from_the_keyboard(open_page, page):
+    tab = open_page(page)
+    tab.keyboard.press("/")
+    panel = tab.get_by_role("dialog", name="Find a feature")
+    assert panel.locator("tbody tr").count() == 8
+    assert "dead" in panel.inner_text()
+    panel.get_by_role("button", name="Max").click()
+    shown = [int(n) for n in panel.locator("tbody tr td:first-child").all_inner_texts()]
+    tops = {v.feature: v.stats.max for v in page.features}
+    assert shown == sorted(shown, key=lambda f: -tops[f])
+    search = panel.get_by_label("Search by number")
+    search.fill("zzzz")
+    assert "No feature matches" in panel.inner_text()
+    search.fill("15")
+    search.press("ArrowDown")
+    search.press("Enter")
+    assert words_of(tab) == "Feature 15"
+    assert panel.count() == 0
+    tab.keyboard.press("/")
+    tab.keyboard.press("Escape")
+    assert panel.count() == 0
+
+
+def test_hovering_a_token_shows_its_details_and_lines_in_both_histograms(open_page, page):
+    tab = open_page(page)
+    group = page.features[0].sequences[0].contexts
+    tab.locator(".group").first.locator("li").nth(2).locator(".focus[data-t], .focus [data-t]").first.hover()
+    t = int(group.offsets[2] + group.focus[2])
+    details = tab.locator("#tip").inner_text()
+    assert f"id {group.tokens[t]}" in details
+    assert f"sequence {group.sequence[2]}, position {group.start[2] + group.focus[2]}" in details
+    assert f"{group.acts[t]:#.3g}" in details
+    markers = tab.locator(".marker")
+    assert markers.count() == 2
+    assert f"{group.acts[t]:#.3g}" in markers.nth(0).text_content()
+    logit = f"{abs(group.logits[t]):#.3g}"
+    assert logit in markers.nth(1).text_content().replace("−", "")
+    assert marker_x(tab, 0) == pytest.approx(axis_x(tab, 0, page.features[0].acts_histogram, group.acts[t]), abs=1.5)
+    assert marker_x(tab, 1) == pytest.approx(
+        axis_x(tab, 1, page.features[0].logits_histogram, group.logits[t]), abs=1.5
+    )
+    tab.mouse.move(5, 5)
+    assert markers.count() == 0
+    assert not tab.locator("#tip").is_visible()
+
+
+def marker_x(tab, chart):
+    return (
+        tab.locator(".marker")
+        .nth(chart)
+        .evaluate("e => Number(/translate\\(([-\\d.]+)/.exec(e.getAttribute('transform'))[1])")
+    )
+
+
+def axis_x(tab, chart, histogram, value):
+    line = tab.locator(".chart svg").nth(chart).locator(".axis line")
+    left, right = (float(line.get_attribute(name)) for name in ("x1", "x2"))
+    return left + (value - histogram.low) / (histogram.high - histogram.low) * (right - left)
+
+
+def test_plain_tokens_have_details_too_and_nothing_moves(open_page, page):
+    tab = open_page(page)
+    row = tab.locator(".group").first.locator("li").nth(4)
+    before = row.locator(".text").inner_text()
+    row.hover(position={"x": 300, "y": 8})
+    assert row.locator("[data-t]").count() >= 11
+    assert row.locator(".text").inner_text() == before
+
+
+def test_a_bar_lights_up_the_tokens_in_its_range(open_page, page):
+    tab = open_page(page)
+    view = page.features[0]
+    tab.wait_for_function("document.querySelectorAll('.group:last-child li').length > 0")
+    chart = tab.locator(".chart svg").first
+    chart.focus()
+    for _ in range(4):
+        tab.keyboard.press("ArrowRight")
+    step = (view.acts_histogram.high - view.acts_histogram.low) / 50
+    acts = np.concatenate([g.contexts.acts for g in view.sequences]).astype(np.float64)
+    low, high = view.acts_histogram.low + 3 * step, view.acts_histogram.low + 4 * step
+    lit = tab.locator("[data-t].lit").count()
+    assert lit == int(((acts > low) & (acts <= high)).sum())
+    assert f"{view.acts_histogram.counts[3]:,} firings" in tab.locator("#tip").inner_text()
+    assert words_of(tab) == "Feature 0"
+    tab.keyboard.press("Escape")
+    assert tab.locator("[data-t].lit").count() == 0
+    logits = np.concatenate([g.contexts.logits for g in view.sequences]).astype(np.float64)
+    tab.locator(".chart svg").nth(1).focus()
+    tab.keyboard.press("ArrowLeft")
+    histogram = view.logits_histogram
+    assert tab.locator("[data-t].lit").count() == int(
+        (logits > histogram.high - (histogram.high - histogram.low) / 50).sum()
+    )
+
+
+def test_tokens_are_reached_from_the_keyboard(open_page, page):
+    tab = open_page(page)
+    tab.get_by_role("group", name="Examples").focus()
+    tab.keyboard.press("ArrowDown")
+    first = page.features[0].sequences[0].contexts
+    assert f"position {first.start[0] + first.focus[0]}" in tab.locator("#tip").inner_text()
+    tab.keyboard.press("ArrowRight")
+    assert f"position {first.start[0] + first.focus[0] + 1}" in tab.locator("#tip").inner_text()
+    tab.keyboard.press("ArrowDown")
+    assert (
+        f"sequence {first.sequence[1]}, position {first.start[1] + first.focus[1]}" in tab.locator("#tip").inner_text()
+    )
+    tab.keyboard.press("Enter")
+    tab.mouse.move(700, 300)
+    assert f"sequence {first.sequence[1]}," in tab.locator("#tip").inner_text()
+    tab.keyboard.press("Escape")
+    assert not tab.locator("#tip").is_visible()
+    assert words_of(tab) == "Feature 0"
+    tab.keyboard.press("j")
+    assert words_of(tab) == "Feature 3"
+
+
+def test_correlated_features_link_only_where_they_are_on_the_page(open_page, page):
+    tab = open_page(page)
+    links = tab.locator("table.numbers a")
+    assert links.all_inner_texts() == ["3", "6"]
+    assert tab.locator("table.numbers td", has_text="99999").locator("a").count() == 0
+    links.first.click()
+    assert words_of(tab) == "Feature 3"
+
+
+def test_log_counts(open_page, page):
+    tab = open_page(page)
+    before = tab.locator(".bars").first.get_attribute("d")
+    tab.get_by_label("log counts").check()
+    assert tab.locator(".bars").first.get_attribute("d") != before
+    assert "log=1" in tab.evaluate("location.hash")
+    tab.keyboard.press("j")
+    assert "log=1" in tab.evaluate("location.hash")
+
+
+def test_a_table_stands_behind_each_chart(open_page, page):
+    tab = open_page(page)
+    for chart in tab.locator(".chart svg").all():
+        assert re.match(r"Histogram of ", chart.get_attribute("aria-label"))
+    tab.get_by_text("As a table").first.click()
+    counts = tab.locator(".data table").first.locator("tbody td:nth-child(3)").all_inner_texts()
+    assert [int(c.replace(",", "")) for c in counts] == page.features[0].acts_histogram.counts.tolist()
+
+
+def test_dead_missing_unknown_and_failed_are_four_different_messages(open_page, page):
+    @dataclasses.dataclass(frozen=True)
+    class Sparkles(Component):
+        type_name = "Sparkles"
+
+    said = set()
+    tab = open_page(page, "#f=6")
+    said.add(tab.locator("[data-message=dead]").inner_text())
+    assert "fires on none of the 1,000,000 unmasked tokens" in tab.locator("[data-message=dead]").inner_text()
+    assert "Pushed up" in tab.locator("article").inner_text()
+    tab = open_page(page, "#f=7")
+    assert "holds 8 of the SAE's 8,192 features" in tab.locator("[data-message=missing]").inner_text()
+    said.add(tab.locator("[data-message=missing]").inner_text())
+    tab.keyboard.press("j")
+    assert words_of(tab) == "Feature 9"
+    tab = open_page(page, "#f=9000")
+    assert "There is no feature 9000" in tab.locator("[data-message=missing]").inner_text()
+    layout = SaeVisLayoutConfig([Column(Sparkles(), ActsHistogramConfig())])
+    tab = open_page(dataclasses.replace(page, layout=layout.to_spec()))
+    said.add(tab.locator("[data-message=unknown]").inner_text())
+    assert "Sparkles" in tab.locator("[data-message=unknown]").inner_text()
+    assert tab.locator(".chart svg").count() == 1
+    text = render_page(page)
+    broken = re.sub(r'(id="f0">.{400})[^<]*', r"\1", text)
+    tab = open_page(broken)
+    said.add(tab.locator("[data-message=failed]").inner_text())
+    assert "Feature 0 can't be read" in tab.locator("[data-message=failed]").inner_text()
+    tab.keyboard.press("j")
+    assert words_of(tab) == "Feature 3"
+    tab = open_page(re.sub(r'(id="head">.{400})[^<]*', r"\1", text))
+    assert "This page's data can't be read" in tab.locator("[data-message=failed]").inner_text()
+    assert len(said) == 4
+
+
+def shown(tab):
+    """The text of the first example's tokens, split characters once."""
+    return tab.locator(".examples li .text").first.inner_text()
+
+
+@pytest.mark.parametrize("token", NASTY)
+def test_nasty_tokens_are_harmless_text(open_page, token):
+    context = single_context([0, 1, 2], [0, 2, 0], focus=1)
+    tab = open_page(page_of([view_of(0, context)], {0: b"before ", 1: token, 2: b" after"}))
+    text = shown(tab)
+    assert text.startswith("before ")
+    assert text.endswith(" after")
+    if token and token.isascii() and b"\x00" not in token:
+        assert text == "before " + token.decode() + " after"
+    assert tab.evaluate("window.hacked") is None
+    tab.locator(".focus[data-t]").first.hover()
+    tab.keyboard.press("/")
+    assert tab.evaluate("window.hacked") is None
+    assert tab.evaluate("document.querySelectorAll('img, #app script, b b').length") == 0
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text", "shared"),
+    [
+        ([b"a \xf0\x9f", b"\x99\x82", b" b"], "a 🙂 b", 1),
+        ([b"\xe6", b"\x97", b"\xa5\xe6\x9c", b"\xac"], "日本", 2),
+        ([b"\xf0\x9f\x91\xa9\xe2\x80", b"\x8d\xf0\x9f\x9a\x80!"], "👩‍🚀!", 1),
+        (["👍".encode(), "🏽".encode()], "👍🏽", 1),
+        ([b"e", "\u0301".encode()], "e\u0301", 1),
+        (["🇫🇷".encode()[:4], "🇫🇷".encode()[4:], "🇩🇪".encode()], "🇫🇷🇩🇪", 1),
+        (["naïve".encode(), " Здрав".encode(), "ствуйте".encode()], "naïve Здравствуйте", 0),
+        ([b"\x82 tail", b"ok"], "\\x82 tailok", 0),
+        ([b"a\n", b"\tb  c", b"\r\n"], "a↵→b  c␍↵", 0),
+    ],
+)
+def test_split_characters_are_shown_whole_and_each_token_keeps_its_band(open_page, tokens, text, shared):
+    n = len(tokens)
+    acts = np.arange(1, n + 1, dtype=np.float32)
+    tab = open_page(page_of([view_of(0, single_context(list(range(n)), acts))], dict(enumerate(tokens))))
+    drawn = tab.evaluate("[...document.querySelectorAll('.examples li .text')].map(e => e.textContent)[0]")
+    assert drawn == text
+    assert tab.locator(".shared").count() == shared
+    strengths = [
+        tab.locator(f'[data-t="{i}"]').first.evaluate("e => Number(e.style.getPropertyValue('--a'))") for i in range(n)
+    ]
+    assert strengths == sorted(strengths)
+    assert len(set(strengths)) == n
+    for i in range(n):
+        tab.locator(f'[data-t="{i}"]').first.hover(force=True)
+        assert f"position {3 + i}" in tab.locator("#tip").inner_text()
+
+
+def test_special_masked_bold_and_repeats(open_page):
+    context = single_context([0, 1, 2], [np.nan, 4, 0], focus=1)
+    context = dataclasses.replace(context, repeats=np.array([7], dtype=np.int32))
+    tab = open_page(page_of([view_of(0, context)], {0: b"<|endoftext|>", 1: b" hi", 2: b" there"}, special=(0,)))
+    assert tab.locator("i.special").first.inner_text() == "<|endoftext|>"
+    assert tab.locator('[data-t="0"]').get_attribute("class") == "tok masked"
+    assert tab.locator("li .focus").inner_text() == " hi"
+    assert int(tab.locator("li .focus").evaluate("e => getComputedStyle(e).fontWeight")) >= 700
+    assert tab.locator(".repeats").inner_text() == "×8"
+    tab.locator('[data-t="0"]').hover()
+    assert "masked" in tab.locator("#tip").inner_text()
+
+
+def test_what_was_not_computed_is_said_and_never_zero(open_page):
+    layout = SaeVisLayoutConfig([Column(ActsHistogramConfig(), LogitsHistogramConfig()), Column(SeqMultiGroupConfig())])
+    tab = open_page(page_of([view_of(0, single_context([1], [4.0]))], {1: b"x"}, layout=layout))
+    assert "Not computed: activation histogram" in tab.locator("article").inner_text()
+    assert "Not computed: logit effects" in tab.locator("article").inner_text()
+    assert "Loss effect: not computed" in tab.locator("article").inner_text()
+    tab.locator("[data-t]").first.hover()
+    details = tab.locator("#tip").inner_text()
+    assert details.count("not computed") == 2
+    assert "0.000" not in details
+
+
+def test_signed_dictionaries(open_page):
+    tab = open_page(page_of([view_of(0, single_context([1, 2], [-4.0, 2.0]), top=4.0)], {1: b"x", 2: b"y"}))
+    assert "below" in tab.locator('[data-t="0"]').get_attribute("class")
+    assert "−4.00" in tab.locator(".legend").inner_text()
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1500, 3), (1000, 2), (420, 1)])
+def test_columns_stack_in_narrow_windows_and_nothing_sticks_out(open_page, page, width, columns):
+    tab = open_page(page)
+    tab.set_viewport_size({"width": width, "height": 900})
+    lefts = tab.evaluate("[...document.querySelectorAll('.column')].map(e => e.getBoundingClientRect().left)")
+    assert len(set(lefts)) == columns
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_text_is_13_pixels_or_larger(open_page, page):
+    tab = open_page(page)
+    small = tab.evaluate(
+        """[...document.querySelectorAll('body *')]
+        .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+        .filter(e => parseFloat(getComputedStyle(e).fontSize) < 13).map(e => e.outerHTML.slice(0, 80))"""
+    )
+    assert [e for e in small if "<script" not in e] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_from_their_background(open_page, page, scheme):
+    tab = open_page(page, color_scheme=scheme)
+    ratios = tab.evaluate(
+        """() => {
+          const paint = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+          const rgb = colour => { paint.clearRect(0, 0, 1, 1); paint.fillStyle = colour; paint.fillRect(0, 0, 1, 1);
+            return [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3) };
+          const light = c => rgb(c).map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+            .reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);
+          const style = getComputedStyle(document.documentElement);
+          const of = name => light(style.getPropertyValue(name));
+          const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+          return [['--ink', '--paper'], ['--soft', '--paper'], ['--ink', '--act'], ['--accent', '--paper'],
+            ['--tip-ink', '--tip'], ['--tip-soft', '--tip'], ['--soft', '--page']]
+            .map(([a, b]) => [a, b, ratio(of(a), of(b))]);
+        }"""
+    )
+    assert [r for r in ratios if r[2] < 3.5] == []
+    assert [r for r in ratios if r[2] < 4.5 and r[1] != "--act"] == []
+
+
+def test_a_fixed_height_scrolls_inside_the_card(open_page, page):
+    spec = dataclasses.replace(page.layout, height=600)
+    tab = open_page(dataclasses.replace(page, layout=spec))
+    assert tab.locator("article").evaluate("e => e.getBoundingClientRect().height") == 600
+    last = tab.locator(".group").last
+    last.scroll_into_view_if_needed()
+    assert last.locator("li").count() > 0
+
+
+def test_long_contexts_wrap(open_page):
+    n = 120
+    tokens = {0: b" word", 1: b"\n"}
+    ids = [1 if i % 30 == 29 else 0 for i in range(n)]
+    tab = open_page(page_of([view_of(0, single_context(ids, np.eye(1, n, 60, dtype=np.float32)[0], focus=60))], tokens))
+    assert tab.locator(".examples.wraps").count() == 1
+    assert tab.locator(".examples li").evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert shown(tab).count("word") == 116
+
+
+def test_next_feature_is_drawn_at_once(open_page, page):
+    """The card's head and the examples in sight stand before the next frame begins."""
+    tab = open_page(page)
+    after = tab.evaluate(
+        """async () => {
+          dispatchEvent(new KeyboardEvent('keydown', {key: 'j'}));
+          await Promise.resolve();
+          return [document.querySelector('h2').textContent, document.querySelectorAll('.group li').length];
+        }"""
+    )
+    assert after[0] == "Feature 3"
+    assert after[1] >= 20
+
+
+def test_payload_without_examples_or_histograms(open_page):
+    stats = p.FeatureStats(n_firings=3, density=0.1, max=1.0, mean=1.0, std=0.0)
+    tab = open_page(page_of([p.FeatureView(feature=0, stats=stats)], {}))
+    assert "Not computed: examples" in tab.locator("article").inner_text()

@@ -1,0 +1,271 @@
+import base64
+import dataclasses
+import hashlib
+import html.parser
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from sae_vis.deliver import page as page_module
+from sae_vis.deliver.encoding import BlockWriter
+from sae_vis.deliver.page import render_page, write_page
+from sae_vis.errors import InputError
+from sae_vis.layout import Column, FeatureTablesConfig, SaeVisLayoutConfig
+from sae_vis.views import payload as p
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "fixtures"))
+
+from page_decoder import Reader, read_page  # noqa: E402
+from synthetic_page import page_of, same, single_context, synthetic_page, view_of  # noqa: E402
+
+
+def equal(a, b):
+    """Payload objects with the same values, field by field."""
+    if dataclasses.is_dataclass(a):
+        return type(a) is type(b) and all(equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
+    return same(a, b)
+
+
+@pytest.mark.parametrize("loss", [False, True])
+def test_a_page_reads_back_as_it_was_written(loss):
+    page = synthetic_page(6, seed=3, loss=loss)
+    head, views = read_page(render_page(page))
+    assert list(views) == page.summary.feature.tolist()
+    for view in page.features:
+        assert equal(view, views[view.feature]), view.feature
+    assert equal(page.summary, head["summary"])
+    assert head["meta"] == dataclasses.asdict(page.meta)
+    assert all(head["token_bytes"][i] == page.token_bytes[i] for i in head["token_bytes"])
+
+
+def test_one_table_holds_only_the_tokens_that_occur():
+    context = single_context([3, 1, 3], [0, 2, 0])
+    head, _ = read_page(
+        render_page(page_of([view_of(4, context)], {1: b"a", 2: b"unused", 3: b"\xff"}, special=(1, 2)))
+    )
+    assert head["token_bytes"] == {3: b"\xff", 1: b"a"}
+    assert head["special"] == {1}
+
+
+ids = st.integers(-(2**31), 2**31 - 1)
+floats32 = st.floats(width=32, allow_nan=True, allow_infinity=True)
+
+
+@given(hnp.arrays(np.int32, st.integers(0, 50), elements=ids))
+def test_ints_round_trip(values):
+    out = BlockWriter()
+    out.ints(values)
+    np.testing.assert_array_equal(Reader(out.finish()).ints(), values)
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_uint_round_trip(value):
+    out = BlockWriter()
+    out.uint(value)
+    assert Reader(out.finish()).uint() == value
+
+
+@given(hnp.arrays(np.float32, st.integers(0, 50), elements=floats32))
+def test_floats_round_trip_bit_for_bit(values):
+    out = BlockWriter()
+    out.floats(values)
+    out.sparse(values)
+    r = Reader(out.finish())
+    np.testing.assert_array_equal(r.floats().view(np.uint32), values.view(np.uint32))
+    np.testing.assert_array_equal(r.scattered(r.uint(), 0), values)
+
+
+@st.composite
+def contexts(draw):
+    n_tokens = draw(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+    total = sum(n_tokens)
+    n = len(n_tokens)
+    tokens = draw(hnp.arrays(np.int32, total, elements=st.integers(0, 9)))
+    effect = draw(hnp.arrays(np.float32, 10, elements=floats32))
+    small = hnp.arrays(np.int32, n, elements=st.integers(0, 5))
+    return p.Contexts(
+        offsets=np.cumsum([0, *n_tokens]).astype(np.int32),
+        tokens=tokens,
+        acts=draw(hnp.arrays(np.float32, total, elements=st.one_of(st.just(0.0), floats32))),
+        logits=effect[tokens],
+        loss_effect=draw(hnp.arrays(np.float32, total, elements=st.one_of(st.just(np.nan), floats32))),
+        sequence=draw(hnp.arrays(np.int32, n, elements=st.integers(0, 2**31 - 1))),
+        start=draw(small),
+        focus=np.array([draw(st.integers(0, k - 1)) for k in n_tokens], dtype=np.int32),
+        repeats=draw(small),
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(contexts(), st.floats(0, 1), st.integers(0, 2**40))
+def test_any_contexts_round_trip(context, share, n_firings):
+    group = p.SequenceGroup(kind="interval", low=share, high=1.0, n_firings=n_firings, share=share, contexts=context)
+    view = dataclasses.replace(view_of(12, context, top=1.0), sequences=(group, dataclasses.replace(group, kind="top")))
+    _, views = read_page(render_page(page_of([view], {i: bytes([i]) for i in range(10)})))
+    assert equal(view, views[12])
+
+
+class Outline(html.parser.HTMLParser):
+    """Tags and attributes of a page, as a browser's parser would find them."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.attributes = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+
+
+def harmless(text):
+    outline = Outline(text)
+    plain = {"html", "head", "meta", "title", "style", "body", "div", "noscript", "script"}
+    assert set(outline.tags) == plain
+    assert not [name for name in outline.attributes if name.startswith("on") or name in {"src", "href"}]
+    assert text.count("<script>") == text.count("</script>") - text.count('<script type="text/plain"') == 1
+
+
+def test_nasty_tokens_stay_data():
+    harmless(render_page(synthetic_page(3)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=40), st.text(st.characters(exclude_categories=())))
+def test_any_token_and_any_title_are_harmless(token, title):
+    page = page_of([view_of(0, single_context([5], [1.0]))], {5: token})
+    text = render_page(dataclasses.replace(page, meta=dataclasses.replace(page.meta, title=title, corpus=title)))
+    text.encode("utf-8")
+    harmless(text)
+    head, _ = read_page(text)
+    assert head["token_bytes"] == {5: token}
+    assert head["meta"]["corpus"] == title
+
+
+def test_policy_allows_the_one_script_and_the_one_style_and_nothing_else():
+    text = render_page(synthetic_page(1, dead=()))
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text).group(1)
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        body = re.search(rf"<{tag}>(.*?)</{tag}>", text, flags=re.DOTALL).group(1)
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_the_page_names_no_address_to_load_from():
+    text = render_page(synthetic_page(1, dead=()))
+    addresses = set(re.findall(r"https?://[\w./-]+", text))
+    assert addresses <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xhtml",
+        "http://www.w3.org/1998/Math/MathML",
+    }
+
+
+def test_a_page_of_256_features_takes_at_most_8_kilobytes_a_feature(tmp_path):
+    report = write_page(synthetic_page(256, n_extra=8000, loss=True), tmp_path / "page.html")
+    assert report.bytes == (tmp_path / "page.html").stat().st_size
+    assert report.bytes_per_feature == report.bytes / 256
+    assert report.bytes_per_feature <= 8 * 1024
+
+
+def test_the_same_page_is_the_same_file():
+    assert render_page(synthetic_page(4, seed=1)) == render_page(synthetic_page(4, seed=1))
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    target = tmp_path / "page.html"
+    target.write_text("old")
+
+    def fail(self, other):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_page(synthetic_page(1, dead=()), target)
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_that_others_may_read_as_usual(tmp_path):
+    usual = tmp_path / "usual"
+    usual.touch()
+    report = write_page(synthetic_page(1, dead=()), str(tmp_path / "page.html"))
+    assert report.path.stat().st_mode == usual.stat().st_mode
+
+
+def one():
+    return page_of([view_of(4, single_context([1, 2], [0, 2]))], {1: b"a", 2: b"b"})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda page: dataclasses.replace(page, features=()), "no features"),
+        (lambda page: dataclasses.replace(page, features=page.features * 2), "feature 4 more than once"),
+        (lambda page: dataclasses.replace(page, token_bytes={1: b"a"}), "without bytes in token_bytes, such as 2"),
+        (
+            lambda page: dataclasses.replace(
+                page, summary=dataclasses.replace(page.summary, feature=np.array([5], dtype=np.int32))
+            ),
+            "name different features",
+        ),
+        (
+            lambda page: dataclasses.replace(
+                page, summary=dataclasses.replace(page.summary, max=np.zeros(3, dtype=np.float32))
+            ),
+            "columns of",
+        ),
+        (
+            lambda page: with_context(page, acts=np.zeros(3, dtype=np.float32)),
+            "feature 4: acts has 3 values for 2 tokens",
+        ),
+        (
+            lambda page: with_context(
+                page, tokens=np.array([1, 1], dtype=np.int32), logits=np.array([1, 2], dtype=np.float32)
+            ),
+            "logits differ between occurrences of a token",
+        ),
+    ],
+)
+def test_contradictions_are_said(change, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        render_page(change(one()))
+
+
+def with_context(page, **changes):
+    (view,) = page.features
+    (group,) = view.sequences
+    group = dataclasses.replace(group, contexts=dataclasses.replace(group.contexts, **changes))
+    return dataclasses.replace(page, features=(dataclasses.replace(view, sequences=(group,)),))
+
+
+def test_a_page_without_any_token():
+    layout = SaeVisLayoutConfig([Column(FeatureTablesConfig())])
+    stats = p.FeatureStats(n_firings=0, density=0.0, max=0.0, mean=0.0, std=0.0)
+    head, views = read_page(render_page(page_of([p.FeatureView(feature=0, stats=stats)], {}, layout=layout)))
+    assert head["token_bytes"] == {}
+    assert views[0].sequences == ()
+
+
+def test_the_built_front_end_can_stand_inside_a_page():
+    assert not re.search(r"</script|<!--|<script", page_module._static("page.js"), flags=re.IGNORECASE)
+    assert "</style" not in page_module._static("page.css").lower()
+
+
+@pytest.mark.skipif(not (ROOT / "frontend" / "generate_types.py").exists(), reason="not a source checkout")
+def test_typescript_types_are_fresh():
+    command = [sys.executable, str(ROOT / "frontend" / "generate_types.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
