@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from sae_vis.errors import InputError
@@ -92,6 +92,10 @@ class TokenText:
     def is_special(self, token_id: int) -> bool:
         """Whether a token is shown as a name: a special token, or an id without text."""
         return token_id in self._special or token_id not in self._table
+
+    def entries(self) -> Iterator[tuple[int, bytes, bool]]:
+        """All ids that have text, ascending: id, bytes, whether it is special."""
+        return ((token_id, self._table[token_id], token_id in self._special) for token_id in sorted(self._table))
 
     def display(self, ids: Sequence[int]) -> list[DisplaySpan]:
         """Spans that cover ``ids`` in order, each token in exactly one; joined ``data`` is the tokens' joined bytes.
@@ -185,9 +189,9 @@ def _decoder_kinds(decoder: dict[str, object]) -> set[str]:
 
 
 def _spelling_of_words(words: Iterable[str]) -> Callable[[str], bytes]:
-    """Of a bare vocabulary: byte-level if words start with ``Ġ`` and none has a space, sentencepiece if with ``▁``."""
+    """Of a bare vocabulary: byte-level if a word starts with ``Ġ``, sentencepiece if one starts with ``▁``."""
     words = list(words)
-    if any(word.startswith("Ġ") for word in words) and not any(" " in word for word in words):
+    if any(word.startswith("Ġ") for word in words):
         return _byte_level
     if any(word.startswith(_SPACE) for word in words):
         return _sentencepiece_bytes if "<0x0A>" in words else _sentencepiece
