@@ -20,7 +20,8 @@ from sae_vis.saes.base import Dictionary, SparseCodes
 from sae_vis.saes.selection import join_codes
 
 _Result = TypeVar("_Result")
-BLOCK_ROWS = 1024  # rows multiplied at a time: large enough for a full-speed product, small enough to be kept around
+BLOCK_ROWS = 1024  # rows multiplied at a time: enough for a full-speed product ...
+BLOCK_ELEMENTS = 1 << 25  # ... as long as pre-activations stay within so many (128 MB as float32)
 _NORM_EPS = 1e-5  # SAELens' layer_norm
 _HASH_ROWS = 1 << 22  # elements hashed at a time
 
@@ -78,8 +79,8 @@ class LinearDictionary(Dictionary):
     """Common part: blocks of rows through reused buffers, input checks, the fingerprint.
 
     Rows are multiplied `BLOCK_ROWS` at a time, by `encode` and `encode_dense` alike, so the two agree to the last bit.
-    A row's activations can differ in the last bit between batches of different sizes where the BLAS library chooses
-    another kernel for another shape.
+    A row's activations can differ in the last bits between batches of different sizes, where the BLAS library chooses
+    another kernel for another number of rows (seen with MKL for a few hundred rows; 512 and more gave equal bits).
     """
 
     def __init__(self, input_map: InputMap, decoder: Decoder, shape: tuple[int, int]) -> None:
@@ -134,6 +135,10 @@ class LinearDictionary(Dictionary):
             self._fingerprint = f"sha256:{digest.hexdigest()}"
         return self._fingerprint
 
+    def __getstate__(self) -> dict[str, object]:
+        """For pickling and copying: everything but the scratch memory."""
+        return self.__dict__ | {"_buffers": []}
+
     @abstractmethod
     def _config(self) -> dict[str, object]: ...
 
@@ -150,10 +155,11 @@ class LinearDictionary(Dictionary):
         """``encode`` of the encoder's input for each block of rows; at least one block, which may be empty."""
         self._check_shape(x)
         weight = self._weights()["W_enc"]
+        height = min(BLOCK_ROWS, max(64, BLOCK_ELEMENTS // self.d_sae))
         parts = []
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
-            for start in range(0, max(1, x.shape[0]), BLOCK_ROWS):
-                block = x[start : start + BLOCK_ROWS].detach().to(weight.device, weight.dtype)
+            for start in range(0, max(1, x.shape[0]), height):
+                block = x[start : start + height].detach().to(weight.device, weight.dtype)
                 _check_finite(block, start)
                 parts.append(encode(self._input_map(block)))
         return parts

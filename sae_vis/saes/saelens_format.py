@@ -11,6 +11,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -117,21 +118,56 @@ def load_sae(
         CheckpointError: a missing or damaged file, an unknown key, a shape or value that can't be right.
         InputError: a dtype that is not supported.
     """
-    if dtype not in _DTYPES:
-        raise InputError(f"dtype {dtype} is not supported for an SAE; choose one of {_names(_DTYPES)}")
+    _check_dtype(dtype)
     path = Path(path)
     config = read_config(path / CONFIG_NAME)
     weights = _read_weights(path / WEIGHTS_NAME, config)
-    stored = str(weights["W_enc"].dtype).removeprefix("torch.")
-    weights = {name: tensor.to(device or "cpu", dtype) for name, tensor in weights.items()}
+    return _dictionary(config, weights, dtype, torch.device(device or "cpu"), str(path))
+
+
+class SaeLensSae(Protocol):
+    """The part of a ``sae_lens.SAE`` in memory that is needed; SAELens is not imported here."""
+
+    @property
+    def cfg(self) -> _Config:
+        """Its configuration."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Its weights."""
+
+
+class _Config(Protocol):
+    def to_dict(self) -> dict[str, object]: ...
+
+
+def from_sae_lens(sae: SaeLensSae, *, dtype: torch.dtype = torch.float32) -> Dictionary:
+    """The dictionary of a SAELens SAE in memory, equal to that of the checkpoint it would write.
+
+    Weights that have the dtype already are shared, not copied, and never written to; errors as `load_sae`.
+    """
+    _check_dtype(dtype)
+    where = "this SAELens SAE"
+    config = parse_config(sae.cfg.to_dict(), where)
+    weights = _checked_weights({name: tensor.detach() for name, tensor in sae.state_dict().items()}, config, where)
+    return _dictionary(config, weights, dtype, weights["W_enc"].device, "memory")
+
+
+def _check_dtype(dtype: torch.dtype) -> None:
+    if dtype not in _DTYPES:
+        raise InputError(f"dtype {dtype} is not supported for an SAE; choose one of {_names(_DTYPES)}")
+
+
+def _dictionary(
+    config: SaeLensConfig, weights: dict[str, Tensor], dtype: torch.dtype, device: torch.device, source: str
+) -> Dictionary:
     facts: dict[str, object] = {
         "format": "saelens",
         "architecture": config.architecture,
-        "source": str(path),
-        "stored_dtype": stored,
+        "source": source,
+        "stored_dtype": str(weights["W_enc"].dtype).removeprefix("torch."),
         "metadata": config.metadata,
     }
-    return _build(config, weights, facts)
+    return _build(config, {name: tensor.to(device, dtype) for name, tensor in weights.items()}, facts)
 
 
 def read_config(file: Path) -> SaeLensConfig:
@@ -146,7 +182,12 @@ def read_config(file: Path) -> SaeLensConfig:
         raise CheckpointError(f"{file} is not readable JSON: {error}") from error
     if not isinstance(found, dict):
         raise CheckpointError(f"{file} must hold a JSON object; found {type(found).__name__}")
-    raw: dict[str, object] = {_RENAMED.get(str(key), str(key)): value for key, value in found.items()}
+    return parse_config(found, file)
+
+
+def parse_config(found: dict[str, object], file: Path | str) -> SaeLensConfig:
+    """Check a configuration; ``file`` is what error messages call it."""
+    raw = {_RENAMED.get(key, key): value for key, value in found.items()}
     _check_keys(raw, file)
     metadata = raw.get("metadata") or {}
     if not isinstance(metadata, dict):
@@ -156,7 +197,7 @@ def read_config(file: Path) -> SaeLensConfig:
     return _checked(raw, metadata, file)
 
 
-def _check_keys(raw: dict[str, object], file: Path) -> None:
+def _check_keys(raw: dict[str, object], file: Path | str) -> None:
     unknown = sorted(raw.keys() - _HONOURED - _RECORDED)
     if unknown:
         raise CheckpointError(
@@ -188,7 +229,7 @@ def _modernised(raw: dict[str, object]) -> dict[str, object]:
     return raw
 
 
-def _checked(raw: dict[str, object], metadata: dict[str, object], file: Path) -> SaeLensConfig:
+def _checked(raw: dict[str, object], metadata: dict[str, object], file: Path | str) -> SaeLensConfig:
     architecture = raw.get("architecture")
     if architecture not in _WEIGHTS:
         raise CheckpointError(f"{file}: architecture {architecture!r} is not supported; known: {sorted(_WEIGHTS)}")
@@ -216,28 +257,28 @@ def _checked(raw: dict[str, object], metadata: dict[str, object], file: Path) ->
     )
 
 
-def _size(raw: dict[str, object], key: str, file: Path) -> int:
+def _size(raw: dict[str, object], key: str, file: Path | str) -> int:
     value = raw.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise CheckpointError(f"{file}: {key} must be a positive integer; found {value!r}")
     return value
 
 
-def _topk_k(raw: dict[str, object], file: Path) -> int:
+def _topk_k(raw: dict[str, object], file: Path | str) -> int:
     k, d_sae = _size(raw, "k", file), _size(raw, "d_sae", file)
     if k > d_sae:
         raise CheckpointError(f"{file}: k is {k}, but there are only {d_sae} features (d_sae)")
     return k
 
 
-def _flag(raw: dict[str, object], key: str, file: Path, *, default: bool) -> bool:
+def _flag(raw: dict[str, object], key: str, file: Path | str, *, default: bool) -> bool:
     value = raw.get(key)
     if value is not None and not isinstance(value, bool):
         raise CheckpointError(f"{file}: {key} must be true or false; found {value!r}")
     return default if value is None else value
 
 
-def _normalisation(raw: dict[str, object], file: Path) -> str:
+def _normalisation(raw: dict[str, object], file: Path | str) -> str:
     """Normalisations that depend on the vector alone are computed; those that need unsaved statistics are refused."""
     value = raw.get("normalize_activations", "none")
     if value in ("none", "constant_norm_rescale", "layer_norm"):
@@ -251,7 +292,7 @@ def _normalisation(raw: dict[str, object], file: Path) -> str:
     raise CheckpointError(f"{file}: normalize_activations {value!r} is unknown")
 
 
-def _check_reshape(raw: dict[str, object], hook_name: str | None, file: Path) -> None:
+def _check_reshape(raw: dict[str, object], hook_name: str | None, file: Path | str) -> None:
     """``hook_z`` reads all heads of a position as one vector, which is how activations arrive here anyway."""
     value = raw.get("reshape_activations") or "none"
     if value not in ("none", "hook_z"):
@@ -269,6 +310,10 @@ def _read_weights(file: Path, config: SaeLensConfig) -> dict[str, Tensor]:
         raise CheckpointError(f"{file} does not exist: a SAELens directory has it beside {CONFIG_NAME}") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file} is not a whole safetensors file ({error}): fetch it again") from error
+    return _checked_weights(weights, config, file)
+
+
+def _checked_weights(weights: dict[str, Tensor], config: SaeLensConfig, file: Path | str) -> dict[str, Tensor]:
     weights = _canonical_names(weights, config, file)
     expected = _WEIGHTS[config.architecture]
     extra = weights.keys() - expected - {"finetuning_scaling_factor"}
@@ -282,7 +327,7 @@ def _read_weights(file: Path, config: SaeLensConfig) -> dict[str, Tensor]:
     return weights
 
 
-def _canonical_names(weights: dict[str, Tensor], config: SaeLensConfig, file: Path) -> dict[str, Tensor]:
+def _canonical_names(weights: dict[str, Tensor], config: SaeLensConfig, file: Path | str) -> dict[str, Tensor]:
     """Older names in today's words; a fine-tuning factor that is all ones is dropped, as SAELens does."""
     if config.architecture == "jumprelu" and "log_threshold" in weights and "threshold" not in weights:
         weights["threshold"] = weights.pop("log_threshold").exp()
@@ -300,7 +345,7 @@ def _canonical_names(weights: dict[str, Tensor], config: SaeLensConfig, file: Pa
     return weights
 
 
-def _check_tensor(name: str, tensor: Tensor, config: SaeLensConfig, file: Path) -> None:
+def _check_tensor(name: str, tensor: Tensor, config: SaeLensConfig, file: Path | str) -> None:
     matrices = {"W_enc": [config.d_in, config.d_sae], "W_dec": [config.d_sae, config.d_in], "b_dec": [config.d_in]}
     expected = [] if name == "topk_threshold" else matrices.get(name, [config.d_sae])
     if list(tensor.shape) != expected:

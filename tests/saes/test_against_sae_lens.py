@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sae_vis.saes.base import dense_to_codes
-from sae_vis.saes.saelens_format import load_sae
+from sae_vis.saes.saelens_format import from_sae_lens, load_sae
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -46,6 +46,9 @@ def test_what_sae_lens_writes(tmp_path, name, options, normalize, apply_b_dec):
     expected = theirs.encode(x).detach()
     assert torch.equal(ours.encode_dense(x), expected)
     assert all(torch.equal(a, b) for a, b in zip(ours.encode(x), dense_to_codes(expected), strict=True))
+    in_memory = from_sae_lens(theirs)
+    assert in_memory.fingerprint() == ours.fingerprint()
+    assert torch.equal(in_memory.encode_dense(x), expected)
     scale = ours.output_scale(x)
     ours_adds = expected @ ours.decoder * (1.0 if scale is None else scale[:, None])
     theirs_adds = theirs.decode(theirs.encode(x)) - theirs.decode(0 * theirs.encode(x))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 
 import pytest
@@ -145,6 +146,15 @@ def test_threads_share_a_dictionary(sae):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_scratch_memory_is_not_pickled(sae):
+    x = torch.randn(9, 12)
+    codes = sae.encode(x)
+    copy = pickle.loads(pickle.dumps(sae))
+    assert not copy._buffers
+    assert same(copy.encode(x), codes)
+    assert copy.fingerprint() == sae.fingerprint()
 
 
 def test_half_precision_activations_of_the_model_are_widened(sae):
