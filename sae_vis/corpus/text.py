@@ -166,7 +166,7 @@ def _spelling(tokenizer: Tokenizer, words: list[str]) -> Callable[[str], bytes]:
     """How the vocabulary spells bytes: as the decoder of a fast tokenizer says, else as its words look."""
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     decoder = getattr(backend, "decoder", None)
-    if decoder is None:
+    if decoder is None or not hasattr(backend, "to_str"):  # slow tokenizers have a `decoder` that is something else
         return _spelling_of_words(words)
     kinds = _decoder_kinds(json.loads(decoder.__getstate__()))
     if "ByteLevel" in kinds:

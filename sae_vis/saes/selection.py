@@ -168,12 +168,13 @@ def _cut(matrix: Tensor, candidates: Entries, k: int) -> Entries:
     entries = Entries(*(column.index_select(0, kept) for column in candidates))
     if not bool(tied.any()):
         return entries
-    return _merge(entries, _plain_largest(matrix, k, torch.nonzero(tied).squeeze(1)))
+    rows = torch.nonzero(tied).squeeze(1)
+    return _merge(entries, _plain_largest(matrix[rows], k, rows))
 
 
 def _plain_largest(matrix: Tensor, k: int, rows: Tensor) -> Entries:
-    """The positive ones among the k largest elements of some rows, by `torch.topk` on the whole row."""
-    values, features = torch.topk(matrix[rows], k, dim=1, sorted=False)
+    """The positive ones among the k largest of each row, by `torch.topk`; ``rows`` says which rows these are."""
+    values, features = torch.topk(matrix, k, dim=1, sorted=False)
     features, order = features.sort(dim=1)
     values = values.gather(1, order)
     at, place = torch.nonzero(values > 0, as_tuple=True)

@@ -138,6 +138,20 @@ def test_vocabularies_given_as_a_dictionary():
     assert TokenText.from_vocab({0: "▁a"}).bytes_of(0) == b" a"
 
 
+def test_slow_tokenizers_are_read_by_how_their_words_look():
+    class Slow:
+        def __init__(self):
+            self.decoder = {}
+            self.added_tokens_decoder = {2: AddedToken("<s>", special=True)}
+
+        def get_vocab(self):
+            return {"Ġa": 0, "Ã": 1, "<s>": 2}
+
+    text = TokenText.from_tokenizer(Slow())
+    assert [text.bytes_of(i) for i in range(3)] == [b" a", b"\xc3", b"<s>"]
+    assert [text.is_special(i) for i in range(3)] == [False, False, True]
+
+
 def test_ids_without_text_have_labels():
     text = TokenText.labels()
     assert text.bytes_of(123).decode() == "⟨123⟩"
