@@ -3,7 +3,9 @@
 Alternates, in one process and on the same rows, ``x @ W_enc`` into a reused buffer (the limit), the whole of `encode`,
 and the plain way (dense activations, then their non-zeros), after checking that `encode` equals the plain way.
 
-    python benchmarks/encode.py [--rounds 7] [--rows 4096]
+    python benchmarks/encode.py [--rounds 7] [--rows 4096] [--threads N] [--cpu-time]
+
+On a machine that does other work at the same time, ``--threads 1 --cpu-time`` is what still means something.
 """
 
 from __future__ import annotations
@@ -38,13 +40,16 @@ def jumprelu_with(l0: int, d_sae: int) -> Callable[[Tensor], Activation]:
     return lambda b_enc: JumpReLU(threshold + 0.05 * torch.randn_like(b_enc))
 
 
-def seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def seconds(function: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
     function()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def measure(d_in: int, d_sae: int, make: Callable[[Tensor], Activation], rows: int, rounds: int) -> str:
+def measure(
+    sizes: tuple[int, int], make: Callable[[Tensor], Activation], rows: int, rounds: int, clock: Callable[[], float]
+) -> str:
+    d_in, d_sae = sizes
     sae, W_enc = dictionary(d_in, d_sae, make)
     x = torch.randn(rows, d_in)
     codes, plain = sae.encode(x), dense_to_codes(sae.encode_dense(x))
@@ -59,7 +64,7 @@ def measure(d_in: int, d_sae: int, make: Callable[[Tensor], Activation], rows: i
     times: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, function in variants.items():
-            times[name].append(seconds(function))
+            times[name].append(seconds(function, clock))
     product, encode, dense = (statistics.median(times[name]) for name in variants)
     best = min(times["encode"]) / min(times["product"])
     return (
@@ -72,9 +77,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--rows", type=int, default=4096)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--cpu-time", action="store_true", help="CPU time of the process instead of elapsed time")
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    clock = time.process_time if options.cpu_time else time.perf_counter
     torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.rows} rows, {options.rounds} rounds")
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.rows} rows, {options.rounds} rounds"
+        f", {'CPU' if options.cpu_time else 'elapsed'} time"
+    )
     print("activation   d_in  d_sae    k product ms  encode ms   ratio best/best   plain     L0")
     for d_in, d_sae, k in ((2048, 16384, 40), (512, 4096, 40)):
         kinds: dict[str, Callable[[Tensor], Activation]] = {
@@ -82,7 +94,7 @@ def main() -> None:
             "jumprelu": jumprelu_with(k, d_sae),
         }
         for name, make in kinds.items():
-            line = measure(d_in, d_sae, make, options.rows, options.rounds)
+            line = measure((d_in, d_sae), make, options.rows, options.rounds, clock)
             print(f"{name:10} {d_in:6} {d_sae:6} {k:4} {line}", flush=True)
 
 
