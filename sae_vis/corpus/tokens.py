@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sae_vis.corpus.mask import MaskConfig
+from sae_vis.corpus.mask import MaskConfig, Positions
 from sae_vis.errors import InputError
 
 TOKENIZE_BATCH = 256  # documents handed to the tokenizer at once
@@ -92,6 +92,7 @@ class Corpus:
         rows: Literal["packed", "document"] = "packed",
         prepend_bos: bool = True,
         mask: MaskConfig | None = None,
+        seqpos_slice: Positions = (None, None),
         source: str = "texts",
     ) -> Corpus:
         """Tokenize ``texts`` into sequences of at most ``seq_len`` tokens.
@@ -104,7 +105,9 @@ class Corpus:
                 sequences (the rest that fills none is kept as a shorter last one); ``document``: each document starts
                 a sequence of its own and goes on in further ones.
             prepend_bos: start every sequence with the BOS token, where the tokenizer has one.
-            mask: what is left out; None: BOS (if prepended), padding and the document separator.
+            mask: what is left out; None: BOS (if prepended), padding, the document separator, and positions outside
+                ``seqpos_slice``.
+            seqpos_slice: positions that count, where no mask is given.
             source: where the text came from, in words.
 
         Raises:
@@ -122,7 +125,7 @@ class Corpus:
         if mask is None:
             separator = (tokenizer.eos_token_id,) if rows == "packed" and tokenizer.eos_token_id is not None else ()
             ids = tuple(i for i in separator if i != bos)
-            mask = MaskConfig(bos_id=bos, pad_id=tokenizer.pad_token_id, ids=ids)
+            mask = MaskConfig(bos_id=bos, pad_id=tokenizer.pad_token_id, ids=ids, seqpos_slice=seqpos_slice)
         return cls(tokens=flat, offsets=offsets, documents=documents, mask=mask, source=source)
 
     @property

@@ -83,8 +83,9 @@ class LogitLens:
 
     def effects_on(self, feature: int, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
         """Logit effects of one feature on some tokens ``[n]``."""
-        rows = self._unembedding.weight[torch.as_tensor(tokens, dtype=torch.int64)] - self._mean_row
-        return (rows @ self.directions([feature])[0]).cpu().numpy()
+        distinct, places = np.unique(tokens, return_inverse=True)  # a token has one effect, wherever it stands
+        rows = self._unembedding.weight[torch.as_tensor(distinct, dtype=torch.int64)] - self._mean_row
+        return (rows @ self.directions([feature])[0]).cpu().numpy()[places]
 
     def histogram(self, feature: int, n_bins: int) -> NDArray[np.int32]:
         """Tokens in each of ``n_bins`` equal-width bins from the smallest to the largest effect of one feature."""

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from sae_vis.config import IndexConfig
+from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.correlations import Moments, NeuronSums, add_cofirings, top_features
@@ -29,7 +30,7 @@ from sae_vis.index.feature_table import (
     overall_moments,
     pair_columns,
 )
-from sae_vis.index.index import Index, stored_corpus
+from sae_vis.index.index import Index, stored_corpus, stored_text
 from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord, Provenance
 from sae_vis.index.postings import gather, plan_parts
 from sae_vis.index.shards import CodedBatch, Shard, coded_batches, make_shard, plan_runs
@@ -39,7 +40,7 @@ from sae_vis.saes.base import Dictionary
 
 Progress = Callable[[str, int, int], None]
 PLAN, WORK = "build/plan.json", "build"
-TOKENS, FEATURES = "tokens.safetensors", "features.parquet"
+TOKENS, VOCABULARY, FEATURES = "tokens.safetensors", "vocabulary.parquet", "features.parquet"
 NEURON_TOKENS = 16_384  # tokens whose neurons are correlated at a time
 
 
@@ -52,12 +53,14 @@ class Source:
         model: the language model.
         sae: the dictionary.
         hook: where the model is read.
+        text: what the token ids spell, kept with the index so that pages need no tokenizer; None: ids are shown.
     """
 
     corpus: Corpus
     model: LanguageModel
     sae: Dictionary
     hook: HookPoint
+    text: TokenText | None = None
 
     def check(self) -> None:
         """Raise `InputError` where the parts don't fit together."""
@@ -166,6 +169,8 @@ class _Build:
         """All steps; each skips what is done."""
         if not self.store.exists(TOKENS):
             self.store.write_arrays(TOKENS, stored_corpus(self.source.corpus))
+        if self.source.text is not None and not self.store.exists(VOCABULARY):
+            self.store.write_table(VOCABULARY, stored_text(self.source.text))
         self._map()
         counts = sum(np.diff(shard.feature_offsets) for shard in self._shards())
         parts = plan_parts(np.asarray(counts), self.part_firings)
@@ -300,6 +305,7 @@ class _Build:
             provenance=self.provenance,
             tokens=self.store.record(TOKENS),
             features=self.store.record(FEATURES),
+            vocabulary=self.store.record(VOCABULARY) if self.store.exists(VOCABULARY) else None,
             parts=records,
         )
         self.store.write_json(MANIFEST, manifest.to_json())

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import DamagedIndexError, InputError
 from sae_vis.index.examples import distinct_contexts, sample_priority, spans
@@ -80,6 +81,14 @@ def stored_corpus(corpus: Corpus) -> Arrays:
     }
 
 
+def stored_text(text: TokenText) -> pa.Table:
+    """Token text as the table of ``vocabulary.parquet``."""
+    ids, spelled, special = zip(*text.entries(), strict=True)
+    return pa.table(
+        {"token": pa.array(ids, pa.int32()), "bytes": pa.array(spelled, pa.binary()), "special": pa.array(special)}
+    )
+
+
 class Index:
     """Postings of every feature over a corpus, and the feature table.
 
@@ -125,7 +134,7 @@ class Index:
             )
             raise DamagedIndexError(f"{root} has no {MANIFEST}: there is {state}")
         manifest = Manifest.from_json(store.json(MANIFEST), root / MANIFEST)
-        for record in (manifest.tokens, manifest.features, *(part.file for part in manifest.parts)):
+        for record in manifest.files:
             store.check(record, contents=verify == "contents")
         return cls(store)
 
@@ -135,6 +144,15 @@ class Index:
         if self._table is None:
             self._table = self._store.table(self.manifest.features.file)
         return self._table
+
+    @property
+    def text(self) -> TokenText:
+        """What the token ids spell; labels where the index was built without a tokenizer."""
+        if self.manifest.vocabulary is None:
+            return TokenText.labels()
+        table = self._store.table(self.manifest.vocabulary.file)
+        ids, special = table["token"].to_numpy(), table["special"].to_numpy(zero_copy_only=False)
+        return TokenText(dict(zip(ids.tolist(), table["bytes"].to_pylist(), strict=True)), ids[special].tolist())
 
     @property
     def n_seqs(self) -> int:

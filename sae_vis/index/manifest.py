@@ -71,11 +71,18 @@ class Manifest:
     provenance: Provenance
     tokens: FileRecord
     features: FileRecord
+    vocabulary: FileRecord | None
     parts: tuple[PartRecord, ...]
 
     def to_json(self) -> dict[str, Any]:
         """As written to disk."""
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+
+    @property
+    def files(self) -> tuple[FileRecord, ...]:
+        """All files of the index but the manifest itself."""
+        named = (self.tokens, self.vocabulary, self.features, *(part.file for part in self.parts))
+        return tuple(record for record in named if record is not None)
 
     @classmethod
     def from_json(cls, value: dict[str, Any], where: object) -> Manifest:
@@ -93,6 +100,7 @@ class Manifest:
                 provenance=Provenance(**value["provenance"]),
                 tokens=FileRecord(**value["tokens"]),
                 features=FileRecord(**value["features"]),
+                vocabulary=FileRecord(**value["vocabulary"]) if value["vocabulary"] else None,
                 parts=tuple(PartRecord(**{**part, "file": FileRecord(**part["file"])}) for part in value["parts"]),
             )
         except (KeyError, TypeError) as error:

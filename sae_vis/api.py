@@ -1,0 +1,144 @@
+"""The library in a few calls: build or open an index, write a page of feature views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sae_vis.config import IndexConfig
+from sae_vis.corpus.text import TokenText
+from sae_vis.corpus.tokens import Corpus
+from sae_vis.deliver.page import PageReport, write_page
+from sae_vis.effects.logit_lens import LogitLens
+from sae_vis.errors import ForeignIndexError, InputError
+from sae_vis.index.build import Progress, Source, build_index
+from sae_vis.index.index import Index
+from sae_vis.layout import SaeVisLayoutConfig
+from sae_vis.models.base import LanguageModel
+from sae_vis.saes.base import Dictionary
+from sae_vis.views.feature import ViewSources, feature_page
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelAndSae:
+    """A model and a dictionary of features at one of its hook points.
+
+    Attributes:
+        model: the language model, adapted (`sae_vis.models.huggingface.load_model`).
+        sae: the dictionary (`sae_vis.saes.saelens_format.load_sae`).
+        hook: hook name or module path; None: where the dictionary says it reads.
+    """
+
+    model: LanguageModel
+    sae: Dictionary
+    hook: str | None = None
+
+    @property
+    def hook_name(self) -> str:
+        """The hook point's name. Raises `InputError` if neither the user nor the checkpoint names one."""
+        name = self.hook or self.sae.hook_name
+        if name is None:
+            raise InputError("the SAE's checkpoint names no hook point; give one, such as hook='blocks.8.hook_resid_post'")
+        return name
+
+    def lens(self, config: IndexConfig) -> LogitLens:
+        """The logit lens of the dictionary's features."""
+        hook = self.model.hook_point(self.hook_name)
+        return LogitLens(self.model, self.sae, hook, n_tokens=config.logit_tokens, n_bins=config.logits_bins)
+
+
+def index_features(
+    corpus: Corpus,
+    parts: ModelAndSae,
+    out: str | Path | None = None,
+    *,
+    text: TokenText | None = None,
+    config: IndexConfig | None = None,
+    progress: Progress | None = None,
+) -> Index:
+    """Index every feature of a dictionary over a corpus, in one pass.
+
+    Args:
+        corpus: the tokens.
+        parts: model, dictionary, hook point.
+        out: directory of the index; None: in memory.
+        text: what token ids spell (`TokenText.from_tokenizer`).
+        config: settings.
+        progress: called with stage, done, total.
+
+    Raises:
+        InputError: parts that don't fit, activations that aren't finite.
+        ForeignIndexError: ``out`` holds something else.
+        IndexFileError: the disk refused.
+    """
+    config = config or IndexConfig()
+    hook = parts.model.hook_point(parts.hook_name)
+    source = Source(corpus=corpus, model=parts.model, sae=parts.sae, hook=hook, text=text)
+    columns = [parts.lens(config)] if config.logit_tokens and hook.site != "other" else []
+    return build_index(source, out, config=config, columns=columns, progress=progress)
+
+
+def save_feature_page(
+    index: Index,
+    path: str | Path,
+    *,
+    features: Sequence[int] | int | None = 256,
+    parts: ModelAndSae | None = None,
+    layout: SaeVisLayoutConfig | None = None,
+    title: str | None = None,
+    seed: int = 0,
+) -> PageReport:
+    """Write one self-contained HTML file of feature views.
+
+    Args:
+        index: where the numbers come from.
+        path: the file.
+        features: feature ids; or how many of those that fire, evenly spaced by number; None: all that fire.
+        parts: model and dictionary of the index: with them every token shown has its logit effect.
+        layout: columns of components; None: the default three.
+        title: page title; None: made from model and hook point.
+        seed: of the interval samples.
+
+    Raises:
+        InputError: no such feature, a layout that asks for more than the index holds.
+        ForeignIndexError: ``parts`` are not those of the index.
+    """
+    if parts is not None:
+        _require_parts(index, parts)
+    ids, selection = _selected(index, features)
+    usable = parts is not None and parts.model.hook_point(parts.hook_name).site != "other"
+    lens = parts.lens(IndexConfig()) if parts is not None and usable else None
+    made = index.manifest.provenance
+    sources = ViewSources(index=index, text=index.text, lens=lens, seed=seed)
+    page = feature_page(
+        sources, ids, layout, title=title or f"Features at {made.hook['name']} — sae_vis", selection=selection
+    )
+    return write_page(page, path)
+
+
+def _selected(index: Index, features: Sequence[int] | int | None) -> tuple[list[int], str]:
+    if features is None or isinstance(features, int):
+        chosen = index.select(features)
+        n_firing = int((index.column("n_firings") > 0).sum())
+        if len(chosen) == 0:
+            raise InputError("no feature fires on any unmasked token of this corpus, so there is nothing to show")
+        if len(chosen) == n_firing:
+            return chosen.tolist(), f"all {n_firing:,} features that fire"
+        return chosen.tolist(), f"{len(chosen)} of the {n_firing:,} features that fire, evenly spaced by number"
+    ids = [int(feature) for feature in features]
+    return ids, f"{len(ids)} features, asked for by number"
+
+
+def _require_parts(index: Index, parts: ModelAndSae) -> None:
+    made = index.manifest.provenance
+    found = {"model": parts.model.fingerprint(), "SAE": parts.sae.fingerprint()}
+    expected = {"model": (made.model or {}).get("fingerprint"), "SAE": made.sae["fingerprint"]}
+    differing = [name for name in found if found[name] != expected[name]]
+    if differing:
+        raise ForeignIndexError(
+            f"the index was made with another {' and another '.join(differing)} than the one given now; "
+            "give the same, or none (then tokens on the page have no logit effects)"
+        )
+
+

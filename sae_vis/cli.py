@@ -1,0 +1,168 @@
+"""Commands; no logic of their own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sae_vis.errors import SaeVisError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from sae_vis.index.build import Progress
+    from sae_vis.index.index import Index
+
+app = typer.Typer(
+    name="sae-vis",
+    help="See what the features of a sparse autoencoder mean.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+Out = Annotated[Path, typer.Option("--out", "-o", help="where to write")]
+N_FEATURES = 300
+STAGES = {"index": "model and SAE, tokens", "sort": "postings, features", "tables": "tables, features"}
+
+
+@app.callback()
+def _commands() -> None:
+    """Make every command a named one."""
+
+
+@app.command()
+def demo(
+    out: Out = Path("sae-vis-demo"),
+    every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False,
+) -> None:
+    """Index the embedded model's SAEs over the embedded text and write their feature pages."""
+    from sae_vis.demo.run import run_demo
+
+    with _progress() as progress:
+        results = run_demo(out, features=None if every else N_FEATURES, progress=progress)
+    for result in results:
+        _say_index(result.index)
+        _say(f"  {result.sae.reads}: open {result.page.path.resolve()}")
+    _say("  features to look at first: see the README")
+
+
+@app.command()
+def index(
+    model: Annotated[str, typer.Option(help="Hugging Face model: local path or hub name")],
+    sae: Annotated[Path, typer.Option(help="SAE checkpoint: a folder with cfg.json and sae_weights.safetensors")],
+    text: Annotated[list[Path], typer.Option(help="text file, one document; give several times for more")],
+    out: Out,
+    hook: Annotated[str | None, typer.Option(help="hook name or module path; default: what the SAE names")] = None,
+    seq_len: Annotated[int, typer.Option(help="tokens in a sequence")] = 128,
+    bos: Annotated[bool, typer.Option(help="start every sequence with BOS")] = True,
+    skip: Annotated[int, typer.Option(help="leave out the first positions of each sequence")] = 0,
+    dtype: Annotated[str, typer.Option(help="of the model's weights")] = "float32",
+) -> None:
+    """Index every feature of an SAE over text, in one pass. A killed run goes on when started again."""
+    from sae_vis.api import ModelAndSae, index_features
+    from sae_vis.corpus.text import TokenText
+    from sae_vis.corpus.tokens import Corpus
+    from sae_vis.models.huggingface import load_model, load_tokenizer
+    from sae_vis.saes.saelens_format import load_sae
+
+    tokenizer = load_tokenizer(model)
+    parts = ModelAndSae(model=load_model(model, dtype=dtype), sae=load_sae(sae), hook=hook)
+    corpus = Corpus.from_texts(
+        (path.read_text(encoding="utf-8") for path in text),
+        tokenizer,
+        seq_len=seq_len,
+        prepend_bos=bos,
+        seqpos_slice=(skip, None),
+        source=", ".join(path.name for path in text),
+    )
+    with _progress() as progress:
+        made = index_features(corpus, parts, out, text=TokenText.from_tokenizer(tokenizer), progress=progress)
+    _say_index(made)
+    _say(f"  pages: sae-vis feature {out} -o features.html")
+
+
+@app.command()
+def feature(
+    index: Annotated[Path, typer.Argument(help="index directory")],
+    ids: Annotated[list[int] | None, typer.Argument(help="feature ids; none: evenly spaced over those that fire")] = None,
+    out: Out = Path("features.html"),
+    count: Annotated[int, typer.Option(help="features on the page, where no ids are given")] = N_FEATURES,
+    every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False,
+) -> None:
+    """Write a page of feature views from an index."""
+    from sae_vis.api import save_feature_page
+    from sae_vis.index.index import Index
+
+    report = save_feature_page(Index.open(index), out, features=ids or (None if every else count))
+    _say(f"wrote {report.path} ({report.bytes / 1e6:.1f} MB, {report.bytes_per_feature / 1e3:.1f} KB a feature)")
+
+
+@app.command()
+def info(
+    index: Annotated[Path, typer.Argument(help="index directory")],
+    verify: Annotated[bool, typer.Option(help="compare every file with its checksum")] = True,
+) -> None:
+    """What an index was made from, and whether it is whole."""
+    from sae_vis.index.index import Index
+
+    opened = Index.open(index, verify="contents" if verify else "sizes")
+    made = opened.manifest.provenance
+    _say_index(opened)
+    _say(f"  model   {(made.model or {}).get('name')}")
+    _say(f"  SAE     {made.sae.get('architecture')}, {opened.n_features:,} features at {made.hook['name']}")
+    _say(f"  corpus  {made.corpus['source']}; {made.corpus['mask']}")
+    _say(f"  files   {sum(f.bytes for f in opened.manifest.files) / 1e6:.1f} MB, " + ("checksums right" if verify else "sizes right"))
+
+
+def main() -> None:
+    """The command line; an error that a user can cause is one line and exit status 1."""
+    try:
+        app()
+    except SaeVisError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"sae-vis: {' '.join(message.split())}\n")
+    raise SystemExit(1)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar for each stage, on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        running: dict[str, TaskID] = {}
+
+        def note(stage: str, done: int, total: int) -> None:
+            if stage not in running:
+                running[stage] = bars.add_task(STAGES.get(stage, stage), total=total)
+            bars.update(running[stage], completed=done)
+            if done == total:  # the next call of this stage belongs to another index
+                del running[stage]
+
+        yield note
+
+
+def _say_index(index: Index) -> None:
+    fires = int((index.column("n_firings") > 0).sum())
+    n = int(index.column("n_firings").sum())
+    _say(f"{index.n_features:,} features ({index.n_features - fires:,} never fire), {n:,} firings on {index.n_counted:,} tokens")
+
+
+def _say(line: str) -> None:
+    typer.echo(line)
+
+
+if __name__ == "__main__":
+    main()

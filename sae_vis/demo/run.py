@@ -1,0 +1,94 @@
+"""The demo: index the embedded model's SAEs over the embedded text, write the pages."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from sae_vis.api import ModelAndSae, index_features, save_feature_page
+from sae_vis.corpus.text import TokenText
+from sae_vis.corpus.tokens import Corpus
+from sae_vis.deliver.page import PageReport
+from sae_vis.index.build import Progress
+from sae_vis.index.index import Index
+
+SEQ_LEN = 128
+
+
+@dataclass(frozen=True)
+class DemoSae:
+    """One of the embedded SAEs: its folder, what it reads, the features worth a look."""
+
+    name: str
+    folder: str
+    reads: str
+
+
+RESID = DemoSae("resid", "sae-resid", "residual stream after layer 2")
+MLP = DemoSae("mlp", "sae-mlp", "MLP neurons of layer 2")
+
+
+class DemoResult(NamedTuple):
+    """What a run of the demo made."""
+
+    sae: DemoSae
+    index: Index
+    page: PageReport
+
+
+def assets() -> Path:
+    """The folder of the embedded model, SAEs and text."""
+    return Path(str(resources.files("sae_vis").joinpath("demo", "assets")))
+
+
+def demo_texts() -> Iterator[str]:
+    """The embedded documents."""
+    with gzip.open(assets() / "text.jsonl.gz", "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)["text"]
+
+
+def demo_parts(sae: DemoSae) -> ModelAndSae:
+    """The embedded model and one of its SAEs, in float32."""
+    import torch
+
+    from sae_vis.models.huggingface import load_model
+    from sae_vis.saes.saelens_format import load_sae
+
+    return ModelAndSae(model=load_model(assets() / "model", dtype=torch.float32), sae=load_sae(assets() / sae.folder))
+
+
+def demo_corpus() -> tuple[Corpus, TokenText]:
+    """The embedded text as tokens, and what the tokens spell."""
+    from sae_vis.models.huggingface import load_tokenizer
+
+    tokenizer = load_tokenizer(assets() / "model")
+    corpus = Corpus.from_texts(demo_texts(), tokenizer, seq_len=SEQ_LEN, source="embedded demo text")
+    return corpus, TokenText.from_tokenizer(tokenizer)
+
+
+def run_demo(
+    out: Path, *, saes: tuple[DemoSae, ...] = (RESID, MLP), features: int | None = 300, progress: Progress | None = None
+) -> list[DemoResult]:
+    """Index and page for each SAE, under ``out``: ``index-NAME/`` and ``features-NAME.html``.
+
+    Args:
+        out: folder, made if it is missing.
+        saes: which of the embedded SAEs.
+        features: how many features a page shows, evenly spaced over those that fire; None: all that fire.
+        progress: called with stage, done, total.
+    """
+    corpus, text = demo_corpus()
+    results = []
+    for sae in saes:
+        parts = demo_parts(sae)
+        index = index_features(corpus, parts, out / f"index-{sae.name}", text=text, progress=progress)
+        title = f"sae_vis demo: {sae.reads}"
+        page = save_feature_page(index, out / f"features-{sae.name}.html", features=features, parts=parts, title=title)
+        results.append(DemoResult(sae, index, page))
+    return results
