@@ -1,6 +1,6 @@
 // The page: which feature is open, and its card drawn as the layout says.
 import type { FunctionComponent, VNode } from "preact";
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { useCallback, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { parse, write, type Address } from "./address";
 import { Card, tip } from "./card";
 import { ActsHistogram } from "./components/ActsHistogram";
@@ -46,7 +46,8 @@ export function App({ source }: { source: Source }): VNode {
   const known = useMemo(() => new Set(head.summary.feature), [head]);
   const shared = {
     log: address.log,
-    setLog: (log: boolean) => move({ log }, "replace"),
+    wrap: address.wrap,
+    set: (change: Partial<Address>) => move(change, "replace"),
     go,
     has: (id: number) => known.has(id),
     href: (id: number) => write({ ...address, feature: id }),
@@ -81,7 +82,7 @@ function useAddress(head: Head): [Address, (change: Partial<Address>, how: "push
     return { ...found, feature: found.feature ?? first };
   }, [first]);
   const [address, setAddress] = useState(read);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const follow = (): void => setAddress(read());
     window.addEventListener("hashchange", follow);
     window.addEventListener("popstate", follow);
@@ -105,7 +106,7 @@ function useAddress(head: Head): [Address, (change: Partial<Address>, how: "push
 function useFeature(source: Source, feature: number): State {
   const [late, setLate] = useState<{ feature: number; state: State } | null>(null);
   const now = useMemo(() => load(source, feature), [source, feature]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!(now instanceof Promise)) return undefined;
     let wanted = true;
     void now.then((state) => wanted && setLate({ feature, state }));
@@ -142,7 +143,7 @@ function neighbour(head: Head, feature: number, by: number): number {
 }
 
 function useKeys(step: (by: number) => void, finding: boolean, setFinding: (open: boolean) => void): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key === "Escape") {

@@ -1,5 +1,5 @@
 // A value that says when it changes: hovering a token moves lines in two charts without drawing the card again.
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 export class Signal<T> {
   private readonly listeners = new Set<(value: T) => void>();
@@ -26,7 +26,7 @@ export class Signal<T> {
 /** The signal's value; the component is drawn again when it changes. */
 export function useSignal<T>(signal: Signal<T>): T {
   const [, redraw] = useState(0);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const seen = signal.value;
     const end = signal.subscribe(() => redraw((n) => n + 1));
     if (seen !== signal.value) redraw((n) => n + 1);

@@ -49,6 +49,9 @@ FORMAT_VERSION = 1
 """Raised when the order or meaning of fields changes; a page and its reader are always written together."""
 
 GROUP_KINDS = ("top", "interval")
+LOGIT_SLACK = 1e-5
+"""Occurrences of a token may differ in logit effect by this share of the largest one: float32 products of different
+shapes differ in their last bits. The first occurrence stands for all."""
 
 
 class BlockWriter:
@@ -272,8 +275,9 @@ def _encode_logits(out: BlockWriter, arrays: list[F32 | None], tokens: NDArray[n
     if not out.present(logits) or logits is None:
         return
     _, first, which = np.unique(tokens, return_index=True, return_inverse=True)
-    bits = logits.view(np.uint32)
-    if not np.array_equal(bits[first][which], bits):
+    known = np.abs(logits[np.isfinite(logits)])
+    slack = LOGIT_SLACK * float(known.max(initial=0.0))
+    if not np.allclose(logits[first][which], logits, rtol=0, atol=slack, equal_nan=True):
         raise InputError("logits differ between occurrences of a token, expected one logit effect for each token")
     out.floats(logits[np.sort(first)])
 

@@ -411,6 +411,27 @@ def test_long_contexts_wrap(open_page):
     assert shown(tab).count("word") == 116
 
 
+def test_contexts_wrap_on_demand_and_none_is_cut_off(open_page, page):
+    tab = open_page(page)
+    tab.set_viewport_size({"width": 1000, "height": 900})
+    cut = "[...document.querySelectorAll('.text')].filter(e => e.scrollWidth > e.clientWidth).length"
+    assert tab.evaluate(cut) > 0
+    tab.get_by_label("wrap lines").check()
+    assert tab.evaluate(cut) == 0
+    assert "wrap=1" in tab.evaluate("location.hash")
+    tab.keyboard.press("j")
+    assert tab.locator(".examples.wraps").count() == 1
+
+
+def test_details_open_above_where_the_layout_says_so(open_page, page):
+    for below in (True, False):
+        layout = SaeVisLayoutConfig([Column(SeqMultiGroupConfig(hover_below=below))])
+        tab = open_page(dataclasses.replace(page, layout=layout.to_spec()))
+        token = tab.locator(".group li").nth(10).locator(".focus").first
+        token.hover()
+        assert (tab.locator("#tip").bounding_box()["y"] > token.bounding_box()["y"]) == below
+
+
 def test_next_feature_is_drawn_at_once(open_page, page):
     """The card's head and the examples in sight stand before the next frame begins."""
     tab = open_page(page)

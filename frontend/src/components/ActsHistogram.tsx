@@ -6,7 +6,7 @@ import { count, number, percent, plural } from "../format";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 
-export function ActsHistogram({ card, log, setLog }: ComponentProps): VNode {
+export function ActsHistogram({ card, log, set }: ComponentProps): VNode {
   const { acts_histogram: histogram, stats } = card.view;
   return (
     <section>
@@ -16,7 +16,7 @@ export function ActsHistogram({ card, log, setLog }: ComponentProps): VNode {
           density {percent(stats.density)} · {plural(stats.n_firings, "firing")}
         </span>
         <label class="switch">
-          <input type="checkbox" checked={log} onChange={(event) => setLog(event.currentTarget.checked)} /> log counts
+          <input type="checkbox" checked={log} onChange={(event) => set({ log: event.currentTarget.checked })} /> log counts
         </label>
       </header>
       {card.dead ? (

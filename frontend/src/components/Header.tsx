@@ -4,7 +4,7 @@ import { count, percent } from "../format";
 import type { Head } from "../source";
 
 export function Header({ head }: { head: Head }): VNode {
-  const { meta, summary } = head;
+  const { meta } = head;
   const facts: [string, string | null][] = [
     ["Model", meta.model],
     ["Hook", meta.hook],
@@ -12,7 +12,7 @@ export function Header({ head }: { head: Head }): VNode {
     ["Text", `${meta.corpus}: ${count(meta.n_tokens)} tokens in ${count(meta.n_sequences)} sequences`],
     ["Mask", meta.mask],
     ["Dead features", `${count(meta.n_dead)} of ${count(meta.d_sae)} (${percent(meta.n_dead / Math.max(meta.d_sae, 1))})`],
-    ["On this page", `${count(summary.feature.length)} of ${count(meta.d_sae)}: ${meta.selection}`],
+    ["On this page", meta.selection],
   ];
   return (
     <header class="about">

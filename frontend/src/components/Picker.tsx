@@ -1,6 +1,6 @@
 // Choosing a feature: the one before, the one after, by number, or from a list that can be searched and sorted.
 import type { VNode } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, number, percent, plural } from "../format";
 import { Chip } from "../marks/TokenText";
 import type { Head } from "../source";
@@ -43,7 +43,7 @@ export function Picker(props: PickerProps): VNode {
 
 function GoTo({ feature, go }: PickerProps): VNode {
   const box = useRef<HTMLInputElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (box.current !== null) box.current.value = String(feature);
   }, [feature]);
   return (
@@ -79,8 +79,8 @@ function List({ head, texts, feature, go, setOpen }: PickerProps): VNode {
   const search = useRef<HTMLInputElement>(null);
   const body = useRef<HTMLTableSectionElement>(null);
   const rows = useMemo(() => found(rowsOf(head), texts, words, order), [head, texts, words, order]);
-  useEffect(() => search.current?.focus(), []);
-  useEffect(() => body.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }), [cursor]);
+  useLayoutEffect(() => search.current?.focus(), []);
+  useLayoutEffect(() => body.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }), [cursor]);
   const choose = (row: Row | undefined): void => {
     if (row === undefined) return;
     go(row.feature);

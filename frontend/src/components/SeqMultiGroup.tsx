@@ -1,6 +1,6 @@
 // Examples: the largest firings, and a random sample of each activation interval, aligned at the token that fires.
-import type { VNode } from "preact";
-import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import type { ComponentChildren, VNode } from "preact";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { tip, within, type Card, type Range } from "../card";
 import { count, number, percent, plural } from "../format";
 import { detail, exampleRows } from "../marks/examples";
@@ -11,10 +11,11 @@ import type { ComponentProps } from "./types";
 
 /** Contexts longer than this wrap over lines; shorter ones stand on one line with their firing tokens aligned. */
 const LONGEST_LINE = 32;
-/** Pixels that a row takes at least. */
-const LEAST_ROW = 20;
+/** Pixels that a row takes, and that stand above the first one, at least. */
+const LEAST_ROW = 22;
+const LEAST_ABOVE = 200;
 
-export function SeqMultiGroup({ card }: ComponentProps): VNode {
+export function SeqMultiGroup({ card, wrap, set }: ComponentProps): VNode {
   const root = useRef<HTMLElement>(null);
   useLight(root, card);
   const { sequences } = card.view;
@@ -22,17 +23,23 @@ export function SeqMultiGroup({ card }: ComponentProps): VNode {
   if (card.dead) return <p class="quiet">No examples: the feature never fires.</p>;
   if (sequences.length === 0) return <NotComputed what="examples" />;
   return (
-    <section class={`examples ${split.wraps ? "wraps" : "lines"}`} ref={root} style={{ "--before": split.before }} {...useTokens(card)}>
-      <Legend card={card} />
+    <section class={`examples ${wrap || split.long ? "wraps" : "lines"}`} ref={root} style={{ "--before": split.before }} {...useTokens(card)}>
+      <Legend card={card}>
+        {!split.long && (
+          <label class="switch">
+            <input type="checkbox" checked={wrap} onChange={(event) => set({ wrap: event.currentTarget.checked })} /> wrap lines
+          </label>
+        )}
+      </Legend>
       {sequences.map((group, g) => (
-        <Group key={g} group={group} start={card.start(g)} card={card} first={g === 0} inSight={inSight(sequences, g)} />
+        <Group key={g} group={group} start={card.start(g)} card={card} inSight={inSight(sequences, g)} />
       ))}
     </section>
   );
 }
 
-/** Whether contexts wrap, and where on the line the firing token stands. */
-function shape(groups: readonly SequenceGroup[]): { wraps: boolean; before: string } {
+/** Whether contexts are too long for a line, and where on the line the firing token stands. */
+function shape(groups: readonly SequenceGroup[]): { long: boolean; before: string } {
   let [before, after] = [0, 1];
   for (const { contexts: c } of groups) {
     c.focus.forEach((focus, i) => {
@@ -41,10 +48,10 @@ function shape(groups: readonly SequenceGroup[]): { wraps: boolean; before: stri
     });
   }
   const share = Math.min(Math.max(before / (before + after), 0), 0.8);
-  return { wraps: before + after > LONGEST_LINE, before: `${Math.round(share * 100)}%` };
+  return { long: before + after > LONGEST_LINE, before: `${Math.round(share * 100)}%` };
 }
 
-function Legend({ card }: { card: Card }): VNode {
+function Legend({ card, children }: { card: Card; children: ComponentChildren }): VNode {
   const all = card.view.sequences.map((group) => group.contexts);
   const masked = all.some((c) => c.acts.some(Number.isNaN));
   const below = all.some((c) => c.acts.some((act) => act < 0));
@@ -64,6 +71,7 @@ function Legend({ card }: { card: Card }): VNode {
         </span>
       )}
       <span>{loss ? <LossKey /> : "Loss effect: not computed"}</span>
+      {children}
     </div>
   );
 }
@@ -80,15 +88,14 @@ interface GroupProps {
   readonly group: SequenceGroup;
   readonly start: number;
   readonly card: Card;
-  readonly first: boolean;
   readonly inSight: boolean;
 }
 
-function Group({ group, start, card, first, inSight }: GroupProps): VNode {
+function Group({ group, start, card, inSight }: GroupProps): VNode {
   const { contexts } = group;
   const n = contexts.offsets.length - 1;
   return (
-    <section class={`group ${first ? "" : "later"} ${n === 0 ? "none" : ""}`}>
+    <section class={n === 0 ? "group none" : "group"}>
       <header class="titled">
         <h3>{group.kind === "top" ? "Top activations" : `${number(group.low)} to ${number(group.high)}`}</h3>
         <span class="quiet">{group.kind === "top" ? topWords(card, n) : intervalWords(group, n)}</span>
@@ -112,7 +119,7 @@ document.addEventListener(
 /** Whether a group can be in the window, by the number of rows above it. */
 function inSight(groups: readonly SequenceGroup[], g: number): boolean {
   const above = groups.slice(0, g).reduce((rows, group) => rows + group.contexts.offsets.length, 0);
-  return above * LEAST_ROW < depth + window.innerHeight;
+  return LEAST_ABOVE + above * LEAST_ROW < depth + window.innerHeight;
 }
 
 interface RowsProps {
@@ -246,7 +253,7 @@ function focusOf(row: HTMLLIElement | null | undefined, card: Card): HTMLElement
 
 /** Lights up the tokens whose values are in the range that the pointer is on in a chart. */
 function useLight(root: { current: HTMLElement | null }, card: Card): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const light = (range: Range | null): void => {
       const element = root.current;
       if (element === null) return;

@@ -5,8 +5,11 @@ import type { ComponentSpec } from "../payload";
 export interface ComponentProps {
   readonly card: Card;
   readonly options: ComponentSpec["options"];
+  /** Counts of the activation histogram on a log scale. */
   readonly log: boolean;
-  readonly setLog: (log: boolean) => void;
+  /** Contexts wrap rather than stand on one line each. */
+  readonly wrap: boolean;
+  readonly set: (change: { readonly log?: boolean; readonly wrap?: boolean }) => void;
   /** Open a feature; only for those that are on the page. */
   readonly go: (feature: number) => void;
   readonly has: (feature: number) => boolean;
