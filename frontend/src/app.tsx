@@ -1,6 +1,6 @@
 // The page: which feature is open, and its card drawn as the layout says.
 import type { FunctionComponent, VNode } from "preact";
-import { useCallback, useLayoutEffect, useMemo, useState } from "preact/hooks";
+import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { parse, write, type Address } from "./address";
 import { Card, tip } from "./card";
 import { ActsHistogram } from "./components/ActsHistogram";
@@ -82,25 +82,39 @@ function useAddress(head: Head): [Address, (change: Partial<Address>, how: "push
     return { ...found, feature: found.feature ?? first };
   }, [first]);
   const [address, setAddress] = useState(read);
+  const current = useRef(address);
+  const take = useCallback((next: Address) => {
+    current.current = next;
+    tip.set(null);
+    setAddress(next);
+  }, []);
   useLayoutEffect(() => {
-    const follow = (): void => setAddress(read());
+    const follow = (): void => take(read());
     window.addEventListener("hashchange", follow);
     window.addEventListener("popstate", follow);
     return () => {
       window.removeEventListener("hashchange", follow);
       window.removeEventListener("popstate", follow);
     };
-  }, [read]);
+  }, [read, take]);
   const move = useCallback(
     (change: Partial<Address>, how: "push" | "replace") => {
-      const next = { ...read(), ...change };
-      window.history[how === "push" ? "pushState" : "replaceState"](null, "", write(next));
-      tip.set(null);
-      setAddress(next);
+      const next = { ...current.current, ...change };
+      record(next, how);
+      take(next);
     },
-    [read],
+    [take],
   );
   return [address, move];
+}
+
+/** Into the address bar, where there is one to write to: a page inside a notebook's cell may have none. */
+function record(address: Address, how: "push" | "replace"): void {
+  try {
+    window.history[how === "push" ? "pushState" : "replaceState"](null, "", write(address));
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+  }
 }
 
 function useFeature(source: Source, feature: number): State {

@@ -25,6 +25,12 @@ export interface Range {
   readonly closed: boolean;
 }
 
+/** Activations between two values, as of an interval group. */
+export interface Band {
+  readonly low: number;
+  readonly high: number;
+}
+
 /** What the tooltip shows, and beside what. */
 export type Tip =
   | { readonly kind: "token"; readonly token: TokenAt; readonly near: Element; readonly pinned: boolean }
@@ -38,6 +44,8 @@ export class Card {
   readonly token = new Signal<TokenAt | null>(null);
   /** The values that the pointer is on in a chart. */
   readonly range = new Signal<Range | null>(null);
+  /** The interval group that the pointer is on. */
+  readonly band = new Signal<Band | null>(null);
   /** Largest size of an activation: the end of the colour scale. */
   readonly scale: number;
   private readonly starts: number[] = [];

@@ -1,4 +1,5 @@
 import dataclasses
+import html
 import re
 
 import numpy as np
@@ -213,6 +214,32 @@ def test_correlated_features_link_only_where_they_are_on_the_page(open_page, pag
     assert tab.locator("table.numbers td", has_text="99999").locator("a").count() == 0
     links.first.click()
     assert words_of(tab) == "Feature 3"
+
+
+def test_a_row_of_the_logit_table_has_its_line_and_a_group_its_interval(open_page, page):
+    tab = open_page(page)
+    view = page.features[0]
+    tab.locator("table.logits.up tbody tr").first.hover()
+    assert tab.locator(".marker").count() == 1
+    expected = axis_x(tab, 1, view.logits_histogram, view.logits_table.top_values[0])
+    assert marker_x(tab, 0) == pytest.approx(expected, abs=1.5)
+    place = next(i for i, group in enumerate(view.sequences) if group.kind == "interval" and group.n_firings)
+    tab.locator(".group > header").nth(place).hover()
+    assert tab.locator(".marker").count() == 0
+    band = tab.locator("rect.interval")
+    assert float(band.get_attribute("x")) == pytest.approx(
+        axis_x(tab, 0, view.acts_histogram, view.sequences[place].low), abs=0.5
+    )
+
+
+def test_a_page_inside_a_frame_without_an_address_works(open_page, page):
+    outer = "<!doctype html><iframe id=cell style='width:1400px;height:800px' srcdoc=\"{}\"></iframe>"
+    tab = open_page(outer.format(html.escape(render_page(page))))
+    cell = tab.frame_locator("#cell")
+    cell.get_by_label("Next feature").click()
+    assert cell.locator("article h2").inner_text() == "Feature 3"
+    cell.get_by_label("Next feature").click()
+    assert cell.locator("article h2").inner_text() == "Feature 6"
 
 
 def test_log_counts(open_page, page):

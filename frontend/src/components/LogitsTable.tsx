@@ -2,7 +2,7 @@
 import type { VNode } from "preact";
 import { signed } from "../format";
 import { Chip } from "../marks/TokenText";
-import type { Card } from "../card";
+import type { Card, TokenAt } from "../card";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 
@@ -46,11 +46,11 @@ function Half({ title, tone, card, tokens, values, most }: HalfProps): VNode {
           <th>Logit effect</th>
         </tr>
       </thead>
-      <tbody>
+      <tbody onPointerOver={(event) => card.token.set(tokenOf(event.target, tokens, values))} onPointerLeave={() => card.token.set(null)}>
         {Array.from(tokens, (id, i) => {
           const value = values[i] ?? NaN;
           return (
-            <tr key={i}>
+            <tr key={i} data-row={i}>
               <td title={`id ${id}`}>
                 <Chip list={card.texts.runs(id)} />
               </td>
@@ -61,4 +61,13 @@ function Half({ title, tone, card, tokens, values, most }: HalfProps): VNode {
       </tbody>
     </table>
   );
+}
+
+/** The token of the row that the pointer is on: it gets its line in the logit histogram. */
+function tokenOf(target: EventTarget | null, tokens: Int32Array, values: Float32Array): TokenAt | null {
+  const row = target instanceof Element ? target.closest<HTMLElement>("[data-row]") : null;
+  const id = tokens[Number(row?.dataset["row"])];
+  const logit = values[Number(row?.dataset["row"])];
+  if (id === undefined || logit === undefined) return null;
+  return { id, act: NaN, logit, loss: null, sequence: -1, position: -1 };
 }

@@ -26,13 +26,13 @@ export function SeqMultiGroup({ card, wrap, set }: ComponentProps): VNode {
     <section class={`examples ${wrap || split.long ? "wraps" : "lines"}`} ref={root} style={{ "--before": split.before }} {...useTokens(card)}>
       <Legend card={card}>
         {!split.long && (
-          <label class="switch">
+          <label class="switch wrapping">
             <input type="checkbox" checked={wrap} onChange={(event) => set({ wrap: event.currentTarget.checked })} /> wrap lines
           </label>
         )}
       </Legend>
       {sequences.map((group, g) => (
-        <Group key={g} group={group} start={card.start(g)} card={card} inSight={inSight(sequences, g)} />
+        <Group key={g} group={group} start={card.start(g)} card={card} inSight={inSight(sequences, g, split.long)} />
       ))}
     </section>
   );
@@ -95,7 +95,11 @@ function Group({ group, start, card, inSight }: GroupProps): VNode {
   const { contexts } = group;
   const n = contexts.offsets.length - 1;
   return (
-    <section class={n === 0 ? "group none" : "group"}>
+    <section
+      class={n === 0 ? "group none" : "group"}
+      onPointerEnter={() => card.band.set(group.kind === "interval" ? group : null)}
+      onPointerLeave={() => card.band.set(null)}
+    >
       <header class="titled">
         <h3>{group.kind === "top" ? "Top activations" : `${number(group.low)} to ${number(group.high)}`}</h3>
         <span class="quiet">{group.kind === "top" ? topWords(card, n) : intervalWords(group, n)}</span>
@@ -117,9 +121,9 @@ document.addEventListener(
 );
 
 /** Whether a group can be in the window, by the number of rows above it. */
-function inSight(groups: readonly SequenceGroup[], g: number): boolean {
+function inSight(groups: readonly SequenceGroup[], g: number, long: boolean): boolean {
   const above = groups.slice(0, g).reduce((rows, group) => rows + group.contexts.offsets.length, 0);
-  return LEAST_ABOVE + above * LEAST_ROW < depth + window.innerHeight;
+  return LEAST_ABOVE + above * LEAST_ROW * (long ? 2 : 1) < depth + window.innerHeight;
 }
 
 interface RowsProps {

@@ -48,6 +48,7 @@ export function Bars(props: BarsProps): VNode {
   return (
     <div class="chart" ref={box}>
       <svg width={width} height={HEIGHT} role="img" aria-label={`${label} Arrow keys move over the bars.`} tabIndex={0} {...bin.handlers}>
+        {props.of === "act" && <Interval card={props.card} frame={frame} />}
         <Grid frame={frame} log={log} />
         <BarShapes {...props} frame={frame} active={bin.active} />
         <XAxis frame={frame} />
@@ -202,6 +203,14 @@ function XAxis({ frame }: { frame: Frame }): VNode {
       ))}
     </g>
   );
+}
+
+/** The interval whose examples the pointer is on. */
+function Interval({ card, frame }: { card: Card; frame: Frame }): VNode | null {
+  const band = useSignal(card.band);
+  if (band === null) return null;
+  const left = frame.x(band.low);
+  return <rect class="interval" x={left} width={frame.x(band.high) - left} y={MARGIN.top} height={HEIGHT - MARGIN.top - MARGIN.bottom} />;
 }
 
 /** The line at the value of the token that the pointer is on. */
