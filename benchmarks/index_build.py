@@ -40,12 +40,12 @@ def limit(corpus: Corpus, parts: ModelAndSae) -> float:
     rows = torch.from_numpy(corpus.tokens.astype("int64")).view(corpus.n_seqs, -1)
     held: list[torch.Tensor] = []
 
-    class Stop(Exception):
+    class StopForward(Exception):  # noqa: N818  no error
         pass
 
     def keep(module: torch.nn.Module, inputs: object, output: object) -> None:
         held.append(output[0] if isinstance(output, tuple) else output)
-        raise Stop
+        raise StopForward
 
     handle = target.register_forward_hook(keep)
     started = time.perf_counter()
@@ -54,7 +54,7 @@ def limit(corpus: Corpus, parts: ModelAndSae) -> float:
             with torch.no_grad():
                 try:
                     module.base_model(part, use_cache=False)
-                except Stop:
+                except StopForward:
                     torch.matmul(held.pop().reshape(-1, weight.shape[0]), weight)
     finally:
         handle.remove()
@@ -186,7 +186,9 @@ def main() -> None:
                 del corpus, parts
         if options.size in ("real", "all"):
             corpus, parts = real(options.tokens or 65_536)
-            compare("SmolLM2-135M, d_in 576, d_sae 8,192, k 32, 9 layers", corpus, parts, folder / "real", options.rounds)
+            compare(
+                "SmolLM2-135M, d_in 576, d_sae 8,192, k 32, 9 layers", corpus, parts, folder / "real", options.rounds
+            )
 
 
 if __name__ == "__main__":

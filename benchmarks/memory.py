@@ -46,7 +46,10 @@ def main() -> None:
         command = [sys.executable, "-m", "benchmarks.memory", "--one", str(n_tokens)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
-        print(f"{n_tokens:>12,} {found['before_mb']:>12.0f} {found['peak_mb']:>10.0f} {found['index_mb']:>10.0f}", flush=True)
+        print(
+            f"{n_tokens:>12,} {found['before_mb']:>12.0f} {found['peak_mb']:>10.0f} {found['index_mb']:>10.0f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

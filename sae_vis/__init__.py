@@ -1,3 +1,64 @@
 """See what the features of a sparse autoencoder mean: an exact index in one pass, and pages that work offline."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sae_vis.api import ModelAndSae as ModelAndSae
+    from sae_vis.api import index_features as index_features
+    from sae_vis.api import save_feature_page as save_feature_page
+    from sae_vis.config import IndexConfig as IndexConfig
+    from sae_vis.corpus.mask import MaskConfig as MaskConfig
+    from sae_vis.corpus.text import TokenText as TokenText
+    from sae_vis.corpus.tokens import Corpus as Corpus
+    from sae_vis.errors import SaeVisError as SaeVisError
+    from sae_vis.index.index import Index as Index
+    from sae_vis.layout import ActsHistogramConfig as ActsHistogramConfig
+    from sae_vis.layout import Column as Column
+    from sae_vis.layout import FeatureTablesConfig as FeatureTablesConfig
+    from sae_vis.layout import LogitsHistogramConfig as LogitsHistogramConfig
+    from sae_vis.layout import LogitsTableConfig as LogitsTableConfig
+    from sae_vis.layout import SaeVisLayoutConfig as SaeVisLayoutConfig
+    from sae_vis.layout import SeqMultiGroupConfig as SeqMultiGroupConfig
+    from sae_vis.models.huggingface import load_model as load_model
+    from sae_vis.models.huggingface import load_tokenizer as load_tokenizer
+    from sae_vis.saes.saelens_format import load_sae as load_sae
+
 __version__ = "1.0.0.dev0"
+
+_HOMES = {
+    "ActsHistogramConfig": "layout",
+    "Column": "layout",
+    "Corpus": "corpus.tokens",
+    "FeatureTablesConfig": "layout",
+    "Index": "index.index",
+    "IndexConfig": "config",
+    "LogitsHistogramConfig": "layout",
+    "LogitsTableConfig": "layout",
+    "MaskConfig": "corpus.mask",
+    "ModelAndSae": "api",
+    "SaeVisError": "errors",
+    "SaeVisLayoutConfig": "layout",
+    "SeqMultiGroupConfig": "layout",
+    "TokenText": "corpus.text",
+    "index_features": "api",
+    "load_model": "models.huggingface",
+    "load_sae": "saes.saelens_format",
+    "load_tokenizer": "models.huggingface",
+    "save_feature_page": "api",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0605  a list, made from the table
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used: importing the package itself stays light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sae_vis' has no attribute {name!r}")
+    return getattr(import_module(f"sae_vis.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__, "__version__"]

@@ -39,7 +39,9 @@ class ModelAndSae:
         """The hook point's name. Raises `InputError` if neither the user nor the checkpoint names one."""
         name = self.hook or self.sae.hook_name
         if name is None:
-            raise InputError("the SAE's checkpoint names no hook point; give one, such as hook='blocks.8.hook_resid_post'")
+            raise InputError(
+                "the SAE's checkpoint names no hook point; give one, such as hook='blocks.8.hook_resid_post'"
+            )
         return name
 
     def lens(self, config: IndexConfig) -> LogitLens:
@@ -140,5 +142,3 @@ def _require_parts(index: Index, parts: ModelAndSae) -> None:
             f"the index was made with another {' and another '.join(differing)} than the one given now; "
             "give the same, or none (then tokens on the page have no logit effects)"
         )
-
-

@@ -51,7 +51,7 @@ def demo(
 
 
 @app.command()
-def index(
+def index(  # noqa: PLR0913, PLR0917  the options of a command
     model: Annotated[str, typer.Option(help="Hugging Face model: local path or hub name")],
     sae: Annotated[Path, typer.Option(help="SAE checkpoint: a folder with cfg.json and sae_weights.safetensors")],
     text: Annotated[list[Path], typer.Option(help="text file, one document; give several times for more")],
@@ -88,7 +88,9 @@ def index(
 @app.command()
 def feature(
     index: Annotated[Path, typer.Argument(help="index directory")],
-    ids: Annotated[list[int] | None, typer.Argument(help="feature ids; none: evenly spaced over those that fire")] = None,
+    ids: Annotated[
+        list[int] | None, typer.Argument(help="feature ids; none: evenly spaced over those that fire")
+    ] = None,
     out: Out = Path("features.html"),
     count: Annotated[int, typer.Option(help="features on the page, where no ids are given")] = N_FEATURES,
     every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False,
@@ -115,7 +117,10 @@ def info(
     _say(f"  model   {(made.model or {}).get('name')}")
     _say(f"  SAE     {made.sae.get('architecture')}, {opened.n_features:,} features at {made.hook['name']}")
     _say(f"  corpus  {made.corpus['source']}; {made.corpus['mask']}")
-    _say(f"  files   {sum(f.bytes for f in opened.manifest.files) / 1e6:.1f} MB, " + ("checksums right" if verify else "sizes right"))
+    _say(
+        f"  files   {sum(f.bytes for f in opened.manifest.files) / 1e6:.1f} MB, "
+        + ("checksums right" if verify else "sizes right")
+    )
 
 
 def main() -> None:
@@ -157,7 +162,8 @@ def _progress() -> Iterator[Progress]:
 def _say_index(index: Index) -> None:
     fires = int((index.column("n_firings") > 0).sum())
     n = int(index.column("n_firings").sum())
-    _say(f"{index.n_features:,} features ({index.n_features - fires:,} never fire), {n:,} firings on {index.n_counted:,} tokens")
+    silent = index.n_features - fires
+    _say(f"{index.n_features:,} features ({silent:,} never fire), {n:,} firings on {index.n_counted:,} tokens")
 
 
 def _say(line: str) -> None:

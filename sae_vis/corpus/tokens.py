@@ -208,7 +208,7 @@ def _pack(
         parts += [ids, separator]
         length += len(ids) + len(separator)
     stream = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
-    cuts = list(range(0, length, body)) + [length]
+    cuts = [*range(0, length, body), length]
     flat, offsets = _with_bos(stream, cuts, bos)
     extra = 0 if bos is None else 1  # each sequence begins with one BOS before the document's own tokens
     documents = [start + extra * (start // body + 1) for start in starts] + [len(flat)]
@@ -219,7 +219,8 @@ def _one_to_a_row(
     pieces: Iterable[NDArray[np.int32]], body: int, bos: int | None
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     parts: list[NDArray[np.int32]] = []
-    cuts, first_rows, length = [], [], 0
+    cuts: list[int] = []
+    first_rows, length = [], 0
     for ids in pieces:
         first_rows.append(len(cuts))
         cuts += range(length, length + len(ids), body)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
 
 from sae_vis.api import ModelAndSae, index_features, save_feature_page
 from sae_vis.corpus.text import TokenText
@@ -33,7 +32,8 @@ RESID = DemoSae("resid", "sae-resid", "residual stream after layer 2")
 MLP = DemoSae("mlp", "sae-mlp", "MLP neurons of layer 2")
 
 
-class DemoResult(NamedTuple):
+@dataclass(frozen=True)
+class DemoResult:
     """What a run of the demo made."""
 
     sae: DemoSae
@@ -43,7 +43,7 @@ class DemoResult(NamedTuple):
 
 def assets() -> Path:
     """The folder of the embedded model, SAEs and text."""
-    return Path(str(resources.files("sae_vis").joinpath("demo", "assets")))
+    return Path(str(resources.files("sae_vis") / "demo" / "assets"))
 
 
 def demo_texts() -> Iterator[str]:

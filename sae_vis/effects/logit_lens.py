@@ -77,9 +77,7 @@ class LogitLens:
     def effects(self, features: slice | Sequence[int]) -> Tensor:
         """Logit effects of some features on the whole vocabulary, float32 ``[n, d_vocab]``."""
         directions = self.directions(features)
-        return torch.addmm(
-            -(directions @ self._mean_row)[:, None], directions, self._unembedding.weight.T
-        )
+        return torch.addmm(-(directions @ self._mean_row)[:, None], directions, self._unembedding.weight.T)
 
     def effects_on(self, feature: int, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
         """Logit effects of one feature on some tokens ``[n]``."""
@@ -123,7 +121,16 @@ def lens_block(logits: Tensor, n_tokens: int, n_bins: int) -> LensBlock:
     square = torch.linalg.vector_norm(logits, dim=1, dtype=torch.float64) ** 2 / logits.shape[1]
     third, fourth = _higher_moments(logits, square)
     return LensBlock(
-        top, top_values, bottom, bottom_values, low, high, _histogram(logits, low, high, n_bins), square.sqrt(), third, fourth
+        top,
+        top_values,
+        bottom,
+        bottom_values,
+        low,
+        high,
+        _histogram(logits, low, high, n_bins),
+        square.sqrt(),
+        third,
+        fourth,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from sae_vis.config import IndexConfig
 from sae_vis.corpus.text import TokenText
@@ -23,6 +24,7 @@ from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.correlations import Moments, NeuronSums, add_cofirings, top_features
 from sae_vis.index.feature_table import (
+    Columns,
     FeatureColumns,
     alignment_columns,
     firing_columns,
@@ -67,7 +69,7 @@ class Source:
         if self.sae.d_in != self.hook.d:
             raise InputError(
                 f"the SAE reads vectors of width {self.sae.d_in}, but the model's activations at {self.hook.name!r} "
-                f"have width {self.hook.d}; check the hook point (the SAE says {self.sae.hook_name or 'none'}) and the model"
+                f"have width {self.hook.d}; check model and hook point (the SAE names {self.sae.hook_name or 'none'})"
             )
         self.corpus.check_vocabulary(self.model.n_vocab)
 
@@ -172,9 +174,11 @@ class _Build:
         if self.source.text is not None and not self.store.exists(VOCABULARY):
             self.store.write_table(VOCABULARY, stored_text(self.source.text))
         self._map()
-        counts = sum(np.diff(shard.feature_offsets) for shard in self._shards())
-        parts = plan_parts(np.asarray(counts), self.part_firings)
-        self._reduce(parts, np.asarray(counts))
+        counts = np.zeros(self.d_sae, dtype=np.int64)
+        for shard in self._shards():
+            counts += np.diff(shard.feature_offsets)
+        parts = plan_parts(counts, self.part_firings)
+        self._reduce(parts, counts)
         self._finish(parts)
         self._seal(parts)
 
@@ -222,8 +226,11 @@ class _Build:
                 if sum(len(one.positions) for one in waiting) >= NEURON_TOKENS:
                     sums.add(waiting)
                     waiting = []
-            self.progress("index", int(corpus.offsets[run[0]]) + int(batch.positions[-1] - corpus.offsets[run[0]]) + 1,
-                          corpus.n_tokens)
+            self.progress(
+                "index",
+                int(corpus.offsets[run[0]]) + int(batch.positions[-1] - corpus.offsets[run[0]]) + 1,
+                corpus.n_tokens,
+            )
         if sums is not None and waiting:
             sums.add(waiting)
         return make_shard(kept, self.d_sae)
@@ -233,7 +240,7 @@ class _Build:
         for number in range(len(self.runs)):
             yield Shard(**self.store.arrays(_shard_name(number)))
 
-    def _reduce(self, parts: list[tuple[int, int]], counts: Any) -> None:  # noqa: ANN401  int64 [d_sae]
+    def _reduce(self, parts: list[tuple[int, int]], counts: NDArray[np.int64]) -> None:
         dtype = np.int32 if self.source.corpus.n_tokens <= np.iinfo(np.int32).max else np.int64
         for number, (first, stop) in enumerate(parts):
             self.progress("sort", first, self.d_sae)
@@ -268,7 +275,8 @@ class _Build:
 
     def _more_columns(self, first: int, stop: int, moments: Moments, sums: NeuronSums | None) -> pa.Table:
         self.progress("tables", first, self.d_sae)
-        config, found = self.config, {}
+        config = self.config
+        found: Columns = {}
         if config.correlated_features:
             together = np.zeros((stop - first, self.d_sae))
             for shard in self._shards():
@@ -288,7 +296,9 @@ class _Build:
     def _seal(self, parts: list[tuple[int, int]]) -> None:
         """Join the feature table, then the manifest, last; then forget the shards."""
         numbers = range(len(parts))
-        table = merged([pa.concat_tables([self.store.table(name(n)) for n in numbers]) for name in (_rows_name, _more_name)])
+        table = merged(
+            [pa.concat_tables([self.store.table(name(n)) for n in numbers]) for name in (_rows_name, _more_name)]
+        )
         self.store.write_table(FEATURES, table)
         firings = table["n_firings"].to_numpy()
         records = tuple(

@@ -37,12 +37,12 @@ class TopPairs(NamedTuple):
     """The largest correlations of some features, row by row.
 
     Attributes:
-        index: int32 ``[n, k]``, -1 where there are fewer than k.
+        other: int32 ``[n, k]`` which feature or neuron, -1 where there are fewer than k.
         pearson: float32 ``[n, k]``, descending.
         cosine: float32 ``[n, k]``.
     """
 
-    index: NDArray[np.int32]
+    other: NDArray[np.int32]
     pearson: NDArray[np.float32]
     cosine: NDArray[np.float32]
 
@@ -76,7 +76,7 @@ def _ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np
 
 
 def top_features(sums: F64, first: int, moments: Moments, n_tokens: int, k: int) -> TopPairs:
-    """The ``k`` features most correlated with each of the features ``first …``, from ``sums [n, d_sae]`` of `add_cofirings`.
+    """The ``k`` features most correlated with each of the features ``first …``, from the sums of `add_cofirings`.
 
     Only pairs that fire together and correlate positively are listed; a feature is not listed for itself.
     """
@@ -137,12 +137,19 @@ class NeuronSums:
     def zeros(cls, d_sae: int, centre: Tensor) -> NeuronSums:
         """Before the first token."""
         centre = centre.detach().double().cpu()
-        return cls(torch.zeros(d_sae, len(centre), dtype=torch.float64), *(torch.zeros_like(centre) for _ in "ab"), centre)
+        return cls(
+            torch.zeros(d_sae, len(centre), dtype=torch.float64),
+            torch.zeros_like(centre),
+            torch.zeros_like(centre),
+            centre,
+        )
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> NeuronSums:
         """As a store gave them back."""
-        return cls(*(torch.from_numpy(np.array(arrays[name])) for name in ("cross", "total", "square", "centre")))
+        return cls(
+            **{name: torch.from_numpy(np.array(arrays[name])) for name in ("cross", "total", "square", "centre")}
+        )
 
     def to_arrays(self) -> Arrays:
         """By name, as a store takes them."""
@@ -158,14 +165,12 @@ class NeuronSums:
         self.square += torch.einsum("td,td->d", x, x)
         offsets = torch.from_numpy(shard.feature_offsets)
         rows, acts = torch.from_numpy(shard.rows).long(), torch.from_numpy(shard.feature_acts).double()
-        if torch.backends.mkl.is_available():
+        if torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
             with _quiet_sparse_beta():
                 codes = torch.sparse_csr_tensor(offsets, rows, acts, (self.cross.shape[0], len(x)))
                 torch.addmm(self.cross, codes, x, out=self.cross)
         else:
-            self.cross += torch.nn.functional.embedding_bag(
-                rows, x, offsets[:-1], mode="sum", per_sample_weights=acts
-            )
+            self.cross += torch.nn.functional.embedding_bag(rows, x, offsets[:-1], mode="sum", per_sample_weights=acts)
 
     def top_neurons(self, features: slice, moments: Moments, n_tokens: int, k: int) -> TopPairs:
         """The ``k`` neurons of largest Pearson correlation (signed) with each of ``features``."""

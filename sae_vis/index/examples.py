@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-I64, U64 = NDArray[np.int64], NDArray[np.uint64]
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
 HASH_TOKENS = 1 << 22  # window tokens hashed at a time
 
 
@@ -20,9 +21,7 @@ def spans(offsets: I64, positions: I64, before: int | None, after: int | None) -
     return starts, stops
 
 
-def distinct_contexts(
-    tokens: NDArray[np.int32], starts: I64, stops: I64, positions: I64, k: int
-) -> tuple[I64, I64]:
+def distinct_contexts(tokens: NDArray[np.int32], starts: I64, stops: I64, positions: I64, k: int) -> tuple[I64, I64]:
     """The first ``k`` of some firings whose windows differ, and how often each window comes again.
 
     Two windows are the same if they hold the same tokens and the firing stands at the same place in them; they are
@@ -42,7 +41,8 @@ def distinct_contexts(
 def sample_priority(positions: NDArray[Any], feature: int, seed: int) -> U64:
     """A uniform 64-bit hash of (seed, feature, position) for each position."""
     key = _mix(np.array([seed % (1 << 64)], dtype=np.uint64)) ^ np.uint64(feature)
-    return _mix(_mix(key) ^ positions.astype(np.uint64))
+    priority: U64 = _mix(_mix(key) ^ positions.astype(np.uint64))
+    return priority
 
 
 def _hash_windows(tokens: NDArray[np.int32], starts: I64, stops: I64, positions: I64) -> U64:
@@ -61,7 +61,7 @@ def _hash_windows(tokens: NDArray[np.int32], starts: I64, stops: I64, positions:
     return hashes
 
 
-def _mix(values: U64) -> U64:
+def _mix(values: Any) -> Any:  # noqa: ANN401  NumPy's types lose uint64 in arithmetic
     """The finaliser of splitmix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators")."""
     z = values + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -28,7 +28,7 @@ def firing_columns(postings: Postings, first: int, n_tokens: int, config: IndexC
     """Density, maximum, moments among firings, quantiles and histogram of the features ``first …`` of ``postings``.
 
     ``mean`` and ``std`` (population) are float64 over the firings, the deviations taken from the mean before squaring.
-    Quantile ``q`` is the ``ceil(q n)``-th smallest of the n firings (the smallest for q = 0): an activation that occurs.
+    Quantile ``q`` is the ``ceil(q n)``-th smallest of n firings (the smallest for q = 0): an activation that occurs.
     """
     counts, n_features = postings.counts, len(postings.offsets) - 1
     ordered = sorted_by_act(postings)
@@ -86,8 +86,12 @@ def overall_moments(table: pa.Table, n_tokens: int) -> Moments:
 
 def pair_columns(name: str, pairs: TopPairs) -> Columns:
     """A table of correlated things as three list columns ``{name}_index``, ``_pearson``, ``_cosine``."""
-    listed = pairs.index >= 0
-    return {f"{name}_{part}": ragged(values, listed) for part, values in pairs._asdict().items()}
+    listed = pairs.other >= 0
+    return {
+        f"{name}_index": ragged(pairs.other, listed),
+        f"{name}_pearson": ragged(pairs.pearson, listed),
+        f"{name}_cosine": ragged(pairs.cosine, listed),
+    }
 
 
 def alignment_columns(decoder: NDArray[np.float32], k: int) -> Columns:

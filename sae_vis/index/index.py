@@ -22,7 +22,6 @@ from sae_vis.index.storage import Arrays, DirectoryStore, Store
 MAPPED_PARTS = 8  # files of postings kept mapped
 
 
-
 class Firings(NamedTuple):
     """All firings of one feature: corpus positions (ascending) and activations there."""
 
@@ -129,8 +128,10 @@ class Index:
         root = Path(path)
         store = DirectoryStore(root)
         if not store.exists(MANIFEST):
-            state = "an unfinished build; run the same command again to finish it" if (root / "build").exists() else (
-                "no index" if root.exists() else "nothing"
+            state = (
+                "an unfinished build; run the same command again to finish it"
+                if (root / "build").exists()
+                else ("no index" if root.exists() else "nothing")
             )
             raise DamagedIndexError(f"{root} has no {MANIFEST}: there is {state}")
         manifest = Manifest.from_json(store.json(MANIFEST), root / MANIFEST)
@@ -161,12 +162,14 @@ class Index:
 
     def column(self, name: str) -> NDArray[Any]:
         """A numeric column of the feature table ``[n_features]``."""
-        return self.features[name].to_numpy()
+        values: NDArray[Any] = self.features[name].to_numpy()
+        return values
 
     def lists(self, name: str, feature: int) -> NDArray[Any]:
         """One feature's entry in a list column of the feature table."""
         self._check(feature)
-        return self.features[name][feature].values.to_numpy(zero_copy_only=False)
+        values: NDArray[Any] = self.features[name][feature].values.to_numpy(zero_copy_only=False)
+        return values
 
     def firings(self, feature: int) -> Firings:
         """All firings of one feature."""

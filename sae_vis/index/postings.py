@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sae_vis.index.shards import Shard, offsets_of
 from sae_vis.index.storage import Arrays
 
-F32, F64, I64 = NDArray[np.float32], NDArray[np.float64], NDArray[np.int64]
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
 
 
 class Postings(NamedTuple):
@@ -80,7 +81,8 @@ def bins_of(acts: NDArray[Any], maxima: NDArray[Any] | float, n_bins: int) -> I6
     Interval ``j`` is ``(max j / n, max (j + 1) / n]``; computed as ``ceil(n a / max) - 1`` in float64.
     """
     scaled = n_bins * acts.astype(np.float64) / np.asarray(maxima, dtype=np.float64)
-    return np.clip(np.ceil(scaled) - 1, 0, n_bins - 1).astype(np.int64)
+    bins: I64 = np.clip(np.ceil(scaled) - 1, 0, n_bins - 1).astype(np.int64)
+    return bins
 
 
 def histograms(postings: Postings, maxima: F32, n_bins: int) -> I64:
@@ -88,7 +90,8 @@ def histograms(postings: Postings, maxima: F32, n_bins: int) -> I64:
     feature = postings.feature
     cell = feature * n_bins + bins_of(postings.acts, maxima[feature], n_bins)
     n_features = len(postings.offsets) - 1
-    return np.bincount(cell, minlength=n_features * n_bins).reshape(n_features, n_bins)
+    counts: I64 = np.bincount(cell, minlength=n_features * n_bins).reshape(n_features, n_bins)
+    return counts
 
 
 def sorted_by_act(postings: Postings) -> F32:

@@ -121,9 +121,7 @@ def _alignment(index: Index, feature: int, config: FeatureTablesConfig | None) -
     return AlignmentTable(index=columns[0], value=columns[1], share=columns[2])
 
 
-def _correlated(
-    index: Index, table: str, feature: int, config: FeatureTablesConfig | None
-) -> CorrelationTable | None:
+def _correlated(index: Index, table: str, feature: int, config: FeatureTablesConfig | None) -> CorrelationTable | None:
     if config is None or not getattr(config, f"{table}_table") or not _has(index, f"{table}_index"):
         return None
     _require_rows(index, table, config.n_rows, "FeatureTablesConfig.n_rows")
@@ -145,7 +143,7 @@ def _logits_histogram(sources: ViewSources, feature: int, config: LogitsHistogra
     if len(counts) != config.n_bins:
         if sources.lens is None:
             raise InputError(
-                f"LogitsHistogramConfig.n_bins is {config.n_bins}, but the index holds histograms of {len(counts)} bins "
+                f"LogitsHistogramConfig.n_bins is {config.n_bins}, but the index holds {len(counts)} bins "
                 f"and other numbers need the model: use n_bins={len(counts)}, or make the page with the model"
             )
         counts = sources.lens.histogram(feature, config.n_bins)
@@ -157,7 +155,8 @@ def _logits_table(index: Index, feature: int, config: LogitsTableConfig) -> Logi
         return None
     _require_rows(index, "logit_tokens", config.n_rows, "LogitsTableConfig.n_rows")
     top, top_values, bottom, bottom_values = (
-        _rows(index, name, feature, config.n_rows) for name in ("top_tokens", "top_logits", "bottom_tokens", "bottom_logits")
+        _rows(index, name, feature, config.n_rows)
+        for name in ("top_tokens", "top_logits", "bottom_tokens", "bottom_logits")
     )
     return LogitTable(top_tokens=top, top_values=top_values, bottom_tokens=bottom, bottom_values=bottom_values)
 

@@ -37,7 +37,9 @@ def _check_higher_moments(index: Index, feature: int, acts: np.ndarray) -> None:
     deviation = acts - acts.mean()
     variance = (deviation**2).mean()
     if variance > 1e-9:
-        assert index.column("skewness")[feature] == pytest.approx((deviation**3).mean() / variance**1.5, rel=1e-3, abs=1e-4)
+        assert index.column("skewness")[feature] == pytest.approx(
+            (deviation**3).mean() / variance**1.5, rel=1e-3, abs=1e-4
+        )
         assert index.column("kurtosis")[feature] == pytest.approx(
             (deviation**4).mean() / variance**2 - 3, rel=1e-3, abs=1e-4
         )
@@ -104,7 +106,9 @@ def check_correlations(index: Index, dense: Dense, feature: int, *, tolerance: f
         )
 
 
-def _check_table(index: Index, name: str, feature: int, pairs: dict[int, tuple[float, float]], tolerance: float) -> None:
+def _check_table(
+    index: Index, name: str, feature: int, pairs: dict[int, tuple[float, float]], tolerance: float
+) -> None:
     found = {part: index.lists(f"{name}_{part}", feature) for part in ("index", "pearson", "cosine")}
     held = index.manifest.provenance.settings[name]
     firing = {o: p for o, p in pairs.items() if not math.isnan(p[0])}

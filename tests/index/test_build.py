@@ -47,14 +47,14 @@ def some_corpus(n_seqs: int = 12, seq_len: int = 10, mask: MaskConfig | None = N
 def same(a: Index, b: Index) -> bool:
     """Whether two indices hold the same, to the last bit."""
     return a.features.equals(b.features) and all(
-        np.array_equal(x, y)
-        for f in range(a.n_features)
-        for x, y in zip(a.firings(f), b.firings(f), strict=True)
+        np.array_equal(x, y) for f in range(a.n_features) for x, y in zip(a.firings(f), b.firings(f), strict=True)
     )
 
 
 @settings(max_examples=60, deadline=None)
-@given(corpus=corpora(), seed=st.integers(0, 50), before=st.sampled_from([0, 2, None]), after=st.sampled_from([0, 1, None]))
+@given(
+    corpus=corpora(), seed=st.integers(0, 50), before=st.sampled_from([0, 2, None]), after=st.sampled_from([0, 1, None])
+)
 def test_every_statistic_equals_the_slow_reference(corpus, seed, before, after):
     source = source_of(corpus, seed)
     index = build_index(source, config=IndexConfig(correlated_features=4, correlated_neurons=3, batch_tokens=20))
@@ -100,7 +100,9 @@ def test_on_disk_equals_in_memory_and_opens_again(tmp_path: Path):
     assert same(in_memory, Index.open(tmp_path / "index"))
     names = {str(p.relative_to(tmp_path / "index")) for p in (tmp_path / "index").rglob("*") if p.is_file()}
     assert {"manifest.json", "tokens.safetensors", "features.parquet"} <= names
-    assert all(n.startswith("postings/part-") for n in names - {"manifest.json", "tokens.safetensors", "features.parquet"})
+    assert all(
+        n.startswith("postings/part-") for n in names - {"manifest.json", "tokens.safetensors", "features.parquet"}
+    )
 
 
 def test_a_finished_index_is_opened_not_built_again(tmp_path: Path):
@@ -185,9 +187,11 @@ def test_logit_lens_equals_its_definition(centred: bool):
         assert index.lists("logits_histogram", feature).sum() == VOCAB
         low, high = logits.min(), logits.max()
         edges = low + (high - low) * np.arange(5) / 4
-        sure = np.abs(logits[:, None] - edges[1:-1]).min(axis=1) > 1e-4  # away from an inner edge rounding decides nothing
+        sure = (
+            np.abs(logits[:, None] - edges[1:-1]).min(axis=1) > 1e-4
+        )  # away from an inner edge rounding decides nothing
         if sure.all():
-            np.testing.assert_array_equal(index.lists("logits_histogram", feature), np.histogram(logits, [*edges[:-1], np.inf])[0])
-        np.testing.assert_allclose(
-            lens.effects_on(feature, np.arange(VOCAB, dtype=np.int32)), logits, atol=1e-5
-        )
+            np.testing.assert_array_equal(
+                index.lists("logits_histogram", feature), np.histogram(logits, [*edges[:-1], np.inf])[0]
+            )
+        np.testing.assert_allclose(lens.effects_on(feature, np.arange(VOCAB, dtype=np.int32)), logits, atol=1e-5)

@@ -63,9 +63,10 @@ def interrupted_build(out: Path, writes: int, monkeypatch: pytest.MonkeyPatch) -
         left[0] -= 1
         return write(self, *args)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(storage.DirectoryStore, "_write", failing)
-        build_index(source_of(some_corpus(60)), out, config=SMALL)
+        with pytest.raises(KeyboardInterrupt):
+            build_index(source_of(some_corpus(60)), out, config=SMALL)
 
 
 def test_killed_a_hundred_times_then_resumed_equals_one_go(tmp_path: Path):
@@ -95,7 +96,7 @@ def test_stopped_at_every_single_write_then_resumed_equals_one_go(tmp_path: Path
     for stop in range(len(writes)):
         out = tmp_path / f"stop-{stop}"
         interrupted_build(out, stop, monkeypatch)
-        with pytest.raises(DamagedIndexError, match="unfinished build|nothing|no index"):
+        with pytest.raises(DamagedIndexError, match=r"unfinished build|nothing|no index"):
             Index.open(out)
         build_index(source_of(some_corpus(60)), out, config=SMALL)
         assert snapshot(out) == whole
@@ -103,21 +104,25 @@ def test_stopped_at_every_single_write_then_resumed_equals_one_go(tmp_path: Path
 
 def test_resuming_with_other_unit_sizes_is_still_the_same_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     interrupted_build(tmp_path / "a", 8, monkeypatch)
-    resumed = build_index(source_of(some_corpus(60)), tmp_path / "a", config=IndexConfig(shard_tokens=100, batch_tokens=7))
+    resumed = build_index(
+        source_of(some_corpus(60)), tmp_path / "a", config=IndexConfig(shard_tokens=100, batch_tokens=7)
+    )
     assert same(resumed, build_index(source_of(some_corpus(60))))
 
 
 def test_wrong_width_names_both(tmp_path: Path):
     model, sae = WholeModel(), WholeSae(d_in=5)
     source = Source(corpus=some_corpus(), model=model, sae=sae, hook=model.hook_point("here"))
-    with pytest.raises(InputError, match="reads vectors of width 5.*at 'here' have width 6"):
+    with pytest.raises(InputError, match=r"reads vectors of width 5.*at 'here' have width 6"):
         build_index(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_tokens_outside_the_vocabulary(tmp_path: Path):
     tokens = np.array([[1, 2, 3], [4, 99, 5]], dtype=np.int32)
-    with pytest.raises(InputError, match=r"token id 99 \(sequence 1, position 1\) is outside the model's vocabulary of 12"):
+    with pytest.raises(
+        InputError, match=r"token id 99 \(sequence 1, position 1\) is outside the model's vocabulary of 12"
+    ):
         build_index(source_of(Corpus.from_tokens(tokens)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -178,7 +183,11 @@ def test_damage_is_found_on_opening_and_named(tmp_path: Path, name: str, damage:
         path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
     else:
         path.unlink()
-    words = {"truncated": "has .* bytes, the manifest says", "altered": "does not match its checksum", "missing": "is missing"}
+    words = {
+        "truncated": "has .* bytes, the manifest says",
+        "altered": "does not match its checksum",
+        "missing": "is missing",
+    }
     with pytest.raises(DamagedIndexError, match=f"{Path(name).name} {words[damage]}"):
         Index.open(tmp_path / "index")
 
@@ -202,7 +211,10 @@ def small_disk(tmp_path: Path):
     mount = tmp_path / "disk"
     mount.mkdir()
     made = shutil.which("mount") and os.geteuid() == 0
-    if not made or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(mount)], check=False).returncode:
+    if (
+        not made
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(mount)], check=False).returncode
+    ):
         pytest.skip("needs the right to mount a tmpfs")
     yield mount
     subprocess.run(["umount", str(mount)], check=True)
@@ -212,7 +224,9 @@ def test_full_disk_says_so_and_a_resumed_build_is_whole(small_disk: Path, tmp_pa
     source = source_of(some_corpus(400))
     filler = small_disk / "filler"
     filler.write_bytes(bytes(440_000))
-    with pytest.raises(IndexFileError, match="could not write .*: No space left on device; what was finished before is kept"):
+    with pytest.raises(
+        IndexFileError, match=r"could not write .*: No space left on device; what was finished before is kept"
+    ):
         build_index(source, small_disk / "index", config=IndexConfig(shard_tokens=500))
     assert not list(small_disk.rglob("*.writing"))
     filler.unlink()

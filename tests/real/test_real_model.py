@@ -136,7 +136,9 @@ def test_examples_equal_the_slow_reference(index: Index, dense: Dense, corpus: C
     for feature in features_to_check(index)[::6]:
         firings = index.firings(feature)
         acts[firings.positions, feature] = firings.acts
-        check_queries(index, Dense(acts, dense.x, dense.tokens, dense.offsets, dense.counted), feature, before=5, after=5)
+        check_queries(
+            index, Dense(acts, dense.x, dense.tokens, dense.offsets, dense.counted), feature, before=5, after=5
+        )
 
 
 def test_logit_lens_equals_the_plain_product(index: Index, parts: ModelAndSae):
@@ -148,8 +150,6 @@ def test_logit_lens_equals_the_plain_product(index: Index, parts: ModelAndSae):
         np.testing.assert_allclose(index.lists("top_logits", feature), np.sort(logits)[::-1][:20], atol=1e-4)
         np.testing.assert_allclose(logits[index.lists("bottom_tokens", feature)], np.sort(logits)[:20], atol=1e-4)
         assert index.column("logits_std")[feature] == pytest.approx(logits.std(), rel=1e-5)
-
-
 
 
 def test_page_of_real_features(index: Index, parts: ModelAndSae, tmp_path: Path):
