@@ -7,7 +7,7 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2022",
     modulePreload: false,
-    license: false,
+    license: { fileName: "licences.md" },
     lib: { entry: "src/main.tsx", formats: ["iife"], name: "saeVis", fileName: () => "page.js", cssFileName: "page" },
   },
 });

@@ -264,6 +264,13 @@ def test_the_built_front_end_can_stand_inside_a_page():
     assert "</style" not in page_module._static("page.css").lower()
 
 
+def test_licences_of_what_is_bundled_travel_with_it():
+    licences = page_module._static("licences.md")
+    packages = re.findall(r"^## ([\w-]+) - \S+ \((MIT|ISC)\)$", licences, flags=re.MULTILINE)
+    assert {"preact", "fflate", "d3-scale"} <= {name for name, _ in packages}
+    assert "licences.md" in render_page(synthetic_page(1, dead=()))[:400]
+
+
 @pytest.mark.skipif(not (ROOT / "frontend" / "generate_types.py").exists(), reason="not a source checkout")
 def test_typescript_types_are_fresh():
     command = [sys.executable, str(ROOT / "frontend" / "generate_types.py"), "--check"]

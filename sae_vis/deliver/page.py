@@ -17,6 +17,8 @@ from sae_vis.views.payload import FeaturePage
 
 TEMPLATE = """\
 <!doctype html>
+<!-- The script holds Preact (c) Jason Miller and fflate (c) Arjun Barrett, MIT licence, and modules of D3
+(c) Mike Bostock, ISC licence; the licences' texts are in sae_vis/static/licences.md of the sae_vis package. -->
 <html lang="en">
 <head>
 <meta charset="utf-8">
