@@ -27,6 +27,9 @@ const COMPONENTS: Readonly<Record<string, FunctionComponent<ComponentProps>>> = 
   SeqMultiGroup,
 };
 
+/** Milliseconds after a step until the address says so. */
+const STEP_SETTLES = 30;
+
 type State =
   | { readonly kind: "open"; readonly view: FeatureView }
   | { readonly kind: "missing" }
@@ -44,6 +47,7 @@ export function App({ source }: { source: Source }): VNode {
   const step = useCallback((by: number) => move({ feature: neighbour(head, feature, by) }, "replace"), [move, head, feature]);
   useKeys(step, finding, setFinding);
   const known = useMemo(() => new Set(head.summary.feature), [head]);
+  const about = useMemo(() => <Header head={head} />, [head]);
   const shared = {
     log: address.log,
     wrap: address.wrap,
@@ -58,7 +62,7 @@ export function App({ source }: { source: Source }): VNode {
         <span class="brand">sae_vis</span>
         <Picker head={head} texts={texts} feature={feature} open={finding} setOpen={setFinding} step={step} go={go} />
       </div>
-      <Header head={head} />
+      {about}
       <main>
         {state.kind === "missing" && <MissingFeature feature={feature} head={head} />}
         {state.kind === "loading" && <p class="message">Loading feature {feature}…</p>}
@@ -89,7 +93,10 @@ function useAddress(head: Head): [Address, (change: Partial<Address>, how: "push
     setAddress(next);
   }, []);
   useLayoutEffect(() => {
-    const follow = (): void => take(read());
+    const follow = (): void => {
+      drop();
+      take(read());
+    };
     window.addEventListener("hashchange", follow);
     window.addEventListener("popstate", follow);
     return () => {
@@ -108,10 +115,34 @@ function useAddress(head: Head): [Address, (change: Partial<Address>, how: "push
   return [address, move];
 }
 
-/** Into the address bar, where there is one to write to: a page inside a notebook's cell may have none. */
+/** A step's address, on its way: written once the step's frame is on screen, since the browser takes its time over it. */
+let pending: { readonly address: Address; readonly timer: number } | null = null;
+
 function record(address: Address, how: "push" | "replace"): void {
+  if (how === "replace") {
+    drop();
+    pending = { address, timer: window.setTimeout(settle, STEP_SETTLES) };
+    return;
+  }
+  settle();
+  writeAddress(address, "pushState");
+}
+
+function settle(): void {
+  const address = pending?.address;
+  drop();
+  if (address !== undefined) writeAddress(address, "replaceState");
+}
+
+function drop(): void {
+  if (pending !== null) clearTimeout(pending.timer);
+  pending = null;
+}
+
+/** Into the address bar, where there is one to write to: a page inside a notebook's cell may have none. */
+function writeAddress(address: Address, how: "pushState" | "replaceState"): void {
   try {
-    window.history[how === "push" ? "pushState" : "replaceState"](null, "", write(address));
+    window.history[how](null, "", write(address));
   } catch (error) {
     if (!(error instanceof DOMException)) throw error;
   }

@@ -71,7 +71,7 @@ def test_keys_buttons_number_and_address(open_page, page):
     for key, feature in steps:
         tab.keyboard.press(key)
         assert words_of(tab) == f"Feature {feature}"
-        assert tab.evaluate("location.hash") == f"#f={feature}"
+        tab.wait_for_function(f"location.hash === '#f={feature}'")
     tab.get_by_label("Next feature").click()
     assert words_of(tab) == "Feature 12"
     tab.get_by_label("Previous feature").click()
@@ -247,9 +247,9 @@ def test_log_counts(open_page, page):
     before = tab.locator(".bars").first.get_attribute("d")
     tab.get_by_label("log counts").check()
     assert tab.locator(".bars").first.get_attribute("d") != before
-    assert "log=1" in tab.evaluate("location.hash")
+    tab.wait_for_function("location.hash === '#f=0&log=1'")
     tab.keyboard.press("j")
-    assert "log=1" in tab.evaluate("location.hash")
+    tab.wait_for_function("location.hash === '#f=3&log=1'")
 
 
 def test_a_table_stands_behind_each_chart(open_page, page):
@@ -445,7 +445,7 @@ def test_contexts_wrap_on_demand_and_none_is_cut_off(open_page, page):
     assert tab.evaluate(cut) > 0
     tab.get_by_label("wrap lines").check()
     assert tab.evaluate(cut) == 0
-    assert "wrap=1" in tab.evaluate("location.hash")
+    tab.wait_for_function("location.hash.includes('wrap=1')")
     tab.keyboard.press("j")
     assert tab.locator(".examples.wraps").count() == 1
 
