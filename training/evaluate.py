@@ -11,21 +11,22 @@ from training.sae import Sae
 from training.tokens import Stream, cut_rows
 
 
-def held_out_rows(streams: list[Stream], context: int, bos: int) -> Tensor:
-    """All held-out rows. [n_rows, context]."""
+def held_out_rows(streams: list[Stream], context: int, bos: int, stride: int) -> Tensor:
+    """Every `stride`-th held-out row. [n_rows, context]."""
     cut = [cut_rows(stream.tokens, context, bos) for stream in streams if stream.held_out]
-    return torch.cat([torch.from_numpy(rows.astype("int64")) for rows in cut])
+    return torch.cat([torch.from_numpy(rows.astype("int64")) for rows in cut])[::stride]
 
 
 def evaluate_sae(
-    model: GPTNeoXForCausalLM, sae: Sae, hook: HookPoint, streams: list[Stream], context: int = 256
+    model: GPTNeoXForCausalLM, sae: Sae, hook: HookPoint, streams: list[Stream], stride: int = 3
 ) -> dict[str, float]:
     """FVU, L0, dead features and losses; BOS left out everywhere.
 
-    Dead: never fires on the held-out tokens. Loss recovered: the share of the loss between zero ablation of the hook
+    Dead: never fires on these tokens. Loss recovered: the share of the loss between zero ablation of the hook
     and the untouched model that comes back with the reconstruction in its place.
     """
-    rows = held_out_rows(streams, context, model.config.bos_token_id)
+    context = model.config.max_position_embeddings
+    rows = held_out_rows(streams, context, model.config.bos_token_id, stride)
     residual, n_tokens, n_firings = 0.0, 0, 0
     fired = torch.zeros(len(sae.b_enc), dtype=torch.int64)
     sums = [read_activations(model, hook, batch)[:, 1:].double().sum((0, 1)) for batch in rows.split(16)]

@@ -16,7 +16,6 @@ from transformers import PreTrainedTokenizerFast
 from training.corpus import CorpusConfig, load_pieces
 
 VOCAB_SIZE = 4096
-CONTEXT = 256
 END_OF_TEXT = "<|endoftext|>"
 
 # Contractions, words with their leading space, single digits, punctuation with its leading space, line ends with the
@@ -45,7 +44,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> PreTr
         bos_token=END_OF_TEXT,
         eos_token=END_OF_TEXT,
         pad_token=END_OF_TEXT,
-        model_max_length=CONTEXT,
         clean_up_tokenization_spaces=False,
     )
 

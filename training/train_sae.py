@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -40,8 +41,10 @@ class SaeConfig:
         k: Firings a token.
         n_tokens: Training tokens.
         batch_size: Tokens in a step.
-        peak_lr: Adam's learning rate; constant, then linear to zero over the last 30 %.
+        max_minutes: Training ends after this time, if `n_tokens` are not reached.
+        peak_lr: Adam's learning rate; constant, then linear to zero.
         warmup_steps: Steps of linear warm-up.
+        decay_share: Share of the training in which the learning rate falls.
         aux_k: Dead features that take part in the auxiliary loss of a token.
         aux_weight: Weight of the auxiliary loss.
         dead_tokens: A feature is dead after this many tokens without firing.
@@ -55,8 +58,10 @@ class SaeConfig:
     k: int
     n_tokens: int
     batch_size: int = 2_048
+    max_minutes: float = math.inf
     peak_lr: float = 1e-3
     warmup_steps: int = 50
+    decay_share: float = 0.3
     aux_k: int = 64
     aux_weight: float = 1 / 32
     dead_tokens: int = 100_000
@@ -65,8 +70,8 @@ class SaeConfig:
 
 
 CONFIGS = {
-    "resid": SaeConfig(hook=RESID, per_token=True, d_sae=2_048, k=20, n_tokens=4_000_000),
-    "mlp": SaeConfig(hook=MLP, per_token=False, d_sae=1_024, k=28, n_tokens=3_000_000),
+    "resid": SaeConfig(hook=RESID, per_token=True, d_sae=2_048, k=20, n_tokens=2_500_000),
+    "mlp": SaeConfig(hook=MLP, per_token=False, d_sae=1_024, k=28, n_tokens=1_500_000),
 }
 
 
@@ -88,6 +93,7 @@ class Trainer:
             [self.w_enc, self.b_enc, self.w_dec, self.b_dec], lr=config.peak_lr, fused=True
         )
         self.silent_tokens = torch.zeros(config.d_sae)  # tokens since the last firing
+        self.n_steps = 0
         self.threshold = 0.0  # running mean of the smallest firing in a batch
 
     def select(self, positive: Tensor) -> Tensor:
@@ -133,6 +139,7 @@ class Trainer:
                 group["lr"] = learning_rate
             self.optimizer.step()
             self.w_dec /= self.w_dec.norm(dim=1, keepdim=True)
+        self.n_steps += 1
         dead = (self.silent_tokens > self.config.dead_tokens).sum()
         return {"fvu": fvu.item(), "dead": dead.item(), "threshold": self.threshold}
 
@@ -146,20 +153,24 @@ class Trainer:
 
 
 def train(config: SaeConfig, batches: Iterator[Tensor]) -> Trainer:
-    """Train for `n_tokens`."""
+    """Train for `n_tokens` or `max_minutes`, whichever ends first; the learning rate is at zero by then."""
     trainer = Trainer(config, torch.cat([next(batches) for _ in range(8)]))
     n_steps = config.n_tokens // config.batch_size
     started = time.monotonic()
-    for step in range(n_steps):
-        warmup, decay = min(1.0, (step + 1) / config.warmup_steps), min(1.0, (n_steps - step) / (0.3 * n_steps))
+    done = 0.0  # share of the training that is behind us
+    while done < 1:
+        warmup = min(1.0, (trainer.n_steps + 1) / config.warmup_steps)
+        decay = min(1.0, (1 - done) / config.decay_share)
         log = trainer.step(next(batches), config.peak_lr * warmup * decay)
-        if (step + 1) % 50 == 0:
-            rate = (step + 1) * config.batch_size / (time.monotonic() - started)
-            print(f"step {step + 1}/{n_steps} tokens/s {rate:.0f} " + json.dumps(log), flush=True)
+        elapsed = time.monotonic() - started
+        done = max(trainer.n_steps / n_steps, elapsed / (60 * config.max_minutes))
+        if trainer.n_steps % 50 == 0:
+            rate = trainer.n_steps * config.batch_size / elapsed
+            print(f"step {trainer.n_steps} done {done:.2f} tokens/s {rate:.0f} " + json.dumps(log), flush=True)
     return trainer
 
 
-def save(trainer: Trainer, directory: Path, n_tokens: int) -> Sae:
+def save(trainer: Trainer, directory: Path) -> Sae:
     """Write cfg.json and sae_weights.safetensors, and read them back."""
     config = trainer.config
     cfg: dict[str, object] = (
@@ -175,7 +186,7 @@ def save(trainer: Trainer, directory: Path, n_tokens: int) -> Sae:
         "hf_module": config.hook.module,
         "context_size": config.context,
         "prepend_bos": True,
-        "tokens_trained": n_tokens,
+        "tokens_trained": trainer.n_steps * config.batch_size,
         "dataset": "State of the Union, Austen, Moby Dick, Python docs, Python standard library, WordNet glosses",
     }
     directory.mkdir(parents=True, exist_ok=True)
@@ -191,17 +202,15 @@ def main() -> None:
     parser.add_argument("--corpora", type=Path, required=True, help="directory with the *.txt.gz files")
     parser.add_argument("--model", type=Path, required=True, help="directory of the trained model")
     parser.add_argument("--out", type=Path, required=True, help="directory for cfg.json and the weights")
-    parser.add_argument("--n-tokens", type=int, help="training tokens, if not the configured number")
+    parser.add_argument("--max-minutes", type=float, default=math.inf, help="end the training after this time")
     args = parser.parse_args()
-    config = CONFIGS[args.which]
-    n_tokens = args.n_tokens or config.n_tokens
-    config = SaeConfig(**{**config.__dict__, "n_tokens": n_tokens})
+    config = replace(CONFIGS[args.which], max_minutes=args.max_minutes)
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = GPTNeoXForCausalLM.from_pretrained(args.model, dtype=torch.float32).eval()
     streams = load_streams(CorpusConfig(corpora=args.corpora), tokenizer)
     rows = endless_rows(streams, config.context, tokenizer.bos_token_id, config.seed + 1)
     trainer = train(config, activation_batches(model, config.hook, rows, config.batch_size))
-    sae = save(trainer, args.out, n_tokens)
+    sae = save(trainer, args.out)
     print(json.dumps(evaluate_sae(model, sae, config.hook, streams), indent=1))
 
 
