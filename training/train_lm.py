@@ -29,6 +29,8 @@ from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM
 from training.corpus import CorpusConfig
 from training.tokens import Stream, Tokens, cut_rows, endless_rows, load_streams
 
+ROTARY_SHARE = 0.5  # of each head's dimensions
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -63,14 +65,14 @@ class TrainConfig:
 
 def model_config(vocab_size: int, context: int, end_of_text: int) -> GPTNeoXConfig:
     """Four layers, six heads of 32, sequential residual, tied embeddings: 2.6 million parameters."""
-    return GPTNeoXConfig(
+    config = GPTNeoXConfig(
         vocab_size=vocab_size,
         hidden_size=192,
         num_hidden_layers=4,
         num_attention_heads=6,
         intermediate_size=768,
         hidden_act="gelu",
-        rotary_pct=0.5,
+        rotary_pct=ROTARY_SHARE,
         max_position_embeddings=context,
         use_parallel_residual=False,
         tie_word_embeddings=True,
@@ -78,6 +80,9 @@ def model_config(vocab_size: int, context: int, end_of_text: int) -> GPTNeoXConf
         eos_token_id=end_of_text,
         pad_token_id=end_of_text,
     )
+    # transformers 5 writes only `rope_parameters`, which transformers 4 does not read
+    config.rotary_pct, config.rotary_emb_base = ROTARY_SHARE, 10_000
+    return config
 
 
 def init_model(config: GPTNeoXConfig, seed: int) -> GPTNeoXForCausalLM:
