@@ -21,7 +21,10 @@ from sae_vis.index.feature_table import Columns, ragged
 from sae_vis.models.base import HookPoint, LanguageModel
 from sae_vis.saes.base import Dictionary
 
-BLOCK_BYTES = 1 << 25  # logits held at a time: they are read several times while they are in the cache
+BLOCK_BYTES = 1 << 25  # logits held at a time: enough rows for a full-speed matrix product
+CACHED_ROWS = 8  # rows of logits that are read several times while they are in the cache
+GROUP = 64  # columns in a group whose extremes are found in one pass
+MOST_PAIRED_BINS = 127  # two bin numbers fit an int16
 
 
 class LensBlock(NamedTuple):
@@ -114,43 +117,76 @@ class LogitLens:
 
 
 def lens_block(logits: Tensor, n_tokens: int, n_bins: int) -> LensBlock:
-    """Statistics of centred logit effects ``[n, d_vocab]``. ``logits`` is scratch and is overwritten."""
-    top_values, top = logits.topk(n_tokens, dim=1)
-    bottom_values, bottom = logits.topk(n_tokens, dim=1, largest=False)
-    low, high = logits.amin(dim=1), logits.amax(dim=1)
-    square = torch.linalg.vector_norm(logits, dim=1, dtype=torch.float64) ** 2 / logits.shape[1]
-    third, fourth = _higher_moments(logits, square)
+    """Statistics of centred logit effects ``[n, d_vocab]``, some rows at a time so that they stay in the cache."""
+    parts = [_few_rows(rows, n_tokens, n_bins) for rows in logits.split(CACHED_ROWS)]
+    return LensBlock(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+
+
+def _few_rows(logits: Tensor, n_tokens: int, n_bins: int) -> LensBlock:
+    top_values, top = _extremes(logits, n_tokens, largest=True)
+    bottom_values, bottom = _extremes(logits, n_tokens, largest=False)
+    low, high = bottom_values[:, 0], top_values[:, 0]
     return LensBlock(
-        top,
-        top_values,
-        bottom,
-        bottom_values,
+        top[:, :n_tokens],
+        top_values[:, :n_tokens],
+        bottom[:, :n_tokens],
+        bottom_values[:, :n_tokens],
         low,
         high,
         _histogram(logits, low, high, n_bins),
-        square.sqrt(),
-        third,
-        fourth,
+        *_moments(logits),
     )
 
 
-def _higher_moments(logits: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Skewness and excess kurtosis of zero-mean rows with the given variances."""
-    safe = torch.where(variance > 0, variance, torch.ones_like(variance))
-    unit = logits * safe.rsqrt().float()[:, None]
-    square = unit * unit
-    third = torch.einsum("nv,nv->n", square, unit).double() / logits.shape[1]
-    fourth = torch.einsum("nv,nv->n", square, square).double() / logits.shape[1]
-    return third, torch.where(variance > 0, fourth - 3.0, torch.zeros_like(fourth))
+def _extremes(logits: Tensor, k: int, *, largest: bool) -> tuple[Tensor, Tensor]:
+    """The ``max(k, 1)`` largest (or smallest) entries of each row, best first, and where they stand.
+
+    The k best lie in the k groups of columns (every ``n_groups``-th column) with the best extremes: one pass to find
+    these, and a choice among few.
+    """
+    n, d_vocab = logits.shape
+    k = max(k, 1)
+    n_groups = d_vocab // GROUP
+    if n_groups < k:
+        best = logits.topk(k, dim=1, largest=largest)
+        return best.values, best.indices
+    grouped = logits[:, : n_groups * GROUP].view(n, GROUP, n_groups)
+    extreme = grouped.amax(dim=1) if largest else grouped.amin(dim=1)
+    groups = extreme.topk(k, dim=1, largest=largest, sorted=False).indices[:, None, :].expand(-1, GROUP, -1)
+    columns = groups + torch.arange(GROUP, device=logits.device)[:, None] * n_groups
+    rest = torch.arange(n_groups * GROUP, d_vocab, device=logits.device).expand(n, -1)
+    columns = torch.cat([columns.reshape(n, -1), rest], dim=1)
+    values, places = logits.gather(1, columns).topk(k, dim=1, largest=largest)
+    return values, columns.gather(1, places)
+
+
+def _moments(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Standard deviation, skewness, excess kurtosis of zero-mean rows (float32 dot products: about 1e-6, relative)."""
+    square = logits * logits
+    sums = torch.stack([torch.stack([row @ row, sq @ row, sq @ sq]) for row, sq in zip(logits, square, strict=True)]).double()
+    variance, third, fourth = (sums / logits.shape[1]).unbind(1)
+    varies = variance > 0
+    safe = torch.where(varies, variance, 1.0)
+    return variance.sqrt(), third / safe**1.5, torch.where(varies, fourth / safe**2 - 3.0, 0.0)
 
 
 def _histogram(logits: Tensor, low: Tensor, high: Tensor, n_bins: int) -> Tensor:
     """Counts in bins ``floor((l - low) / (high - low) * n_bins)``, the last one closed: int32 ``[n, n_bins]``."""
-    n = logits.shape[0]
-    spread = torch.where(high > low, high - low, torch.ones_like(high))
-    scaled = logits.sub_(low[:, None]).mul_((n_bins / spread)[:, None]).clamp_(max=n_bins - 1)
-    cells = scaled.int() + torch.arange(n, device=logits.device, dtype=torch.int32)[:, None] * n_bins
-    return torch.bincount(cells.view(-1), minlength=n * n_bins).view(n, n_bins).int()
+    n, d_vocab = logits.shape
+    spread = torch.where(high > low, high - low, 1.0)
+    scaled = (logits - low[:, None]).mul_((n_bins / spread)[:, None]).clamp_(min=0, max=n_bins - 1)
+    if n_bins > MOST_PAIRED_BINS or d_vocab % 2:
+        return _count_rows(scaled.to(torch.int32), n_bins)
+    pairs = scaled.to(torch.uint8).view(torch.int16)  # two neighbours are counted at a time
+    both = _count_rows((pairs & 0xFF) + (pairs >> 8) * n_bins, n_bins * n_bins).view(n, n_bins, n_bins)
+    return both.sum(1, dtype=torch.int32) + both.sum(2, dtype=torch.int32)
+
+
+def _count_rows(cells: Tensor, n_cells: int) -> Tensor:
+    """How often each value below ``n_cells`` stands in each row: int32 ``[n, n_cells]``."""
+    rows = torch.arange(len(cells), device=cells.device, dtype=torch.int32)[:, None] * n_cells
+    counts = torch.bincount((cells + rows).view(-1), minlength=len(cells) * n_cells)
+    return counts.view(len(cells), n_cells).to(torch.int32)
 
 
 def _rows(values: Tensor) -> pa.Array:
