@@ -4,6 +4,7 @@ Both run in one process, on the same tokens and threads, in turn, chunk by chunk
 then the limit on the next, … interleaved with whole builds, so that a machine that changes speed changes both.
 
 Usage: python -m benchmarks.index_build [--size 512|2048|real|all] [--tokens N] [--rounds N] [--threads N]
+           [--neurons privileged|always]
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 
 from benchmarks.models import SIZES, made
 from sae_vis.api import ModelAndSae
-from sae_vis.config import IndexConfig
+from sae_vis.config import IndexConfig, NeuronCorrelations
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.index.build import Source, build_index
@@ -61,7 +62,9 @@ def limit(corpus: Corpus, parts: ModelAndSae) -> float:
     return time.perf_counter() - started
 
 
-def index_pass(corpus: Corpus, parts: ModelAndSae, out: Path) -> tuple[float, dict[str, float], Index]:
+def index_pass(
+    corpus: Corpus, parts: ModelAndSae, out: Path, neurons: NeuronCorrelations
+) -> tuple[float, dict[str, float], Index]:
     """Seconds of the whole pass, with feature table and all correlations, to disk; and of each stage."""
     stages: dict[str, float] = {}
     last = ["", time.perf_counter()]
@@ -72,7 +75,7 @@ def index_pass(corpus: Corpus, parts: ModelAndSae, out: Path) -> tuple[float, di
         last[:] = [stage, now]
 
     source = Source(corpus=corpus, model=parts.model, sae=parts.sae, hook=parts.model.hook_point(parts.hook_name))
-    config = IndexConfig(batch_tokens=BATCH_TOKENS, neuron_correlations="always")
+    config = IndexConfig(batch_tokens=BATCH_TOKENS, neuron_correlations=neurons)
     started = time.perf_counter()
     index = build_index(source, out, config=config, progress=note)
     seconds = time.perf_counter() - started
@@ -117,15 +120,17 @@ def check(index: Index, corpus: Corpus, parts: ModelAndSae) -> None:
         assert int((~close).sum()) <= 2, f"feature {feature} differs from its dense activations"
 
 
-def compare(name: str, corpus: Corpus, parts: ModelAndSae, folder: Path, rounds: int) -> None:
+def compare(
+    name: str, corpus: Corpus, parts: ModelAndSae, folder: Path, rounds: int, neurons: NeuronCorrelations
+) -> None:
     """Limit and index in turn; the table."""
-    print(f"\n{name}; {corpus.n_tokens:,} tokens, {parts.hook_name}", flush=True)
+    print(f"\n{name}; {corpus.n_tokens:,} tokens, {parts.hook_name}, neurons correlated: {neurons}", flush=True)
     first = corpus.batch(0, 2).tokens
     parts.model.activations(first, parts.model.hook_point(parts.hook_name))  # warm up
     ratios = []
     for number in range(rounds):
         before = limit(corpus, parts)
-        seconds, stages, index = index_pass(corpus, parts, folder / f"index-{number}")
+        seconds, stages, index = index_pass(corpus, parts, folder / f"index-{number}", neurons)
         after = limit(corpus, parts)
         if number == 0:
             check(index, corpus, parts)
@@ -175,6 +180,7 @@ def main() -> None:
     parser.add_argument("--size", choices=[*SIZES, "real", "all"], default="all")
     parser.add_argument("--tokens", type=int)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--neurons", choices=["privileged", "always"], default="privileged")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     with settings(options.threads) as folder:
@@ -182,7 +188,14 @@ def main() -> None:
             if options.size in (key, "all"):
                 chosen = replace(size, n_tokens=options.tokens or size.n_tokens)
                 corpus, parts = made(chosen, folder / key)
-                compare(f"{size.name}, k {size.k}, {size.n_layers} layers", corpus, parts, folder / key, options.rounds)
+                compare(
+                    f"{size.name}, k {size.k}, {size.n_layers} layers",
+                    corpus,
+                    parts,
+                    folder / key,
+                    options.rounds,
+                    options.neurons,
+                )
                 del corpus, parts
         if options.size in ("real", "all"):
             corpus, parts = real(options.tokens or 65_536)

@@ -22,8 +22,8 @@ from sae_vis.models.base import HookPoint, LanguageModel
 from sae_vis.saes.base import Dictionary
 
 BLOCK_BYTES = 1 << 25  # logits held at a time: enough rows for a full-speed matrix product
-CACHED_ROWS = 8  # rows of logits that are read several times while they are in the cache
-GROUP = 64  # columns in a group whose extremes are found in one pass
+CACHED_ROWS = 32  # rows of logits that are read several times while they are in the cache
+GROUP = 32  # columns in a group whose extremes are found in one pass
 MOST_PAIRED_BINS = 127  # two bin numbers fit an int16
 
 
@@ -77,10 +77,13 @@ class LogitLens:
             direction = direction - direction.mean(dim=1, keepdim=True)
         return direction * self._unembedding.gain
 
-    def effects(self, features: slice | Sequence[int]) -> Tensor:
-        """Logit effects of some features on the whole vocabulary, float32 ``[n, d_vocab]``."""
+    def effects(self, features: slice | Sequence[int], *, out: Tensor | None = None) -> Tensor:
+        """Logit effects of some features on the whole vocabulary, float32 ``[n, d_vocab]`` (in the rows of ``out``)."""
         directions = self.directions(features)
-        return torch.addmm(-(directions @ self._mean_row)[:, None], directions, self._unembedding.weight.T)
+        mean = directions @ self._mean_row
+        if out is None:
+            out = torch.empty((len(directions), len(self._unembedding.weight)), device=directions.device)
+        return torch.matmul(directions, self._unembedding.weight.T, out=out[: len(directions)]).sub_(mean[:, None])
 
     def effects_on(self, feature: int, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
         """Logit effects of one feature on some tokens ``[n]``."""
@@ -91,14 +94,17 @@ class LogitLens:
     def histogram(self, feature: int, n_bins: int) -> NDArray[np.int32]:
         """Tokens in each of ``n_bins`` equal-width bins from the smallest to the largest effect of one feature."""
         logits = self.effects([feature])
-        counts: NDArray[np.int32] = _histogram(logits, logits.amin(1), logits.amax(1), n_bins)[0].cpu().numpy()
+        ends = logits.amin(1), logits.amax(1)
+        counts: NDArray[np.int32] = _histogram(logits, *ends, n_bins, torch.empty_like(logits))[0].cpu().numpy()
         return counts
 
     def columns(self, first: int, stop: int) -> Columns:
         """The logit columns of the feature table for features ``first`` to ``stop``."""
-        step = max(1, BLOCK_BYTES // (4 * self._unembedding.weight.shape[0]))
+        weight = self._unembedding.weight
+        step = max(1, BLOCK_BYTES // (4 * len(weight)))
+        logits = torch.empty((step, len(weight)), device=weight.device)  # one buffer: fresh memory costs page faults
         blocks = [
-            lens_block(self.effects(slice(at, min(stop, at + step))), self._n_tokens, self._n_bins)
+            lens_block(self.effects(slice(at, min(stop, at + step)), out=logits), self._n_tokens, self._n_bins)
             for at in range(first, stop, step)
         ]
         whole = LensBlock(*(torch.cat(parts).cpu() for parts in zip(*blocks, strict=True)))
@@ -118,11 +124,12 @@ class LogitLens:
 
 def lens_block(logits: Tensor, n_tokens: int, n_bins: int) -> LensBlock:
     """Statistics of centred logit effects ``[n, d_vocab]``, some rows at a time so that they stay in the cache."""
-    parts = [_few_rows(rows, n_tokens, n_bins) for rows in logits.split(CACHED_ROWS)]
+    scratch = torch.empty((2, min(CACHED_ROWS, len(logits)), logits.shape[1]), device=logits.device)
+    parts = [_few_rows(rows, n_tokens, n_bins, scratch[:, : len(rows)]) for rows in logits.split(CACHED_ROWS)]
     return LensBlock(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 
-def _few_rows(logits: Tensor, n_tokens: int, n_bins: int) -> LensBlock:
+def _few_rows(logits: Tensor, n_tokens: int, n_bins: int, scratch: Tensor) -> LensBlock:
     top_values, top = _extremes(logits, n_tokens, largest=True)
     bottom_values, bottom = _extremes(logits, n_tokens, largest=False)
     low, high = bottom_values[:, 0], top_values[:, 0]
@@ -133,8 +140,8 @@ def _few_rows(logits: Tensor, n_tokens: int, n_bins: int) -> LensBlock:
         bottom_values[:, :n_tokens],
         low,
         high,
-        _histogram(logits, low, high, n_bins),
-        *_moments(logits),
+        _histogram(logits, low, high, n_bins, scratch[0]),
+        *_moments(logits, scratch),
     )
 
 
@@ -160,25 +167,28 @@ def _extremes(logits: Tensor, k: int, *, largest: bool) -> tuple[Tensor, Tensor]
     return values, columns.gather(1, places)
 
 
-def _moments(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Standard deviation, skewness, excess kurtosis of zero-mean rows (float32 dot products: about 1e-6, relative)."""
-    square = logits * logits
-    sums = torch.stack([torch.stack([row @ row, sq @ row, sq @ sq]) for row, sq in zip(logits, square, strict=True)]).double()
-    variance, third, fourth = (sums / logits.shape[1]).unbind(1)
+def _moments(logits: Tensor, scratch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Standard deviation, skewness, excess kurtosis of zero-mean rows (float32 sums: about 1e-6, relative)."""
+    square = torch.mul(logits, logits, out=scratch[0])
+    second = square.sum(1)
+    third = torch.mul(square, logits, out=scratch[1]).sum(1)
+    fourth = square.mul_(square).sum(1)
+    variance, third, fourth = (total.double() / logits.shape[1] for total in (second, third, fourth))
     varies = variance > 0
     safe = torch.where(varies, variance, 1.0)
     return variance.sqrt(), third / safe**1.5, torch.where(varies, fourth / safe**2 - 3.0, 0.0)
 
 
-def _histogram(logits: Tensor, low: Tensor, high: Tensor, n_bins: int) -> Tensor:
+def _histogram(logits: Tensor, low: Tensor, high: Tensor, n_bins: int, scratch: Tensor) -> Tensor:
     """Counts in bins ``floor((l - low) / (high - low) * n_bins)``, the last one closed: int32 ``[n, n_bins]``."""
     n, d_vocab = logits.shape
     spread = torch.where(high > low, high - low, 1.0)
-    scaled = (logits - low[:, None]).mul_((n_bins / spread)[:, None]).clamp_(min=0, max=n_bins - 1)
+    scaled = torch.sub(logits, low[:, None], out=scratch).mul_((n_bins / spread)[:, None]).clamp_(0, n_bins - 1)
     if n_bins > MOST_PAIRED_BINS or d_vocab % 2:
         return _count_rows(scaled.to(torch.int32), n_bins)
     pairs = scaled.to(torch.uint8).view(torch.int16)  # two neighbours are counted at a time
-    both = _count_rows((pairs & 0xFF) + (pairs >> 8) * n_bins, n_bins * n_bins).view(n, n_bins, n_bins)
+    pairs.sub_(pairs >> 8, alpha=256 - n_bins)  # low byte + 256 high byte becomes low byte + n_bins high byte
+    both = _count_rows(pairs, n_bins * n_bins).view(n, n_bins, n_bins)
     return both.sum(1, dtype=torch.int32) + both.sum(2, dtype=torch.int32)
 
 

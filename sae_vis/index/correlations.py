@@ -86,10 +86,7 @@ def add_cofirings(sums: F64, shard: Shard, first: int) -> None:
     threads = torch.get_num_threads()
     cuts = np.linspace(0, len(sums), 8 * threads + 1).astype(int).tolist()
     with ThreadPoolExecutor(threads) as pool:
-        jobs = [
-            pool.submit(_add_rows, sums[low:high], shard, by_token, first + low)
-            for low, high in pairwise(cuts)
-        ]
+        jobs = [pool.submit(_add_rows, sums[low:high], shard, by_token, first + low) for low, high in pairwise(cuts)]
         for job in jobs:
             job.result()
 
@@ -134,28 +131,36 @@ def top_features(sums: F64, first: int, moments: Moments, n_tokens: int, k: int)
 
 
 def _top_rows(sums: F64, features: NDArray[np.int64], moments: Moments, n_tokens: int, k: int) -> TopPairs:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = 1.0 / np.sqrt(moments.variance)  # inf for a feature that never varies
-        mean = sums / n_tokens
-        pearson = (mean - moments.mean[features, None] * moments.mean) * (scale[features, None] * scale)
-        cosine_scale = 1.0 / np.sqrt(moments.mean_square)
-    pearson[~np.isfinite(pearson) | (sums == 0)] = -1.0
-    pearson[np.arange(len(features)), features] = -1.0
-    values, index = _largest(pearson, k)
-    with np.errstate(invalid="ignore"):
-        pairs = np.take_along_axis(mean, index, axis=1)
-        cosine = pairs * cosine_scale[features, None] * cosine_scale[index]
+    scale, cosine_scale = _reciprocal_root(moments.variance), _reciprocal_root(moments.mean_square)
+    # Pearson without the factor of the row, which orders nothing: S_ij / (n sd_j) - m_i (m_j / sd_j)
+    unscaled = torch.from_numpy(sums) * torch.from_numpy(scale / n_tokens)
+    unscaled.addr_(torch.from_numpy(moments.mean[features]), torch.from_numpy(moments.mean * scale), alpha=-1.0)
+    unscaled[torch.arange(len(features)), torch.from_numpy(features)] = -torch.inf
+    values, index = _largest(unscaled, k)
+    with np.errstate(invalid="ignore"):  # -inf times the zero scale of a feature that never varies
+        values = values * scale[features, None]
+    pairs = np.take_along_axis(sums, index, axis=1) / n_tokens
+    cosine = pairs * cosine_scale[features, None] * cosine_scale[index]
     listed = values > 0
+    return _listed(index, values, cosine, listed)
+
+
+def _reciprocal_root(values: F64) -> F64:
+    """``1 / sqrt(v)``, 0 for ``v = 0``: what never varies correlates with nothing."""
+    return np.divide(1.0, np.sqrt(values), out=np.zeros_like(values), where=values > 0)
+
+
+def _listed(index: NDArray[np.int64], pearson: F64, cosine: F64, listed: NDArray[np.bool_]) -> TopPairs:
     return TopPairs(
         np.where(listed, index, -1).astype(np.int32),
-        np.where(listed, np.minimum(values, 1.0), 0.0).astype(np.float32),
-        np.where(listed, np.minimum(cosine, 1.0), 0.0).astype(np.float32),
+        np.where(listed, np.clip(pearson, -1.0, 1.0), 0.0).astype(np.float32),
+        np.where(listed, np.clip(cosine, -1.0, 1.0), 0.0).astype(np.float32),
     )
 
 
-def _largest(values: F64, k: int) -> tuple[F64, NDArray[np.int64]]:
+def _largest(values: Tensor, k: int) -> tuple[F64, NDArray[np.int64]]:
     """The ``k`` largest of each row, descending, equal values by ascending index."""
-    top, index = (part.numpy() for part in torch.topk(torch.from_numpy(values), k, dim=1))
+    top, index = (part.numpy() for part in torch.topk(values, k, dim=1))
     order = np.lexsort((index, -top), axis=1)
     return np.take_along_axis(top, order, axis=1), np.take_along_axis(index, order, axis=1)
 
@@ -216,26 +221,23 @@ class NeuronSums:
 
     def top_neurons(self, features: slice, moments: Moments, n_tokens: int, k: int) -> TopPairs:
         """The ``k`` neurons of largest Pearson correlation (signed) with each of ``features``."""
-        cross = self.cross[features].numpy()
+        cross = self.cross[features]
         k = min(k, cross.shape[1])
-        centre, total, square = self.centre.numpy(), self.total.numpy(), self.square.numpy()
-        shift = total / n_tokens
-        variance = np.maximum(square / n_tokens - shift**2, 0.0)
-        neuron_square = square / n_tokens + 2 * centre * shift + centre**2
-        mean = moments.mean[features, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            pearson = (cross / n_tokens - mean * shift) / np.sqrt(moments.variance[features, None] * variance)
-            raw = cross / n_tokens + mean * centre
-            cosine = raw / np.sqrt(moments.mean_square[features, None] * neuron_square)
-        pearson[~np.isfinite(pearson)] = -2.0
+        centre, shift = self.centre.numpy(), self.total.numpy() / n_tokens
+        square = self.square.numpy() / n_tokens
+        variance = np.maximum(square - shift**2, 0.0)
+        mean, scale = moments.mean[features], _reciprocal_root(moments.variance[features])
+        neuron_scale = _reciprocal_root(variance)
+        pearson = cross * torch.from_numpy(neuron_scale / n_tokens)
+        pearson.addr_(torch.from_numpy(mean), torch.from_numpy(shift * neuron_scale), alpha=-1.0)
+        pearson[:, torch.from_numpy(variance == 0)] = -torch.inf
         values, index = _largest(pearson, k)
-        listed = values >= -1.0 - 1e-9
-        chosen = np.take_along_axis(cosine, index, axis=1)
-        return TopPairs(
-            np.where(listed, index, -1).astype(np.int32),
-            np.where(listed, np.clip(values, -1.0, 1.0), 0.0).astype(np.float32),
-            np.where(listed, np.clip(chosen, -1.0, 1.0), 0.0).astype(np.float32),
-        )
+        listed = np.isfinite(values) & (scale > 0)[:, None]
+        raw = np.take_along_axis(cross.numpy(), index, axis=1) / n_tokens + mean[:, None] * centre[index]
+        neuron_norm = _reciprocal_root(square + 2 * centre * shift + centre**2)
+        cosine = raw * _reciprocal_root(moments.mean_square[features])[:, None] * neuron_norm[index]
+        with np.errstate(invalid="ignore"):  # -inf times 0 where nothing varies
+            return _listed(index, values * scale[:, None], cosine, listed)
 
 
 class _quiet_sparse_beta:  # noqa: N801  reads as a context manager

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from sae_vis.config import IndexConfig
@@ -98,7 +99,9 @@ def alignment_columns(decoder: NDArray[np.float32], k: int) -> Columns:
     """The ``k`` largest weights (by size) of each decoder direction ``[n, d]``: index, weight, share of the L1 norm."""
     k = min(k, decoder.shape[1])
     size = np.abs(decoder)
-    index = np.argsort(-size, axis=1, kind="stable")[:, :k].astype(np.int32)
+    index = torch.topk(torch.from_numpy(size), k, dim=1).indices.numpy()
+    index = np.take_along_axis(index, np.lexsort((index, -np.take_along_axis(size, index, axis=1)), axis=1), axis=1)
+    index = index.astype(np.int32)
     norm = size.sum(axis=1, dtype=np.float64, keepdims=True)
     share = np.take_along_axis(size, index, axis=1) / np.where(norm > 0, norm, 1.0)
     every = np.ones(index.shape, dtype=bool)
