@@ -42,6 +42,7 @@ def demo(
     """Index the embedded model's SAEs over the embedded text and write their feature pages."""
     from sae_vis.demo.run import run_demo
 
+    _hide_loading_bars()
     with _progress() as progress:
         results = run_demo(out, features=None if every else N_FEATURES, progress=progress)
     for result in results:
@@ -69,6 +70,7 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
     from sae_vis.models.huggingface import load_model, load_tokenizer
     from sae_vis.saes.saelens_format import load_sae
 
+    _hide_loading_bars()
     tokenizer = load_tokenizer(model)
     parts = ModelAndSae(model=load_model(model, dtype=dtype), sae=load_sae(sae), hook=hook)
     corpus = Corpus.from_texts(
@@ -157,6 +159,12 @@ def _progress() -> Iterator[Progress]:
                 del running[stage]
 
         yield note
+
+
+def _hide_loading_bars() -> None:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _say_index(index: Index) -> None:

@@ -1,7 +1,8 @@
-"""Shared parts: a model and an SAE of whole numbers, in which float arithmetic is exact in any order."""
+"""Shared parts of the tests."""
 
 from __future__ import annotations
 
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

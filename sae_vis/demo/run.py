@@ -60,7 +60,9 @@ def demo_parts(sae: DemoSae) -> ModelAndSae:
     from sae_vis.models.huggingface import load_model
     from sae_vis.saes.saelens_format import load_sae
 
-    return ModelAndSae(model=load_model(assets() / "model", dtype=torch.float32), sae=load_sae(assets() / sae.folder))
+    model = load_model(assets() / "model", dtype=torch.float32)
+    model.name = "the demo's model"
+    return ModelAndSae(model=model, sae=load_sae(assets() / sae.folder))
 
 
 def demo_corpus() -> tuple[Corpus, TokenText]:

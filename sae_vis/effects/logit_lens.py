@@ -125,7 +125,7 @@ class LogitLens:
 def lens_block(logits: Tensor, n_tokens: int, n_bins: int) -> LensBlock:
     """Statistics of centred logit effects ``[n, d_vocab]``, some rows at a time so that they stay in the cache."""
     scratch = torch.empty((2, min(CACHED_ROWS, len(logits)), logits.shape[1]), device=logits.device)
-    parts = [_few_rows(rows, n_tokens, n_bins, scratch[:, : len(rows)]) for rows in logits.split(CACHED_ROWS)]
+    parts = [_few_rows(rows, n_tokens, n_bins, scratch[:, : len(rows)]) for rows in torch.split(logits, CACHED_ROWS)]
     return LensBlock(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 

@@ -208,7 +208,7 @@ class NeuronSums:
         shard = make_shard(batches, self.cross.shape[0])
         x = torch.cat([batch.x for batch in batches]).detach().cpu().double().sub_(self.centre)
         self.total += x.sum(0)
-        for rows in x.split(SQUARED_ROWS):
+        for rows in torch.split(x, SQUARED_ROWS):
             self.square += rows.square().sum(0)
         offsets = torch.from_numpy(shard.feature_offsets)
         rows, acts = torch.from_numpy(shard.rows).long(), torch.from_numpy(shard.feature_acts).double()

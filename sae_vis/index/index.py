@@ -82,10 +82,8 @@ def stored_corpus(corpus: Corpus) -> Arrays:
 
 def stored_text(text: TokenText) -> pa.Table:
     """Token text as the table of ``vocabulary.parquet``."""
-    ids, spelled, special = zip(*text.entries(), strict=True)
-    return pa.table(
-        {"token": pa.array(ids, pa.int32()), "bytes": pa.array(spelled, pa.binary()), "special": pa.array(special)}
-    )
+    schema = pa.schema([("token", pa.int32()), ("bytes", pa.binary()), ("special", pa.bool_())])
+    return pa.Table.from_pylist([dict(zip(schema.names, entry, strict=True)) for entry in text.entries()], schema)
 
 
 class Index:

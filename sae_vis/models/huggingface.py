@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,6 +30,7 @@ class HuggingFaceModel(LanguageModel):
 
     Attributes:
         model: the wrapped model.
+        name: what pages call it: the name it was loaded by, of a local folder the last part. May be set.
         n_layers: number of transformer blocks, or None where the architecture is not known.
     """
 
@@ -37,6 +39,7 @@ class HuggingFaceModel(LanguageModel):
         if model.config.is_encoder_decoder:
             raise InputError(f"{type(model).__name__} is an encoder-decoder; give a causal (decoder-only) model")
         self.model = model
+        self.name = _shown_name(str(model.config._name_or_path))
         self._arch = architecture_of(model.config)
         self._decoder_path = _decoder_path(model, self._arch)
         self.n_layers = None if self._arch is None else _count(model, f"{self._decoder_path}.{self._arch.layers}")
@@ -220,7 +223,7 @@ class HuggingFaceModel(LanguageModel):
         """JSON-able facts: class, name or path, architecture, sizes, dtype."""
         return {
             "class": type(self.model).__name__,
-            "name": str(self.model.config._name_or_path),
+            "name": self.name,
             "model_type": str(self.model.config.model_type),
             "n_layers": self.n_layers,
             "d_model": self.d_model,
@@ -228,6 +231,10 @@ class HuggingFaceModel(LanguageModel):
             "n_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "dtype": str(self.model.dtype).removeprefix("torch."),
         }
+
+
+def _shown_name(name_or_path: str) -> str:
+    return Path(name_or_path).name if Path(name_or_path).is_dir() else name_or_path
 
 
 def _weight(module: nn.Module) -> Tensor:

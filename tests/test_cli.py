@@ -1,0 +1,220 @@
+"""The command line and the API, end to end on a piece of the embedded demo."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import sae_vis
+from sae_vis import Corpus, Index, ModelAndSae, TokenText, index_features, save_feature_page
+from sae_vis.cli import main
+from sae_vis.demo import run as demo
+from sae_vis.errors import ForeignIndexError, InputError
+from sae_vis.saes.base import Dictionary
+from tests.index.checks import check_correlations, check_feature, check_queries
+from tests.reference import Dense
+from tests.whole_numbers import dense_of
+
+MODEL, TEXT_LENGTH = demo.assets() / "model", 6000
+
+
+def command(*words: object) -> None:
+    """Run `sae-vis WORDS` in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["sae-vis", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+    if left.value.code:
+        raise SystemExit(left.value.code)
+
+
+def failure(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """The one line of a command that fails."""
+    with pytest.raises(SystemExit) as left:
+        command(*words)
+    assert left.value.code == 1
+    error = capsys.readouterr().err
+    lines = [line for line in error.splitlines() if line.startswith("sae-vis: ")]
+    assert len(lines) == 1, error
+    assert "Traceback" not in error
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def small_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    whole = "\n".join(text for text in demo.demo_texts() if "self" in text)
+    path = tmp_path_factory.mktemp("text") / "small.txt"
+    path.write_text(whole[:TEXT_LENGTH] + " 🚀 東京 </script>", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def built(small_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("built") / "index"
+    command("index", "--model", MODEL, "--sae", demo.assets() / "sae-resid", "--text", small_text, "--out", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def corpus(small_text: Path) -> Corpus:
+    tokenizer = sae_vis.load_tokenizer(MODEL)
+    return Corpus.from_texts([small_text.read_text(encoding="utf-8")], tokenizer, seq_len=64)
+
+
+@pytest.mark.parametrize("sae", [demo.RESID, demo.MLP], ids=lambda sae: sae.name)
+def test_real_activations_equal_the_slow_reference(sae: demo.DemoSae, corpus: Corpus):
+    parts = demo.demo_parts(sae)
+    hook = parts.model.hook_point(parts.hook_name)
+    index = index_features(corpus, parts)
+    assert ("correlated_neurons_index" in index.features.column_names) == (sae is demo.MLP)
+    dense = dense_of(corpus, parts.model, parts.sae, hook)
+    acts = np.zeros_like(dense.acts)  # the index's own activations: rounding by batch shape decides no order
+    for feature in range(index.n_features):
+        firings = index.firings(feature)
+        acts[firings.positions, feature] = firings.acts
+    counted = dense.counted
+    different = (acts[counted] != 0) != (dense.acts[counted] != 0)
+    assert different.sum() <= 1e-4 * (acts != 0).sum()
+    np.testing.assert_allclose(acts[counted][~different], dense.acts[counted][~different], rtol=1e-4, atol=1e-4)
+    own = Dense(acts, dense.x, dense.tokens, dense.offsets, dense.counted)
+    order = np.argsort(index.column("n_firings"), kind="stable")
+    for feature in [*order[:: len(order) // 12].tolist(), int(order[-1])]:
+        check_feature(index, own, feature, exact=False)
+        check_queries(index, own, feature, before=3, after=2)
+        check_correlations(index, own, feature, tolerance=1e-5)
+
+
+def test_index_info_and_feature_page(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command("info", built)
+    said = capsys.readouterr().out
+    assert "2,048 features" in said
+    assert "small.txt" in said
+    assert "checksums right" in said
+    command("feature", built, "--count", 20, "-o", tmp_path / "some.html")
+    command("feature", built, 1945, 3, "-o", tmp_path / "two.html")
+    assert (tmp_path / "some.html").stat().st_size > (tmp_path / "two.html").stat().st_size > 10_000
+    assert "2 features" not in failure(capsys, "feature", built, 99999, "-o", tmp_path / "none.html")
+    assert not (tmp_path / "none.html").exists()
+
+
+def test_page_with_the_model_has_logit_effects_of_its_tokens(built: Path, tmp_path: Path):
+    index = Index.open(built)
+    parts = demo.demo_parts(demo.RESID)
+    with_model = save_feature_page(index, tmp_path / "a.html", features=[1945], parts=parts)
+    without = save_feature_page(index, tmp_path / "b.html", features=[1945])
+    assert with_model.bytes > without.bytes
+    with pytest.raises(ForeignIndexError, match="made with another SAE"):
+        save_feature_page(index, tmp_path / "c.html", parts=demo.demo_parts(demo.MLP))
+    with pytest.raises(InputError, match="feature 5000 does not exist: the SAE has features 0 to 2047"):
+        save_feature_page(index, tmp_path / "c.html", features=[5000])
+    assert not (tmp_path / "c.html").exists()
+
+
+def test_layout_that_asks_for_more_than_the_index_holds(built: Path, tmp_path: Path):
+    layout = sae_vis.SaeVisLayoutConfig([sae_vis.Column(sae_vis.LogitsTableConfig(n_rows=200))])
+    with pytest.raises(InputError, match=r"LogitsTableConfig\.n_rows is 200, but the index holds 20 rows"):
+        save_feature_page(Index.open(built), tmp_path / "page.html", features=[3], layout=layout)
+
+
+def test_the_index_keeps_the_text_of_its_tokens(built: Path, small_text: Path):
+    index = Index.open(built)
+    spelled = b"".join(index.text.bytes_of(int(t)) for t in index.tokens if not index.text.is_special(int(t)))
+    assert spelled.decode() == small_text.read_text(encoding="utf-8")
+
+
+def test_wrong_words_are_one_line_each(
+    built: Path, small_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    common = ("index", "--model", MODEL, "--text", small_text, "--out", tmp_path / "out")
+    resid, mlp = demo.assets() / "sae-resid", demo.assets() / "sae-mlp"
+    assert "width" in failure(capsys, *common, "--sae", mlp, "--hook", "blocks.2.hook_resid_post")
+    assert re.search(
+        "blocks.9.*4 layers", failure(capsys, *common, "--sae", resid, "--hook", "blocks.9.hook_resid_post")
+    )
+    assert "hook_resid_post" in failure(capsys, *common, "--sae", resid, "--hook", "blocks.2.hook_resid_pots")
+    assert "cfg.json" in failure(capsys, *common, "--sae", tmp_path)
+    empty = tmp_path / "empty.txt"
+    empty.write_text("")
+    assert "corpus is empty" in failure(capsys, *common[:3], "--text", empty, "--out", tmp_path / "out", "--sae", resid)
+    assert not (tmp_path / "out").exists()
+    other = failure(capsys, *common[:5], "--out", built, "--sae", mlp)
+    assert "made from another" in other
+    assert "nothing was written" in other
+    assert "no manifest.json" in failure(capsys, "info", tmp_path).replace("has no", "no")
+    missing = failure(capsys, *common[:3], "--text", tmp_path / "no.txt", "--out", tmp_path / "out", "--sae", resid)
+    assert "No such file" in missing
+
+
+def test_unknown_key_in_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str], small_text: Path):
+    folder = tmp_path / "sae"
+    folder.mkdir()
+    for name in ("cfg.json", "sae_weights.safetensors"):
+        (folder / name).write_bytes((demo.assets() / "sae-resid" / name).read_bytes())
+    config = json.loads((folder / "cfg.json").read_text())
+    (folder / "cfg.json").write_text(json.dumps(config | {"secret_scale": 2}))
+    said = failure(capsys, "index", "--model", MODEL, "--sae", folder, "--text", small_text, "--out", tmp_path / "out")
+    assert "secret_scale" in said
+
+
+def test_vectorised_queries_equal_single_ones(built: Path):
+    index = Index.open(built)
+    features = index.select(15).tolist()
+    values = [1.0 + 0.3 * i for i in range(15)]
+    together = index.quantiles_of(features, values)
+    assert together.tolist() == [index.quantile_of(f, [v])[0] for f, v in zip(features, values, strict=True)]
+    histograms = index.histogram(features, 7)
+    assert all(np.array_equal(histograms[i], index.histogram([f], 7)[0]) for i, f in enumerate(features))
+    assert index.density(features).tolist() == [index.column("density")[f] for f in features]
+    assert index.moments(features)["mean"].tolist() == [index.column("mean")[f] for f in features]
+
+
+def test_demo_writes_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_text: Path, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(demo, "demo_texts", lambda: [small_text.read_text(encoding="utf-8")])
+    command("demo", "--out", tmp_path)
+    said = capsys.readouterr().out
+    for name in ("resid", "mlp"):
+        assert str(tmp_path / f"features-{name}.html") in said
+        assert (tmp_path / f"features-{name}.html").stat().st_size > 100_000
+
+
+class Silent(Dictionary):
+    """A dictionary in which nothing fires."""
+
+    def __init__(self, like: Dictionary) -> None:
+        self.d_in, self.d_sae, self.hook_name, self._like = like.d_in, 4, like.hook_name, like
+
+    def encode_dense(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(x), self.d_sae)
+
+    def encode(self, x: torch.Tensor) -> sae_vis.saes.base.SparseCodes:
+        return sae_vis.saes.base.dense_to_codes(self.encode_dense(x))
+
+    @property
+    def decoder(self) -> torch.Tensor:
+        return self._like.decoder[:4]
+
+    @property
+    def centre(self) -> torch.Tensor:
+        return self._like.centre
+
+    def fingerprint(self) -> str:
+        return "sha256:silent"
+
+    def describe(self) -> dict[str, object]:
+        return {"architecture": "silent"}
+
+
+def test_nothing_fires(corpus: Corpus, tmp_path: Path):
+    parts = demo.demo_parts(demo.RESID)
+    silent = ModelAndSae(model=parts.model, sae=Silent(parts.sae))
+    index = index_features(corpus, silent, text=TokenText.labels())
+    with pytest.raises(InputError, match="no feature fires"):
+        save_feature_page(index, tmp_path / "page.html")
+    assert save_feature_page(index, tmp_path / "page.html", features=[2]).bytes > 0
