@@ -156,8 +156,8 @@ def settings(threads: int) -> Iterator[Path]:
         yield Path(folder)
 
 
-def real(n_tokens: int) -> tuple[Corpus, ModelAndSae]:
-    """The real test model and SAE, on the texts of the tests."""
+def real(n_tokens: int) -> tuple[Corpus, ModelAndSae] | None:
+    """The real test model and SAE, on the texts of the tests; None where they are not at hand."""
     import gzip
     import os
 
@@ -166,11 +166,16 @@ def real(n_tokens: int) -> tuple[Corpus, ModelAndSae]:
 
     folder = Path(os.environ.get("SAE_VIS_TESTBED", Path.home() / ".cache" / "sae_vis" / "testbed"))
     shared = Path(__file__).parents[2] / "shared" / "testbed"
-    with gzip.open(shared / "corpora" / "python_docs.txt.gz", "rt", encoding="utf-8") as file:
+    sae = Path(os.environ.get("SAE_VIS_TESTBED_SAE", shared / "smollm2-l8-topk"))
+    corpora = Path(os.environ.get("SAE_VIS_TESTBED_CORPORA", shared / "corpora"))
+    for needed in (folder / "model.safetensors", sae / "cfg.json", corpora):
+        if not needed.exists():
+            return None
+    with gzip.open(corpora / "python_docs.txt.gz", "rt", encoding="utf-8") as file:
         texts = file.read().split("\n<|doc|>\n")
     tokens = Corpus.from_texts(texts, load_tokenizer(folder), seq_len=128, prepend_bos=False).tokens
     rows = tokens[: n_tokens // 128 * 128].reshape(-1, 128)
-    parts = ModelAndSae(model=load_model(folder, dtype=torch.float32), sae=load_sae(shared / "smollm2-l8-topk"))
+    parts = ModelAndSae(model=load_model(folder, dtype=torch.float32), sae=load_sae(sae))
     return Corpus.from_tokens(rows), parts
 
 
@@ -198,10 +203,12 @@ def main() -> None:
                 )
                 del corpus, parts
         if options.size in ("real", "all"):
-            corpus, parts = real(options.tokens or 65_536)
-            compare(
-                "SmolLM2-135M, d_in 576, d_sae 8,192, k 32, 9 layers", corpus, parts, folder / "real", options.rounds
-            )
+            found = real(options.tokens or 65_536)
+            if found is None:
+                print("\nthe real model's SAE or texts are not at hand: skipped")
+                return
+            name = "SmolLM2-135M, d_in 576, d_sae 8,192, k 32, 9 layers"
+            compare(name, *found, folder / "real", options.rounds, options.neurons)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ def save_feature_page(
     parts: ModelAndSae | None = None,
     layout: SaeVisLayoutConfig | None = None,
     title: str | None = None,
+    selection: str | None = None,
     seed: int = 0,
 ) -> PageReport:
     """Write one self-contained HTML file of feature views.
@@ -100,6 +101,7 @@ def save_feature_page(
         parts: model and dictionary of the index: with them every token shown has its logit effect.
         layout: columns of components; None: the default three.
         title: page title; None: made from model and hook point.
+        selection: how the features were chosen, said on the page; None: said from ``features``.
         seed: of the interval samples.
 
     Raises:
@@ -108,18 +110,20 @@ def save_feature_page(
     """
     if parts is not None:
         _require_parts(index, parts)
-    ids, selection = _selected(index, features)
+    ids, rule = _selected(index, features)
     usable = parts is not None and parts.model.hook_point(parts.hook_name).site != "other"
     lens = parts.lens(IndexConfig()) if parts is not None and usable else None
     made = index.manifest.provenance
     sources = ViewSources(index=index, text=index.text, lens=lens, seed=seed)
     page = feature_page(
-        sources, ids, layout, title=title or f"Features at {made.hook['name']} — sae_vis", selection=selection
+        sources, ids, layout, title=title or f"Features at {made.hook['name']} — sae_vis", selection=selection or rule
     )
     return write_page(page, path)
 
 
 def _selected(index: Index, features: Sequence[int] | int | None) -> tuple[list[int], str]:
+    if isinstance(features, int) and features < 1:
+        raise InputError(f"asked for {features} features; give 1 or more, feature ids, or None for all that fire")
     if features is None or isinstance(features, int):
         chosen = index.select(features)
         n_firing = int((index.column("n_firings") > 0).sum())
@@ -134,8 +138,12 @@ def _selected(index: Index, features: Sequence[int] | int | None) -> tuple[list[
 
 def _require_parts(index: Index, parts: ModelAndSae) -> None:
     made = index.manifest.provenance
-    found = {"model": parts.model.fingerprint(), "SAE": parts.sae.fingerprint()}
-    expected = {"model": (made.model or {}).get("fingerprint"), "SAE": made.sae["fingerprint"]}
+    found = {
+        "model": parts.model.fingerprint(),
+        "SAE": parts.sae.fingerprint(),
+        "hook point": parts.model.hook_point(parts.hook_name).place,
+    }
+    expected = {name: made.identity[name] for name in found}
     differing = [name for name in found if found[name] != expected[name]]
     if differing:
         raise ForeignIndexError(

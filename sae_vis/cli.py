@@ -66,7 +66,7 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
     """Index every feature of an SAE over text, in one pass. A killed run goes on when started again."""
     from sae_vis.api import ModelAndSae, index_features
     from sae_vis.corpus.text import TokenText
-    from sae_vis.corpus.tokens import Corpus
+    from sae_vis.corpus.tokens import Corpus, read_document
     from sae_vis.models.huggingface import load_model, load_tokenizer
     from sae_vis.saes.saelens_format import load_sae
 
@@ -74,11 +74,11 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
     tokenizer = load_tokenizer(model)
     parts = ModelAndSae(model=load_model(model, dtype=dtype), sae=load_sae(sae), hook=hook)
     corpus = Corpus.from_texts(
-        (path.read_text(encoding="utf-8") for path in text),
+        map(read_document, text),
         tokenizer,
         seq_len=seq_len,
         prepend_bos=bos,
-        seqpos_slice=(skip, None),
+        seqpos_slice=(skip or None, None),
         source=", ".join(path.name for path in text),
     )
     with _progress() as progress:

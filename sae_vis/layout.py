@@ -140,6 +140,7 @@ class SeqMultiGroupConfig(Component):
         """Othello boards, and other than default options of attention sources and hover logits."""
         leave = "leave it at its default"
         asked = {
+            "compute_buffer": not self.compute_buffer,
             "othello": self.othello,
             "n_boards_per_row": self.n_boards_per_row != 3,
             "dfa_buffer": self.dfa_buffer != (5, 5),

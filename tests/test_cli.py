@@ -110,6 +110,13 @@ def test_page_with_the_model_has_logit_effects_of_its_tokens(built: Path, tmp_pa
     assert with_model.bytes > without.bytes
     with pytest.raises(ForeignIndexError, match="made with another SAE"):
         save_feature_page(index, tmp_path / "c.html", parts=demo.demo_parts(demo.MLP))
+    elsewhere = ModelAndSae(model=parts.model, sae=parts.sae, hook="blocks.1.hook_resid_post")
+    with pytest.raises(ForeignIndexError, match="made with another hook point"):
+        save_feature_page(index, tmp_path / "c.html", parts=elsewhere)
+    with pytest.raises(InputError, match="asked for 0 features"):
+        save_feature_page(index, tmp_path / "c.html", features=0)
+    with pytest.raises(InputError, match=r"folder .* does not exist"):
+        save_feature_page(index, tmp_path / "no" / "c.html", features=[1])
     with pytest.raises(InputError, match="feature 5000 does not exist: the SAE has features 0 to 2047"):
         save_feature_page(index, tmp_path / "c.html", features=[5000])
     assert not (tmp_path / "c.html").exists()
@@ -119,6 +126,14 @@ def test_layout_that_asks_for_more_than_the_index_holds(built: Path, tmp_path: P
     layout = sae_vis.SaeVisLayoutConfig([sae_vis.Column(sae_vis.LogitsTableConfig(n_rows=200))])
     with pytest.raises(InputError, match=r"LogitsTableConfig\.n_rows is 200, but the index holds 20 rows"):
         save_feature_page(Index.open(built), tmp_path / "page.html", features=[3], layout=layout)
+
+
+def test_an_index_without_text_is_not_taken_for_one_with_text(corpus: Corpus, tmp_path: Path):
+    parts = demo.demo_parts(demo.RESID)
+    index_features(corpus, parts, tmp_path)
+    text = TokenText.from_tokenizer(sae_vis.load_tokenizer(MODEL))
+    with pytest.raises(ForeignIndexError, match="another setting token_text;"):
+        index_features(corpus, parts, tmp_path, text=text)
 
 
 def test_the_index_keeps_the_text_of_its_tokens(built: Path, small_text: Path):
@@ -146,6 +161,11 @@ def test_wrong_words_are_one_line_each(
     assert "made from another" in other
     assert "nothing was written" in other
     assert "no manifest.json" in failure(capsys, "info", tmp_path).replace("has no", "no")
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes("für".encode("latin-1"))
+    assert "latin.txt is not UTF-8 text" in failure(
+        capsys, *common[:3], "--text", latin, "--out", tmp_path / "out", "--sae", resid
+    )
     missing = failure(capsys, *common[:3], "--text", tmp_path / "no.txt", "--out", tmp_path / "out", "--sae", resid)
     assert "No such file" in missing
 

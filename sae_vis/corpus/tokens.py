@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -122,6 +123,8 @@ class Corpus:
             flat, offsets, documents = _pack(pieces, body, bos, tokenizer.eos_token_id)
         else:
             flat, offsets, documents = _one_to_a_row(pieces, body, bos)
+        if mask is not None and seqpos_slice != (None, None):
+            raise InputError("both mask and seqpos_slice are given; put the positions into mask.seqpos_slice")
         if mask is None:
             separator = (tokenizer.eos_token_id,) if rows == "packed" and tokenizer.eos_token_id is not None else ()
             ids = tuple(i for i in separator if i != bos)
@@ -172,6 +175,16 @@ class Corpus:
             digest.update(str((array.dtype.str, array.shape)).encode())
             digest.update(np.ascontiguousarray(array).data)
         return f"sha256:{digest.hexdigest()}"
+
+
+def read_document(path: str | Path) -> str:
+    """The text of a UTF-8 file; raises `InputError`, naming the file, if it is none."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start:,}); convert it first"
+        ) from error
 
 
 def _check_ids(array: NDArray[Any]) -> None:

@@ -66,6 +66,8 @@ def write_page(page: FeaturePage, path: str | os.PathLike[str]) -> PageReport:
         OSError: the file can't be written; what was there before is untouched.
     """
     path = Path(path)
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"can't write {path}: the folder {path.parent} does not exist; make it first")
     text = render_page(page).encode("utf-8")
     _write_whole(path, text)
     return PageReport(path, len(text), len(text) / len(page.features))

@@ -21,15 +21,24 @@ SEQ_LEN = 128
 
 @dataclass(frozen=True)
 class DemoSae:
-    """One of the embedded SAEs: its folder, what it reads, the features worth a look."""
+    """One of the embedded SAEs.
+
+    Attributes:
+        name: in the names of the demo's files.
+        folder: of its checkpoint.
+        reads: what it reads, in words.
+        picked: features worth a look, always on the page; ``FEATURES.md`` beside the checkpoints says what they are.
+    """
 
     name: str
     folder: str
     reads: str
+    picked: tuple[int, ...]
 
 
-RESID = DemoSae("resid", "sae-resid", "residual stream after layer 2")
-MLP = DemoSae("mlp", "sae-mlp", "MLP neurons of layer 2")
+RESID_PICKED = (18, 111, 228, 353, 564, 626, 704, 955, 1008, 1025, 1574, 1594, 1604, 1855, 1945, 2004)
+RESID = DemoSae("resid", "sae-resid", "residual stream after layer 2", RESID_PICKED)
+MLP = DemoSae("mlp", "sae-mlp", "MLP neurons of layer 2", (464, 475, 823, 905))
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,8 @@ def run_demo(
     Args:
         out: folder, made if it is missing.
         saes: which of the embedded SAEs.
-        features: how many features a page shows, evenly spaced over those that fire; None: all that fire.
+        features: how many features a page shows, evenly spaced over those that fire, beside the picked ones; None: all
+            that fire.
         progress: called with stage, done, total.
     """
     corpus, text = demo_corpus()
@@ -91,6 +101,21 @@ def run_demo(
         parts = demo_parts(sae)
         index = index_features(corpus, parts, out / f"index-{sae.name}", text=text, progress=progress)
         title = f"sae_vis demo: {sae.reads}"
-        page = save_feature_page(index, out / f"features-{sae.name}.html", features=features, parts=parts, title=title)
+        ids, rule = _shown(index, sae, features)
+        path = out / f"features-{sae.name}.html"
+        page = save_feature_page(index, path, features=ids, parts=parts, title=title, selection=rule)
         results.append(DemoResult(sae, index, page))
     return results
+
+
+def _shown(index: Index, sae: DemoSae, features: int | None) -> tuple[list[int], str]:
+    """Ids of a page's features, and the rule in words."""
+    spaced, every = index.select(features).tolist(), index.select(None).tolist()
+    if len(spaced) == len(every):
+        return every, f"all {len(every):,} features that fire"
+    ids = sorted({*spaced, *sae.picked} & set(every))
+    more = len(ids) - len(spaced)
+    return (
+        ids,
+        f"{len(spaced)} of the {len(every):,} features that fire, evenly spaced by number, and {more} picked by hand",
+    )

@@ -35,7 +35,7 @@ from sae_vis.index.feature_table import (
 from sae_vis.index.index import Index, stored_corpus, stored_text
 from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord, Provenance
 from sae_vis.index.postings import gather, plan_parts
-from sae_vis.index.shards import CodedBatch, Shard, coded_batches, make_shard, plan_runs
+from sae_vis.index.shards import CodedBatch, Shard, coded_batches, make_shard, plan_batches, plan_runs
 from sae_vis.index.storage import DirectoryStore, MemoryStore, Store
 from sae_vis.models.base import HookPoint, LanguageModel
 from sae_vis.saes.base import Dictionary
@@ -73,8 +73,8 @@ class Source:
             )
         self.corpus.check_vocabulary(self.model.n_vocab)
 
-    def provenance(self, config: IndexConfig) -> Provenance:
-        """What the manifest says about it."""
+    def provenance(self, config: IndexConfig, columns: Sequence[FeatureColumns] = ()) -> Provenance:
+        """What the manifest says about it, with the statistics that ``columns`` add."""
         corpus = self.corpus
         return Provenance(
             model={**self.model.describe(), "fingerprint": self.model.fingerprint()},
@@ -88,7 +88,11 @@ class Source:
                 "mask": corpus.mask.describe(),
                 "fingerprint": corpus.fingerprint(),
             },
-            settings=config.content,
+            settings={
+                **config.content,
+                "token_text": self.text is not None,
+                "statistics": [type(statistic).__name__ for statistic in columns],
+            },
         )
 
 
@@ -112,7 +116,7 @@ def build_index(
     """
     config = config or IndexConfig()
     source.check()
-    provenance = source.provenance(config)
+    provenance = source.provenance(config, columns)
     store = MemoryStore() if out is None else DirectoryStore(Path(out))
     if isinstance(store, DirectoryStore) and _finished(store, provenance):
         return Index.open(store.root)
@@ -162,7 +166,7 @@ class _Build:
         plan = self._plan()
         offsets, n_seqs = source.corpus.offsets, source.corpus.n_seqs
         self.runs = plan_runs(offsets, 0, n_seqs, plan["shard_tokens"])
-        self.part_firings = plan["part_firings"]
+        self.part_firings, self.block = plan["part_firings"], plan["block"]
         wanted = config.neuron_correlations
         neurons = wanted == "always" or (wanted == "privileged" and source.hook.privileged)
         self.correlate_neurons = neurons and config.correlated_neurons > 0
@@ -191,6 +195,7 @@ class _Build:
                     "provenance": asdict(self.provenance),
                     "shard_tokens": self.config.shard_tokens,
                     "part_firings": self.config.part_firings,
+                    "block": max(1, self.config.block_bytes // (8 * self.d_sae)),
                 },
             )
         return self.store.json(PLAN)
@@ -216,7 +221,7 @@ class _Build:
 
     def _shard(self, run: tuple[int, int], sums: NeuronSums | None) -> Shard:
         source, corpus = self.source, self.source.corpus
-        runs = plan_runs(corpus.offsets, *run, self.config.batch_tokens)
+        runs = plan_batches(corpus.offsets, *run, self.config.batch_tokens)
         kept: list[CodedBatch] = []
         waiting: list[CodedBatch] = []
         for batch in coded_batches(corpus, source.model, source.sae, source.hook, runs):
@@ -226,11 +231,8 @@ class _Build:
                 if sum(len(one.positions) for one in waiting) >= NEURON_TOKENS:
                     sums.add(waiting)
                     waiting = []
-            self.progress(
-                "index",
-                int(corpus.offsets[run[0]]) + int(batch.positions[-1] - corpus.offsets[run[0]]) + 1,
-                corpus.n_tokens,
-            )
+            if int(batch.positions[-1]) + 1 < corpus.n_tokens:  # the end is told once, by the caller
+                self.progress("index", int(batch.positions[-1]) + 1, corpus.n_tokens)
         if sums is not None and waiting:
             sums.add(waiting)
         return make_shard(kept, self.d_sae)
@@ -258,20 +260,15 @@ class _Build:
         sums = None
         if self.correlate_neurons:
             sums = NeuronSums.from_arrays(self.store.arrays(_sums_name(len(self.runs) - 1)))
-        for number, (first, stop) in enumerate(parts):
-            if self.store.exists(_more_name(number)):
-                continue
-            blocks = [
-                self._more_columns(at, min(stop, at + self._block), moments, sums)
-                for at in range(first, stop, self._block)
-            ]
-            self.store.write_table(_more_name(number), pa.concat_tables(blocks))
+        for number, (first, stop) in enumerate(self._blocks):
+            if not self.store.exists(_more_name(number)):
+                self.store.write_table(_more_name(number), self._more_columns(first, stop, moments, sums))
         self.progress("tables", self.d_sae, self.d_sae)
 
     @property
-    def _block(self) -> int:
-        """Features whose co-firing sums are held at a time."""
-        return max(1, self.config.block_bytes // (8 * self.d_sae))
+    def _blocks(self) -> list[tuple[int, int]]:
+        """Ranges of features whose co-firing sums are held at a time."""
+        return [(first, min(self.d_sae, first + self.block)) for first in range(0, self.d_sae, self.block)]
 
     def _more_columns(self, first: int, stop: int, moments: Moments, sums: NeuronSums | None) -> pa.Table:
         self.progress("tables", first, self.d_sae)
@@ -295,10 +292,8 @@ class _Build:
 
     def _seal(self, parts: list[tuple[int, int]]) -> None:
         """Join the feature table, then the manifest, last; then forget the shards."""
-        numbers = range(len(parts))
-        table = merged(
-            [pa.concat_tables([self.store.table(name(n)) for n in numbers]) for name in (_rows_name, _more_name)]
-        )
+        names = [_rows_name(number) for number in range(len(parts))], [_more_name(n) for n in range(len(self._blocks))]
+        table = merged([pa.concat_tables([self.store.table(name) for name in group]) for group in names])
         self.store.write_table(FEATURES, table)
         firings = table["n_firings"].to_numpy()
         records = tuple(

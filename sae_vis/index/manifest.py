@@ -22,7 +22,8 @@ class Provenance:
         sae: facts about the SAE, with its ``fingerprint``.
         hook: the hook point: name, module, side, layer, site, width.
         corpus: source, sizes, mask in words, ``fingerprint`` of tokens and mask.
-        settings: the settings that change a result (`IndexConfig.content`).
+        settings: the settings that change a result (`IndexConfig.content`), whether there is token text, and which
+            statistics were added.
     """
 
     model: dict[str, Any] | None

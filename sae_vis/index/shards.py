@@ -68,6 +68,18 @@ def plan_runs(offsets: NDArray[np.int64], start: int, stop: int, n_tokens: int) 
     return runs
 
 
+def plan_batches(offsets: NDArray[np.int64], start: int, stop: int, n_tokens: int) -> list[tuple[int, int]]:
+    """Cut sequences into runs whose rectangle, filled up to the longest, has at most ``n_tokens`` (or one row)."""
+    runs = []
+    first, longest = start, 0
+    for sequence in range(start, stop):
+        longest = max(longest, int(offsets[sequence + 1] - offsets[sequence]))
+        if sequence > first and longest * (sequence + 1 - first) > n_tokens:
+            runs.append((first, sequence))
+            first, longest = sequence, int(offsets[sequence + 1] - offsets[sequence])
+    return [*runs, (first, stop)]
+
+
 def coded_batches(
     corpus: Corpus, model: LanguageModel, sae: Dictionary, hook: HookPoint, runs: list[tuple[int, int]]
 ) -> Iterator[CodedBatch]:

@@ -117,6 +117,7 @@ def feature_view(sources: ViewSources, feature: int, layout: SaeVisLayoutConfig)
 def _alignment(index: Index, feature: int, config: FeatureTablesConfig | None) -> AlignmentTable | None:
     if config is None or not config.neuron_alignment_table or not _has(index, "aligned_neurons_index"):
         return None
+    _require_rows(index, "aligned_neurons", config.n_rows, "FeatureTablesConfig.n_rows")
     columns = [_rows(index, f"aligned_neurons_{name}", feature, config.n_rows) for name in ("index", "value", "share")]
     return AlignmentTable(index=columns[0], value=columns[1], share=columns[2])
 

@@ -1,5 +1,6 @@
 """A real Chromium for the tests of pages; each page fails its test on a console message or a request outside itself."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,9 +13,13 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 @pytest.fixture(scope="session")
 def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api")
+    from playwright import sync_api
+
     options = {"executable_path": str(CHROMIUM)} if CHROMIUM.exists() else {}
     with sync_api.sync_playwright() as playwright:
+        if not options and not Path(playwright.chromium.executable_path).exists():
+            message = "no Chromium: install Debian's chromium, or run `playwright install chromium`"
+            pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
         browser = playwright.chromium.launch(args=["--no-sandbox", "--disable-gpu"], **options)
         yield browser
         browser.close()

@@ -16,6 +16,7 @@ from sae_vis.corpus.tokens import Corpus
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.index.build import Source, build_index
 from sae_vis.index.index import Index
+from sae_vis.index.shards import plan_batches
 from tests.index.checks import check_correlations, check_feature, check_queries
 from tests.whole_numbers import VOCAB, WholeModel, WholeSae, dense_of
 
@@ -195,3 +196,26 @@ def test_logit_lens_equals_its_definition(centred: bool):
                 index.lists("logits_histogram", feature), np.histogram(logits, [*edges[:-1], np.inf])[0]
             )
         np.testing.assert_allclose(lens.effects_on(feature, np.arange(VOCAB, dtype=np.int32)), logits, atol=1e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=20), n_tokens=st.integers(1, 100))
+def test_batches_bound_the_filled_rectangle(lengths, n_tokens):
+    offsets = np.cumsum([0, *lengths])
+    batches = plan_batches(offsets, 0, len(lengths), n_tokens)
+    assert [start for start, _ in batches] == [0, *(stop for _, stop in batches[:-1])]
+    assert batches[-1][1] == len(lengths)
+    for start, stop in batches:
+        assert stop == start + 1 or max(lengths[start:stop]) * (stop - start) <= n_tokens
+
+
+def test_neurons_with_a_mean_far_above_their_spread():
+    """Float32 sums of squares would lose the correlation; the centre here is no help on purpose."""
+    source = source_of(some_corpus(n_seqs=40))
+    source.model.table += 30_000.0
+    source.sae.w[:, :] = 0.0
+    source.sae.w[0, 3], source.sae.b[3] = 1.0, -30_000.0
+    index = build_index(source)
+    dense = dense_of(source.corpus, source.model, source.sae, source.hook)
+    check_correlations(index, dense, 3)
+    assert index.lists("correlated_neurons_index", 3)[0] == 0
