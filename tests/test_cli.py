@@ -16,6 +16,7 @@ from sae_vis.cli import main
 from sae_vis.demo import run as demo
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.saes.base import Dictionary
+from sae_vis.views.feature import ViewSources, feature_page
 from tests.index.checks import check_correlations, check_feature, check_queries
 from tests.reference import Dense
 from tests.whole_numbers import dense_of
@@ -238,3 +239,40 @@ def test_nothing_fires(corpus: Corpus, tmp_path: Path):
     with pytest.raises(InputError, match="no feature fires"):
         save_feature_page(index, tmp_path / "page.html")
     assert save_feature_page(index, tmp_path / "page.html", features=[2]).bytes > 0
+
+
+def test_a_view_holds_the_numbers_of_its_index(built: Path):
+    index = Index.open(built)
+    parts = demo.demo_parts(demo.RESID)
+    lens = parts.lens(sae_vis.IndexConfig())
+    chosen = index.select(6).tolist()
+    page = feature_page(ViewSources(index=index, text=index.text, lens=lens, seed=4), chosen)
+    assert [view.feature for view in page.features] == chosen
+    for view in page.features:
+        feature = view.feature
+        firings = index.firings(feature)
+        assert view.stats.n_firings == len(firings.acts)
+        assert view.stats.max == firings.acts.max()
+        assert view.acts_histogram.counts.tolist() == index.histogram([feature], 50)[0].tolist()
+        assert view.logits_table.top_tokens.tolist() == index.lists("top_tokens", feature)[:10].tolist()
+        assert (
+            view.correlated_features.pearson.tolist()
+            == index.lists("correlated_features_pearson", feature)[:3].tolist()
+        )
+        top, *intervals = view.sequences
+        examples = index.top_examples(feature, 20)
+        shown = top.contexts.offsets[:-1] + top.contexts.focus
+        assert top.contexts.acts[shown].tolist() == examples.acts.tolist()
+        assert top.contexts.repeats.tolist() == examples.repeats.tolist()
+        assert sum(group.n_firings for group in intervals) == len(firings.acts)
+        assert sum(group.share for group in intervals) == pytest.approx(1.0)
+        effects = lens.effects([feature])[0].numpy()
+        np.testing.assert_allclose(top.contexts.logits, effects[top.contexts.tokens], atol=1e-5)
+        assert all(group.contexts.loss_effect is None for group in view.sequences)
+
+
+def test_every_feature_that_fires(built: Path, tmp_path: Path):
+    index = Index.open(built)
+    layout = sae_vis.SaeVisLayoutConfig([sae_vis.Column(sae_vis.ActsHistogramConfig())])
+    report = save_feature_page(index, tmp_path / "all.html", features=None, layout=layout)
+    assert report.bytes / report.bytes_per_feature == pytest.approx((index.column("n_firings") > 0).sum())

@@ -185,6 +185,11 @@ def test_logit_lens_equals_its_definition(centred: bool):
         np.testing.assert_allclose(index.lists("bottom_logits", feature), logits[order[::-1][:5]], atol=1e-5)
         np.testing.assert_allclose(logits[index.lists("top_tokens", feature)], logits[order[:5]], atol=1e-5)
         assert index.column("logits_std")[feature] == pytest.approx(logits.std(), rel=1e-5)
+        assert index.column("logits_low")[feature] == pytest.approx(logits.min(), abs=1e-5)
+        assert index.column("logits_high")[feature] == pytest.approx(logits.max(), abs=1e-5)
+        unit = logits / logits.std()
+        assert index.column("logits_skewness")[feature] == pytest.approx((unit**3).mean(), abs=1e-4)
+        assert index.column("logits_kurtosis")[feature] == pytest.approx((unit**4).mean() - 3, abs=1e-4)
         assert index.lists("logits_histogram", feature).sum() == VOCAB
         low, high = logits.min(), logits.max()
         edges = low + (high - low) * np.arange(5) / 4
@@ -219,3 +224,18 @@ def test_neurons_with_a_mean_far_above_their_spread():
     dense = dense_of(source.corpus, source.model, source.sae, source.hook)
     check_correlations(index, dense, 3)
     assert index.lists("correlated_neurons_index", 3)[0] == 0
+
+
+def test_alignment_and_histogram_columns_equal_their_definitions():
+    source = source_of(some_corpus())
+    index = build_index(source, config=IndexConfig(aligned_neurons=4, acts_bins=7))
+    for feature in range(index.n_features):
+        direction = source.sae.decoder[feature].numpy().astype(np.float64)
+        order = sorted(range(len(direction)), key=lambda j: (-abs(direction[j]), j))[:4]
+        found = index.lists("aligned_neurons_index", feature).tolist()
+        assert sorted(np.abs(direction[found]), reverse=True) == [abs(direction[j]) for j in order]
+        assert index.lists("aligned_neurons_value", feature).tolist() == direction[found].tolist()
+        share = np.abs(direction[found]) / np.abs(direction).sum()
+        np.testing.assert_allclose(index.lists("aligned_neurons_share", feature), share, rtol=1e-6)
+        if index.column("n_firings")[feature]:
+            assert index.lists("acts_histogram", feature).tolist() == index.histogram([feature], 7)[0].tolist()
