@@ -14,6 +14,8 @@ NeuronCorrelations = Literal["privileged", "always", "never"]
 class IndexConfig:
     """Settings of a build. None of the first group changes a result; each of the second does.
 
+    One exception: where the BLAS library rounds by the shape of a batch, ``batch_tokens`` can change last bits.
+
     Attributes:
         batch_tokens: tokens in one forward pass of the model (at least one sequence).
         shard_tokens: tokens after which the work is safe on disk: what a kill may cost, and a unit of RAM.
@@ -23,7 +25,7 @@ class IndexConfig:
         correlated_features: rows kept of each feature's table of correlated features; 0: not computed.
         correlated_neurons: rows kept of each feature's table of correlated neurons.
         neuron_correlations: for which hook points neurons are correlated: those with a privileged basis (MLP
-            neurons), all, or none.
+            neurons), all, or none. Their sums take ``8 d_sae d_in`` bytes of RAM, and of disk while building.
         aligned_neurons: rows kept of each feature's table of largest decoder weights.
         logit_tokens: rows kept of each feature's tables of top and bottom tokens.
         acts_bins: bins of the activation histogram in the feature table.

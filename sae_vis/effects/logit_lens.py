@@ -72,7 +72,7 @@ class LogitLens:
     def directions(self, features: slice | Sequence[int]) -> Tensor:
         """``g * d`` of some features, float32 ``[n, d_model]``."""
         decoder = self._sae.decoder[features if isinstance(features, slice) else torch.as_tensor(features)]
-        direction = self._model.to_residual(decoder.detach().float(), self._hook)
+        direction = self._model.to_residual(decoder.detach().float(), self._hook).to(self._unembedding.weight.device)
         if self._unembedding.centred:
             direction = direction - direction.mean(dim=1, keepdim=True)
         return direction * self._unembedding.gain
