@@ -188,6 +188,12 @@ def test_vectorised_queries_equal_single_ones(built: Path):
     values = [1.0 + 0.3 * i for i in range(15)]
     together = index.quantiles_of(features, values)
     assert together.tolist() == [index.quantile_of(f, [v])[0] for f, v in zip(features, values, strict=True)]
+    features, values = [*features, features[3]], [*values, 1e9]  # one feature twice, in any order
+    for among in ("tokens", "firings"):
+        together = index.quantiles_of(features, values, among=among)
+        single = [index.quantile_of(f, [v], among=among)[0] for f, v in zip(features, values, strict=True)]
+        assert together.tolist() == single
+    assert index.histogram([], 7).shape == (0, 7)
     histograms = index.histogram(features, 7)
     assert all(np.array_equal(histograms[i], index.histogram([f], 7)[0]) for i, f in enumerate(features))
     assert index.density(features).tolist() == [index.column("density")[f] for f in features]

@@ -16,7 +16,8 @@ from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import DamagedIndexError, InputError
 from sae_vis.index.examples import distinct_contexts, sample_priority, spans
 from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord
-from sae_vis.index.postings import Postings, bins_of
+from sae_vis.index.postings import Postings, bins_of, histograms
+from sae_vis.index.shards import offsets_of
 from sae_vis.index.storage import Arrays, DirectoryStore, Store
 
 MAPPED_PARTS = 8  # files of postings kept mapped
@@ -188,14 +189,17 @@ class Index:
         rows = slice(None) if features is None else np.asarray(features)
         return {name: self.column(name)[rows] for name in ("mean", "std", "skewness", "kurtosis")}
 
+    def postings(self, features: Sequence[int]) -> Postings:
+        """All firings of several features, end to end in the order asked for."""
+        found = [self.firings(feature) for feature in features]
+        offsets = offsets_of(np.array([len(firings.acts) for firings in found], dtype=np.int64))
+        if not found:
+            return Postings(offsets, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
+        return Postings(offsets, *(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
+
     def histogram(self, features: Sequence[int], n_bins: int) -> NDArray[np.int64]:
         """Firings in each of ``n_bins`` equal-width intervals of ``(0, max]``: int64 ``[n, n_bins]``."""
-        counts = np.zeros((len(features), n_bins), dtype=np.int64)
-        for row, feature in enumerate(features):
-            acts = self.firings(feature).acts
-            if len(acts):
-                counts[row] = np.bincount(bins_of(acts, float(acts.max()), n_bins), minlength=n_bins)
-        return counts
+        return histograms(self.postings(features), self.column("max")[np.asarray(features, dtype=np.int64)], n_bins)
 
     def quantile_of(
         self, feature: int, values: NDArray[Any] | Sequence[float], *, among: Literal["tokens", "firings"] = "tokens"
@@ -215,8 +219,17 @@ class Index:
     def quantiles_of(
         self, features: Sequence[int], values: Sequence[float], *, among: Literal["tokens", "firings"] = "tokens"
     ) -> NDArray[np.float64]:
-        """`quantile_of` for pairs of a feature and a value: float64 ``[n]``."""
-        return np.array([self.quantile_of(f, [v], among=among)[0] for f, v in zip(features, values, strict=True)])
+        """`quantile_of` for pairs of a feature and a value, all at once: float64 ``[n]``."""
+        postings = self.postings(features)
+        value = np.asarray(values, dtype=np.float32)
+        at_most = postings.acts <= value[postings.feature]
+        rank = np.bincount(postings.feature, weights=at_most, minlength=len(value))
+        if among == "firings":
+            share = np.full(len(value), np.nan)
+            np.divide(rank, postings.counts, out=share, where=postings.counts > 0)
+        else:
+            share = (rank + np.where(value >= 0, self.n_counted - postings.counts, 0)) / self.n_counted
+        return share
 
     def top_examples(self, feature: int, k: int, *, before: int | None = 5, after: int | None = 5) -> Examples:
         """The ``k`` largest firings with different contexts, descending; equal activations in corpus order.
