@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from polling import wait_until
 
 from sae_vis import Corpus, Index, TokenText, index_features, load_tokenizer, save_feature_page
 from sae_vis.demo import run as demo
@@ -38,5 +39,5 @@ def test_shows_the_numbers_of_the_index(page, index):
 
 def test_steps_through_features_by_key(page, index):
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("location.hash.includes('f=')")
+    wait_until(page, "location.hash.includes('f=')")
     assert page.evaluate("location.hash") == f"#f={int(index.select(30)[1])}"

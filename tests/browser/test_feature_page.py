@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from polling import wait_until
 from synthetic_page import NASTY, page_of, single_context, synthetic_page, view_of
 
 from sae_vis.deliver.page import render_page
@@ -51,8 +52,9 @@ def test_first_picture(open_page, page):
 def test_every_group_says_its_exact_share_and_shows_its_examples(open_page, page):
     tab = open_page(page)
     view = page.features[0]
-    tab.wait_for_function(
-        f"document.querySelectorAll('.examples li').length === {sum(len(g.contexts.focus) for g in view.sequences)}"
+    wait_until(
+        tab,
+        f"document.querySelectorAll('.examples li').length === {sum(len(g.contexts.focus) for g in view.sequences)}",
     )
     headers = tab.locator(".group > header").all_inner_texts()
     assert len(headers) == len(view.sequences)
@@ -71,7 +73,7 @@ def test_keys_buttons_number_and_address(open_page, page):
     for key, feature in steps:
         tab.keyboard.press(key)
         assert words_of(tab) == f"Feature {feature}"
-        tab.wait_for_function(f"location.hash === '#f={feature}'")
+        wait_until(tab, f"location.hash === '#f={feature}'")
     tab.get_by_label("Next feature").click()
     assert words_of(tab) == "Feature 12"
     tab.get_by_label("Previous feature").click()
@@ -162,7 +164,7 @@ def test_plain_tokens_have_details_too_and_nothing_moves(open_page, page):
 def test_a_bar_lights_up_the_tokens_in_its_range(open_page, page):
     tab = open_page(page)
     view = page.features[0]
-    tab.wait_for_function("document.querySelectorAll('.group:last-child li').length > 0")
+    wait_until(tab, "document.querySelectorAll('.group:last-child li').length > 0")
     chart = tab.locator(".chart svg").first
     chart.focus()
     for _ in range(4):
@@ -247,9 +249,9 @@ def test_log_counts(open_page, page):
     before = tab.locator(".bars").first.get_attribute("d")
     tab.get_by_label("log counts").check()
     assert tab.locator(".bars").first.get_attribute("d") != before
-    tab.wait_for_function("location.hash === '#f=0&log=1'")
+    wait_until(tab, "location.hash === '#f=0&log=1'")
     tab.keyboard.press("j")
-    tab.wait_for_function("location.hash === '#f=3&log=1'")
+    wait_until(tab, "location.hash === '#f=3&log=1'")
 
 
 def test_a_table_stands_behind_each_chart(open_page, page):
@@ -445,7 +447,7 @@ def test_contexts_wrap_on_demand_and_none_is_cut_off(open_page, page):
     assert tab.evaluate(cut) > 0
     tab.get_by_label("wrap lines").check()
     assert tab.evaluate(cut) == 0
-    tab.wait_for_function("location.hash.includes('wrap=1')")
+    wait_until(tab, "location.hash.includes('wrap=1')")
     tab.keyboard.press("j")
     assert tab.locator(".examples.wraps").count() == 1
 
