@@ -44,9 +44,11 @@ class ModelAndSae:
             )
         return name
 
-    def lens(self, config: IndexConfig) -> LogitLens:
-        """The logit lens of the dictionary's features."""
+    def lens(self, config: IndexConfig) -> LogitLens | None:
+        """The logit lens of the dictionary's features; None where the way to the residual stream is not known."""
         hook = self.model.hook_point(self.hook_name)
+        if hook.site == "other":
+            return None
         return LogitLens(self.model, self.sae, hook, n_tokens=config.logit_tokens, n_bins=config.logits_bins)
 
 
@@ -77,7 +79,8 @@ def index_features(
     config = config or IndexConfig()
     hook = parts.model.hook_point(parts.hook_name)
     source = Source(corpus=corpus, model=parts.model, sae=parts.sae, hook=hook, text=text)
-    columns = [parts.lens(config)] if config.logit_tokens and hook.site != "other" else []
+    lens = parts.lens(config) if config.logit_tokens else None
+    columns = [] if lens is None else [lens]
     return build_index(source, out, config=config, columns=columns, progress=progress)
 
 
@@ -111,8 +114,7 @@ def save_feature_page(
     if parts is not None:
         _require_parts(index, parts)
     ids, rule = _selected(index, features)
-    usable = parts is not None and parts.model.hook_point(parts.hook_name).site != "other"
-    lens = parts.lens(IndexConfig()) if parts is not None and usable else None
+    lens = parts.lens(IndexConfig()) if parts is not None else None
     made = index.manifest.provenance
     sources = ViewSources(index=index, text=index.text, lens=lens, seed=seed)
     page = feature_page(

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sae_vis.index.shards import CodedBatch, Shard, make_shard, offsets_of
+from sae_vis.index.shards import CodedBatch, Shard, make_shard, offsets_of, ranges
 from sae_vis.index.storage import Arrays
 
 F64 = NDArray[np.float64]
@@ -102,17 +102,11 @@ def _add_rows(sums: F64, shard: Shard, by_token: Tiles, first: int) -> None:
         start = by_token.first.take(tokens)
         if not one_each:
             counts = by_token.first.take(tokens + 1) - start
-            start, acts = _ranges(start, counts), np.repeat(acts, counts)
+            start, acts = ranges(start, counts), np.repeat(acts, counts)
         pairs = by_token.acts.take(start, axis=0)
         pairs *= acts[:, None]
         partners = by_token.features.take(start, axis=0)
         sums[row] += np.bincount(partners.reshape(-1), weights=pairs.reshape(-1), minlength=d_sae)
-
-
-def _ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """``starts[0] … starts[0] + lengths[0] - 1, starts[1] …`` as one array."""
-    ends = np.cumsum(lengths)
-    return np.repeat(starts - (ends - lengths), lengths) + np.arange(int(ends[-1]))
 
 
 def top_features(sums: F64, first: int, moments: Moments, n_tokens: int, k: int) -> TopPairs:

@@ -17,7 +17,7 @@ from sae_vis.errors import DamagedIndexError, InputError
 from sae_vis.index.examples import distinct_contexts, sample_priority, spans
 from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord
 from sae_vis.index.postings import Postings, bins_of, histograms
-from sae_vis.index.shards import offsets_of
+from sae_vis.index.shards import offsets_of, ranges
 from sae_vis.index.storage import Arrays, DirectoryStore, Store
 
 MAPPED_PARTS = 8  # files of postings kept mapped
@@ -270,11 +270,10 @@ class Index:
     ) -> Windows:
         """The text around corpus ``positions`` with the feature's activation on every token of it."""
         starts, stops = spans(self.offsets, positions, before, after)
-        lengths = stops - starts
-        ends = np.cumsum(lengths)
-        offsets = np.concatenate([[0], ends]).astype(np.int64)
-        every = np.repeat(starts - offsets[:-1], lengths) + np.arange(int(offsets[-1]))
-        return Windows(offsets, every, self.tokens[every], self.acts_at(feature, every), positions - starts)
+        every = ranges(starts, stops - starts)
+        return Windows(
+            offsets_of(stops - starts), every, self.tokens[every], self.acts_at(feature, every), positions - starts
+        )
 
     def acts_at(self, feature: int, positions: NDArray[np.int64]) -> NDArray[np.float32]:
         """The feature's activation at corpus positions: 0 where it does not fire, NaN where masked."""

@@ -136,6 +136,12 @@ def offsets_of(counts: NDArray[np.integer]) -> NDArray[np.int64]:
     return offsets
 
 
+def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``starts[0] … starts[0] + lengths[0] - 1, starts[1] …`` as one array."""
+    offsets = offsets_of(lengths)
+    return np.repeat(starts - offsets[:-1], lengths) + np.arange(int(offsets[-1]))
+
+
 def _empty_shard(d_sae: int) -> Shard:
     none64, none32 = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
     acts = np.zeros(0, dtype=np.float32)
