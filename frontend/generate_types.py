@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import inspect
 import re
@@ -46,7 +47,9 @@ def generic_text(kind: object) -> str:
         return " | ".join(dict.fromkeys(type_text(a) for a in args))
     if origin is list or (origin is tuple and args[-1] is Ellipsis):
         return f"readonly {type_text(args[0])}[]"
-    if origin is dict:
+    if kind is typing.Any:
+        return "unknown"
+    if origin in (dict, collections.abc.Mapping):
         name = "Readonly<Record" if args[0] is str else "ReadonlyMap"
         return f"{name}<{type_text(args[0])}, {type_text(args[1])}>" + (">" if args[0] is str else "")
     raise TypeError(f"the payload holds a {kind!r}, which has no TypeScript translation in generate_types.py")

@@ -274,7 +274,7 @@ def test_a_view_holds_the_numbers_of_its_index(built: Path):
         assert sum(group.share for group in intervals) == pytest.approx(1.0)
         effects = lens.effects([feature])[0].numpy()
         np.testing.assert_allclose(top.contexts.logits, effects[top.contexts.tokens], atol=1e-5)
-        assert all(group.contexts.loss_effect is None for group in view.sequences)
+        assert all(group.contexts.effects is None for group in view.sequences)
 
 
 def test_every_feature_that_fires(built: Path, tmp_path: Path):

@@ -31,6 +31,8 @@ def equal(a, b):
     """Payload objects with the same values, field by field."""
     if dataclasses.is_dataclass(a):
         return type(a) is type(b) and all(equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(equal(a[name], b[name]) for name in a)
     if isinstance(a, tuple):
         return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
     return same(a, b)
@@ -93,12 +95,25 @@ def contexts(draw):
     tokens = draw(hnp.arrays(np.int32, total, elements=st.integers(0, 9)))
     effect = draw(hnp.arrays(np.float32, 10, elements=floats32))
     small = hnp.arrays(np.int32, n, elements=st.integers(0, 5))
+    at = np.array(sorted(draw(st.sets(st.integers(0, total - 1)))), dtype=np.int32)
+    k = 2
+    some = lambda each, elements, kind: draw(hnp.arrays(kind, len(at) * each, elements=elements))  # noqa: E731
+    token = st.integers(0, 9)
+    effects = p.TokenEffects(
+        kind="full",
+        at=at,
+        n_changed=k,
+        **{name: some(1, floats32, np.float32) for name in ("loss", "prob_with", "prob_without")},
+        **{name: some(k, floats32, np.float32) for name in ("up_values", "down_values")},
+        **{name: some(k, token, np.int32) for name in ("up_tokens", "down_tokens")},
+        next_token=some(1, token, np.int32),
+    )
     return p.Contexts(
         offsets=np.cumsum([0, *n_tokens]).astype(np.int32),
         tokens=tokens,
         acts=draw(hnp.arrays(np.float32, total, elements=st.one_of(st.just(0.0), floats32))),
         logits=effect[tokens],
-        loss_effect=draw(hnp.arrays(np.float32, total, elements=st.one_of(st.just(np.nan), floats32))),
+        effects=draw(st.sampled_from([None, effects])),
         sequence=draw(hnp.arrays(np.int32, n, elements=st.integers(0, 2**31 - 1))),
         start=draw(small),
         focus=np.array([draw(st.integers(0, k - 1)) for k in n_tokens], dtype=np.int32),

@@ -1,5 +1,5 @@
 // One opened feature and what the pointer is on: shared by all components of a card.
-import type { FeatureView, SequenceGroup } from "./payload";
+import type { Contexts, FeatureView, SequenceGroup, TokenEffects } from "./payload";
 import { Signal } from "./signal";
 import type { Head } from "./source";
 import type { TokenTexts } from "./tokens";
@@ -10,10 +10,28 @@ export interface TokenAt {
   readonly act: number;
   /** null: no logit lens was made. */
   readonly logit: number | null;
-  /** null: no model was at hand; NaN: not computed for this token. */
-  readonly loss: number | null;
+  /** null: not computed for this token. */
+  readonly effect: Effect | null;
   readonly sequence: number;
   readonly position: number;
+}
+
+/** What the feature does to the prediction of the token after this one. */
+export interface Effect {
+  readonly kind: TokenEffects["kind"];
+  /** In nats, negative: the feature helps. */
+  readonly loss: number;
+  readonly next: number;
+  readonly probWith: number;
+  readonly probWithout: number;
+  /** Tokens whose log-probability it raises and lowers most, largest change first. */
+  readonly up: readonly Change[];
+  readonly down: readonly Change[];
+}
+
+export interface Change {
+  readonly id: number;
+  readonly value: number;
 }
 
 /** A range of activations or of logit effects, low end exclusive. */
@@ -92,10 +110,41 @@ function tokenAt({ contexts: c }: SequenceGroup, t: number): TokenAt | null {
     id,
     act: c.acts[t] ?? NaN,
     logit: c.logits?.[t] ?? null,
-    loss: c.loss_effect === null ? null : (c.loss_effect[t] ?? NaN),
+    effect: effectAt(c, t),
     sequence: c.sequence[context] ?? -1,
     position: (c.start[context] ?? 0) + t - (c.offsets[context] ?? 0),
   };
+}
+
+function effectAt({ effects }: Contexts, t: number): Effect | null {
+  const i = effects?.at.indexOf(t) ?? -1;
+  if (effects === null || i < 0) return null;
+  const span = [i * effects.n_changed, (i + 1) * effects.n_changed] as const;
+  const changes = (ids: Int32Array, values: Float32Array): Change[] =>
+    Array.from(ids.subarray(...span), (id, k) => ({ id, value: values[span[0] + k] ?? NaN }));
+  return {
+    kind: effects.kind,
+    loss: effects.loss[i] ?? NaN,
+    next: effects.next_token[i] ?? -1,
+    probWith: effects.prob_with[i] ?? NaN,
+    probWithout: effects.prob_without[i] ?? NaN,
+    up: changes(effects.up_tokens, effects.up_values),
+    down: changes(effects.down_tokens, effects.down_values),
+  };
+}
+
+const losses = new WeakMap<TokenEffects, Float32Array>();
+
+/** Loss effect of each token of a group's contexts, NaN where it was not computed; null where none was. */
+export function lossOf({ effects, tokens }: Contexts): Float32Array | null {
+  if (effects === null) return null;
+  let out = losses.get(effects);
+  if (out === undefined) {
+    out = new Float32Array(tokens.length).fill(NaN);
+    for (const [i, t] of effects.at.entries()) out[t] = effects.loss[i] ?? NaN;
+    losses.set(effects, out);
+  }
+  return out;
 }
 
 /** Whether a token's value is in a range; what is not known is in none, nor is an activation of 0 (not a firing). */

@@ -9,12 +9,21 @@ import type {
   Histogram,
   LayoutSpec,
   LogitTable,
+  NeighbourTable,
   PageMeta,
+  PositionProfile,
   SequenceGroup,
+  TokenEffects,
 } from "./payload";
 
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 const GROUP_KINDS = ["top", "interval"] as const;
+const EFFECT_KINDS = ["direct", "full"] as const;
+const KINDS = ["json", "bool", "uint8", "int32", "uint32", "float32", "float64"] as const;
+
+/** An array of a user's own component; `shape` tells its dimensions, the values run row by row. */
+export type Shaped = (Uint8Array | Int32Array | Uint32Array | Float32Array | Float64Array) & { shape: readonly number[] };
+export type Named = Readonly<Record<string, unknown>>;
 
 /** Everything of a page but its features. */
 export interface Head {
@@ -25,6 +34,8 @@ export interface Head {
   readonly ids: Int32Array;
   readonly tokenBytes: ReadonlyMap<number, Uint8Array>;
   readonly special: ReadonlySet<number>;
+  /** Types of the user's own components, in the order of their blocks. */
+  readonly modules: readonly string[];
 }
 
 class Reader {
@@ -61,8 +72,10 @@ class Reader {
     return value;
   }
 
-  ints(): Int32Array {
-    const out = new Int32Array(this.uint());
+  ints(): Int32Array;
+  ints(as: Float64ArrayConstructor): Float64Array;
+  ints(as: Int32ArrayConstructor | Float64ArrayConstructor = Int32Array): Int32Array | Float64Array {
+    const out = new as(this.uint());
     for (let i = 0; i < out.length; i++) {
       const value = this.uint();
       out[i] = value % 2 ? -(value + 1) / 2 : value / 2;
@@ -104,6 +117,10 @@ class Reader {
     return this.bytes.subarray(this.at - n, this.at);
   }
 
+  text(): string {
+    return new TextDecoder().decode(this.blob());
+  }
+
   maybe<T>(read: () => T): T | null {
     return this.byte() ? read() : null;
   }
@@ -114,7 +131,7 @@ export function decodeHead(base64: string): Head {
   const r = Reader.open(base64);
   const version = r.uint();
   if (version !== FORMAT_VERSION) throw new Error(`the data has format ${version}, this page reads ${FORMAT_VERSION}`);
-  const words = JSON.parse(new TextDecoder().decode(r.blob())) as { meta: PageMeta; layout: LayoutSpec };
+  const words = JSON.parse(r.text()) as Pick<Head, "meta" | "layout" | "modules">;
   const ids = r.ints();
   const lengths = r.ints();
   const text = r.blob();
@@ -144,10 +161,13 @@ export function decodeFeature(base64: string, head: Head): FeatureView {
     correlated_neurons: r.maybe(() => correlation(r)),
     correlated_features: r.maybe(() => correlation(r)),
     correlated_b_features: r.maybe(() => correlation(r)),
+    decoder_neighbours: r.maybe(() => neighbours(r)),
     acts_histogram: r.maybe(() => histogram(r)),
     logits_histogram: r.maybe(() => histogram(r)),
     logits_table: r.maybe(() => logitTable(r, head.ids)),
+    acts_by_position: r.maybe(() => profile(r)),
     sequences: sequences(r, head.ids),
+    custom: Object.fromEntries(Array.from({ length: r.uint() }, () => [r.text(), named(r)])),
   };
 }
 
@@ -161,6 +181,47 @@ function alignment(r: Reader): AlignmentTable {
 
 function correlation(r: Reader): CorrelationTable {
   return { index: r.ints(), pearson: r.floats(), cosine: r.floats() };
+}
+
+function neighbours(r: Reader): NeighbourTable {
+  return { index: r.ints(), cosine: r.floats() };
+}
+
+function profile(r: Reader): PositionProfile {
+  return { width: r.uint(), n_tokens: r.ints(), n_firings: r.ints(), mean: r.floats() };
+}
+
+/** Data of a user's own component that all features share. Throws when the block is cut off. */
+export function decodeShared(base64: string): Named {
+  return named(Reader.open(base64));
+}
+
+function named(r: Reader): Named {
+  return Object.fromEntries(Array.from({ length: r.uint() }, () => [r.text(), value(r)]));
+}
+
+function value(r: Reader): unknown {
+  const kind = KINDS[r.uint()];
+  if (kind === undefined) throw new Error("the data holds a kind of value that this page does not know");
+  if (kind === "json") return JSON.parse(r.text());
+  const shape = Array.from({ length: r.uint() }, () => r.uint());
+  return Object.assign(numbers(r, kind), { shape });
+}
+
+function numbers(r: Reader, kind: Exclude<(typeof KINDS)[number], "json">): Uint8Array | Int32Array | Uint32Array | Float32Array | Float64Array {
+  switch (kind) {
+    case "bool":
+    case "uint8":
+      return r.blob().slice();
+    case "int32":
+      return r.ints();
+    case "uint32":
+      return Uint32Array.from(r.ints(Float64Array));
+    case "float32":
+      return r.floats();
+    case "float64":
+      return new Float64Array(r.blob().slice().buffer);
+  }
 }
 
 function histogram(r: Reader): Histogram {
@@ -198,11 +259,11 @@ function sequences(r: Reader, ids: Int32Array): SequenceGroup[] {
   const tokens = tokenIds(r.ints(), ids);
   const acts = r.scattered(r.uint(), 0);
   const logits = r.maybe(() => spread(r.floats(), tokens));
-  const loss = r.maybe(() => r.scattered(tokens.length, NaN));
+  const effects = r.maybe(() => tokenEffects(r, heads.length, ids));
   const [sequence, start, focus, repeats] = [r.ints(), r.ints(), r.ints(), r.ints()];
   let context = 0;
   let token = 0;
-  return heads.map(({ n, ...head }) => {
+  return heads.map(({ n, ...head }, g) => {
     const [c0, c1, t0] = [context, context + n, token];
     const offsets = new Int32Array(n + 1);
     for (let i = 0; i < n; i++) offsets[i + 1] = (offsets[i] ?? 0) + (lengths[c0 + i] ?? 0);
@@ -213,7 +274,7 @@ function sequences(r: Reader, ids: Int32Array): SequenceGroup[] {
       tokens: tokens.subarray(t0, token),
       acts: acts.subarray(t0, token),
       logits: logits?.subarray(t0, token) ?? null,
-      loss_effect: loss?.subarray(t0, token) ?? null,
+      effects: effects?.[g] ?? null,
       sequence: sequence.subarray(c0, c1),
       start: start.subarray(c0, c1),
       focus: focus.subarray(c0, c1),
@@ -221,6 +282,41 @@ function sequences(r: Reader, ids: Int32Array): SequenceGroup[] {
     };
     return { ...head, contexts };
   });
+}
+
+function tokenEffects(r: Reader, n_groups: number, ids: Int32Array): TokenEffects[] {
+  const kind = EFFECT_KINDS[r.uint()];
+  if (kind === undefined) throw new Error("the data holds a kind of effect that this page does not know");
+  const n_changed = r.uint();
+  const lengths = r.ints();
+  const at = Array.from({ length: n_groups }, () => running(r.ints()));
+  const [loss, prob_with, prob_without, up_values, down_values] = [r.floats(), r.floats(), r.floats(), r.floats(), r.floats()];
+  const [next_token, up_tokens, down_tokens] = [tokenIds(r.ints(), ids), tokenIds(r.ints(), ids), tokenIds(r.ints(), ids)];
+  let stop = 0;
+  return at.map((places, g) => {
+    const start = stop;
+    stop += lengths[g] ?? 0;
+    const own = <T extends Int32Array | Float32Array>(column: T, each = 1): T => column.subarray(start * each, stop * each) as T;
+    return {
+      kind,
+      at: places,
+      loss: own(loss),
+      next_token: own(next_token),
+      prob_with: own(prob_with),
+      prob_without: own(prob_without),
+      n_changed,
+      up_tokens: own(up_tokens, n_changed),
+      up_values: own(up_values, n_changed),
+      down_tokens: own(down_tokens, n_changed),
+      down_values: own(down_values, n_changed),
+    };
+  });
+}
+
+/** Places from the gaps between them. */
+function running(gaps: Int32Array): Int32Array {
+  let at = -1;
+  return gaps.map((gap) => (at += gap + 1));
 }
 
 /** One value for each distinct token, in order of first occurrence, to one for each token. */

@@ -24,6 +24,24 @@ export interface CorrelationTable {
   readonly cosine: Float32Array;
 }
 
+/** Features whose decoder directions point the same way: index and cosine of the two directions, descending. */
+export interface NeighbourTable {
+  readonly index: Int32Array;
+  readonly cosine: Float32Array;
+}
+
+/** Where in a sequence the feature fires; bin ``i`` holds positions ``i * width`` up to ``(i + 1) * width``. */
+export interface PositionProfile {
+  /** positions in a bin. */
+  readonly width: number;
+  /** int32 ``[n_bins]`` unmasked tokens of the corpus at these positions. */
+  readonly n_tokens: Int32Array;
+  /** int32 ``[n_bins]`` of them those on which the feature fires. */
+  readonly n_firings: Int32Array;
+  /** float32 ``[n_bins]`` mean activation among these firings, NaN where there are none. */
+  readonly mean: Float32Array;
+}
+
 /** Tokens that the feature pushes up (``top``, descending) and down (``bottom``, ascending), logit effect each. */
 export interface LogitTable {
   readonly top_tokens: Int32Array;
@@ -32,7 +50,33 @@ export interface LogitTable {
   readonly bottom_values: Float32Array;
 }
 
-/** Windows of text, flattened: context ``i`` owns tokens ``offsets[i]:offsets[i + 1]``. */
+/** What the feature does to the next token's prediction, at those tokens of a group for which it was computed. */
+export interface TokenEffects {
+  /** ``direct``: its contribution taken out of the final residual; ``full``: taken out at the hook. */
+  readonly kind: "direct" | "full";
+  /** int32 ``[n]`` index of the token among the group's tokens, ascending. */
+  readonly at: Int32Array;
+  /** float32 ``[n]`` loss with the feature minus loss without it, in nats (negative: it helps). */
+  readonly loss: Float32Array;
+  /** int32 ``[n]`` token that follows in the text, whose loss it is. */
+  readonly next_token: Int32Array;
+  /** float32 ``[n]`` probability of that token with the feature. */
+  readonly prob_with: Float32Array;
+  /** float32 ``[n]`` probability of that token without it. */
+  readonly prob_without: Float32Array;
+  /** tokens in each list of those whose log-probability the feature changes most. */
+  readonly n_changed: number;
+  /** int32 ``[n * n_changed]`` most raised tokens, largest change first. */
+  readonly up_tokens: Int32Array;
+  /** float32 ``[n * n_changed]`` change of their log-probability, with minus without, in nats. */
+  readonly up_values: Float32Array;
+  /** int32 ``[n * n_changed]`` most lowered tokens, largest change first. */
+  readonly down_tokens: Int32Array;
+  /** float32 ``[n * n_changed]``. */
+  readonly down_values: Float32Array;
+}
+
+/** Windows of text, flattened: context ``i`` owns tokens ``offsets[i]:offsets[i + 1]``. Where the layout lets examples expand, the windows are the expanded ones, and the page shows the layout's `buffer` of each until it is asked for more. */
 export interface Contexts {
   /** int32 ``[n_contexts + 1]``. */
   readonly offsets: Int32Array;
@@ -42,8 +86,8 @@ export interface Contexts {
   readonly acts: Float32Array;
   /** float32 ``[n_tokens]`` logit effect of the feature on that token, or None where no logit lens was made. */
   readonly logits: Float32Array | null;
-  /** float32 ``[n_tokens]``, NaN where not computed; None where no model was at hand. */
-  readonly loss_effect: Float32Array | null;
+  /** effects on the prediction of the next token; None where none were computed. */
+  readonly effects: TokenEffects | null;
   /** int32 ``[n_contexts]`` row in the corpus. */
   readonly sequence: Int32Array;
   /** int32 ``[n_contexts]`` position in the row of the first token shown. */
@@ -91,16 +135,32 @@ export interface FeatureView {
   readonly correlated_neurons: CorrelationTable | null;
   readonly correlated_features: CorrelationTable | null;
   readonly correlated_b_features: CorrelationTable | null;
+  readonly decoder_neighbours: NeighbourTable | null;
   readonly acts_histogram: Histogram | null;
   readonly logits_histogram: Histogram | null;
   readonly logits_table: LogitTable | null;
+  readonly acts_by_position: PositionProfile | null;
   readonly sequences: readonly SequenceGroup[];
+  /** data of the user's own components, by the component's type. */
+  readonly custom: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 /** One component of the layout: the layout class's name without ``Config``, and its options by name. */
 export interface ComponentSpec {
   readonly type: string;
   readonly options: Readonly<Record<string, boolean | number | string | readonly number[] | null>>;
+}
+
+/** How a page draws a component of the user's own. */
+export interface ComponentModule {
+  /** the component's type, as in `ComponentSpec`. */
+  readonly type: string;
+  /** text of an ES module with a top-level ``mount(element, data, context)``. */
+  readonly script: string;
+  /** text of a style sheet, or empty. */
+  readonly style: string;
+  /** data that all features of the page share. */
+  readonly shared: Readonly<Record<string, unknown>>;
 }
 
 /** A column of components; width in pixels, or None for the default width. */
@@ -165,4 +225,6 @@ export interface FeaturePage {
   readonly token_bytes: ReadonlyMap<number, Uint8Array>;
   /** the ids among them that are special tokens (shown as a name, not as text). */
   readonly special: readonly number[];
+  /** how the user's own components are drawn. */
+  readonly modules: readonly ComponentModule[];
 }

@@ -13,6 +13,9 @@ is a plain sequence of these, deflated (raw RFC 1951) as a whole:
 ``sparse``  ``uint`` length; ``ints`` gaps to the entries that are not +0.0 (a gap of 0: right after the one before);
             ``floats`` their values. NaNs come back as NaN.
 ``bytes``   ``uint`` length, then the bytes.
+``named``   ``uint`` count, then for each: ``bytes`` name (UTF-8); ``uint`` kind (`KINDS`); for JSON ``bytes``, for an
+            array ``uint`` number of dimensions, ``uint`` each, and the values row by row (whole numbers as ``ints``,
+            float32 as ``floats``, float64 and bytes as ``bytes``).
 ``maybe``   one byte, 0 for None, 1 for what follows.
 ==========  =========================================================================================================
 
@@ -29,6 +32,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,21 +41,26 @@ from sae_vis.errors import InputError
 from sae_vis.views.payload import (
     F32,
     AlignmentTable,
+    ComponentData,
     CorrelationTable,
     FeaturePage,
     FeatureView,
     Histogram,
     LogitTable,
+    NeighbourTable,
+    PositionProfile,
     SequenceGroup,
+    TokenEffects,
+    token_arrays,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when the order or meaning of fields changes; a page and its reader are always written together."""
 
 GROUP_KINDS = ("top", "interval")
-LOGIT_SLACK = 1e-5
-"""Occurrences of a token may differ in logit effect by this share of the largest one: float32 products of different
-shapes differ in their last bits. The first occurrence stands for all."""
+EFFECT_KINDS = ("direct", "full")
+KINDS = ("json", "bool", "uint8", "int32", "uint32", "float32", "float64")
+"""How a value of a user's own component travels. Other whole numbers become int32 or uint32 where they fit."""
 
 
 class BlockWriter:
@@ -124,14 +133,9 @@ class TokenIndex:
     """
 
     def __init__(self, page: FeaturePage) -> None:
-        used: list[NDArray[np.integer]] = [
-            np.empty(0, dtype=np.int64),
-            page.summary.top_token[page.summary.top_token >= 0],
-        ]
+        used = [np.empty(0, dtype=np.int64), page.summary.top_token[page.summary.top_token >= 0]]
         for view in page.features:
-            used.extend(group.contexts.tokens for group in view.sequences)
-            if view.logits_table is not None:
-                used.extend((view.logits_table.top_tokens, view.logits_table.bottom_tokens))
+            used.extend(token_arrays(view))
         ids, counts = np.unique(np.concatenate(used).astype(np.int64), return_counts=True)
         missing = [int(i) for i in ids if int(i) not in page.token_bytes]
         if missing:
@@ -155,7 +159,11 @@ def encode_head(page: FeaturePage, index: TokenIndex) -> str:
     """Everything of a page but its features."""
     out = BlockWriter()
     out.uint(FORMAT_VERSION)
-    words = {"meta": asdict(page.meta), "layout": asdict(page.layout)}
+    words = {
+        "meta": asdict(page.meta),
+        "layout": asdict(page.layout),
+        "modules": [module.type for module in page.modules],
+    }
     out.blob(json.dumps(words, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii"))
     _encode_tokens(out, index.ids, page.token_bytes, page.special)
     out.ints(page.summary.feature)
@@ -189,11 +197,14 @@ def encode_feature(view: FeatureView, index: TokenIndex) -> str:
     _encode_alignment(out, view.neuron_alignment)
     for table in (view.correlated_neurons, view.correlated_features, view.correlated_b_features):
         _encode_correlation(out, table)
+    _encode_neighbours(out, view.decoder_neighbours)
     _encode_histogram(out, view.acts_histogram)
     _encode_histogram(out, view.logits_histogram)
     _encode_logit_table(out, view.logits_table, index)
+    _encode_profile(out, view.acts_by_position)
     try:
         _encode_sequences(out, view.sequences, index)
+        _encode_custom(out, view.custom)
     except InputError as error:
         raise InputError(f"feature {view.feature}: {error}") from error
     return out.finish()
@@ -211,6 +222,20 @@ def _encode_correlation(out: BlockWriter, table: CorrelationTable | None) -> Non
         out.ints(table.index)
         out.floats(table.pearson)
         out.floats(table.cosine)
+
+
+def _encode_neighbours(out: BlockWriter, table: NeighbourTable | None) -> None:
+    if out.present(table) and table is not None:
+        out.ints(table.index)
+        out.floats(table.cosine)
+
+
+def _encode_profile(out: BlockWriter, profile: PositionProfile | None) -> None:
+    if out.present(profile) and profile is not None:
+        out.uint(profile.width)
+        out.ints(profile.n_tokens)
+        out.ints(profile.n_firings)
+        out.floats(profile.mean)
 
 
 def _encode_histogram(out: BlockWriter, histogram: Histogram | None) -> None:
@@ -248,7 +273,7 @@ def _encode_sequences(out: BlockWriter, groups: tuple[SequenceGroup, ...], index
     _same_length("acts", acts, tokens)
     out.sparse(acts)
     _encode_logits(out, [c.logits for c in contexts], tokens)
-    _encode_loss_effects(out, [c.loss_effect for c in contexts], tokens)
+    _encode_effects(out, [c.effects for c in contexts], index)
     for name in ("sequence", "start", "focus", "repeats"):
         out.ints(np.concatenate([getattr(c, name) for c in contexts]))
 
@@ -265,7 +290,7 @@ def _joined(arrays: list[F32 | None], name: str, tokens: NDArray[np.integer]) ->
     return joined
 
 
-def _same_length(name: str, values: F32, tokens: NDArray[np.integer]) -> None:
+def _same_length(name: str, values: NDArray[Any], tokens: NDArray[np.integer]) -> None:
     if len(values) != len(tokens):
         raise InputError(f"{name} has {len(values)} values for {len(tokens)} tokens")
 
@@ -275,17 +300,101 @@ def _encode_logits(out: BlockWriter, arrays: list[F32 | None], tokens: NDArray[n
     if not out.present(logits) or logits is None:
         return
     _, first, which = np.unique(tokens, return_index=True, return_inverse=True)
-    known = np.abs(logits[np.isfinite(logits)])
-    slack = LOGIT_SLACK * float(known.max(initial=0.0))
-    if not np.allclose(logits[first][which], logits, rtol=0, atol=slack, equal_nan=True):
+    if not np.array_equal(logits[first][which], logits, equal_nan=True):
         raise InputError("logits differ between occurrences of a token, expected one logit effect for each token")
     out.floats(logits[np.sort(first)])
 
 
-def _encode_loss_effects(out: BlockWriter, arrays: list[F32 | None], tokens: NDArray[np.integer]) -> None:
-    """NaN ("not computed") is the common case here: gaps to the numbers, then the numbers."""
-    effects = _joined(arrays, "loss_effect", tokens)
-    if out.present(effects) and effects is not None:
-        known = np.flatnonzero(~np.isnan(effects))
-        out.ints(np.diff(known, prepend=-1) - 1)
-        out.floats(effects[known])
+def _encode_effects(out: BlockWriter, groups: list[TokenEffects | None], index: TokenIndex) -> None:
+    """Number of tokens in each group, then the columns of all groups."""
+    there = [effects for effects in groups if effects is not None]
+    if not out.present(there or None):
+        return
+    if len(there) != len(groups):
+        raise InputError("effects are None in some sequence groups and there in others, expected one or the other")
+    first = there[0]
+    if any((effects.kind, effects.n_changed) != (first.kind, first.n_changed) for effects in there):
+        raise InputError("effects differ in kind or in n_changed between sequence groups, expected one kind for all")
+    out.uint(EFFECT_KINDS.index(first.kind))
+    out.uint(first.n_changed)
+    out.ints(np.array([len(effects.at) for effects in there], dtype=np.int64))
+    for effects in there:
+        _check_effects(effects)
+        out.ints(np.diff(effects.at, prepend=-1) - 1)
+    for name in ("loss", "prob_with", "prob_without", "up_values", "down_values"):
+        out.floats(np.concatenate([getattr(effects, name) for effects in there]))
+    for name in ("next_token", "up_tokens", "down_tokens"):
+        out.ints(index(np.concatenate([getattr(effects, name) for effects in there])))
+
+
+def _check_effects(effects: TokenEffects) -> None:
+    n = len(effects.at)
+    for name in ("loss", "next_token", "prob_with", "prob_without"):
+        _same_length(f"effects.{name}", getattr(effects, name), effects.at)
+    for name in ("up_tokens", "up_values", "down_tokens", "down_values"):
+        found = len(getattr(effects, name))
+        if found != n * effects.n_changed:
+            raise InputError(f"effects.{name} has {found} values, expected {effects.n_changed} for each of {n} tokens")
+
+
+def _encode_custom(out: BlockWriter, custom: Mapping[str, ComponentData]) -> None:
+    out.uint(len(custom))
+    for component, data in custom.items():
+        out.blob(component.encode())
+        encode_named(out, component, data)
+
+
+def encode_shared(component: str, data: ComponentData) -> str:
+    """Data of a user's own component that all features of a page share, as a block."""
+    out = BlockWriter()
+    encode_named(out, component, data)
+    return out.finish()
+
+
+def encode_named(out: BlockWriter, component: str, data: ComponentData) -> None:
+    """Named values of a user's own component.
+
+    Raises:
+        InputError: a value that can't travel; names component and value.
+    """
+    out.uint(len(data))
+    for name, value in data.items():
+        out.blob(name.encode())
+        try:
+            _encode_value(out, value)
+        except (InputError, TypeError, ValueError) as error:
+            raise InputError(f"{component}: its value {name!r} can't be put into a page: {error}") from error
+
+
+def _encode_value(out: BlockWriter, value: object) -> None:
+    if not isinstance(value, (np.ndarray, np.generic)):
+        out.uint(KINDS.index("json"))
+        out.blob(json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii"))
+        return
+    array = _portable(np.asarray(value))
+    out.uint(KINDS.index(array.dtype.name))
+    out.uint(array.ndim)
+    for n in array.shape:
+        out.uint(n)
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if array.dtype.name == "float32":
+        out.floats(flat)
+    elif array.dtype.name.startswith(("int", "uint3")):
+        out.ints(flat)
+    else:
+        out.blob(flat.astype("<f8").tobytes() if array.dtype.name == "float64" else flat.tobytes())
+
+
+def _portable(array: NDArray[Any]) -> NDArray[Any]:
+    """The array in a dtype that travels, without loss."""
+    if array.dtype.name in KINDS:
+        return array
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    if array.dtype.kind not in "iu":
+        raise InputError(f"found an array of {array.dtype}, expected whole numbers, floats or booleans")
+    for kind in (np.int32, np.uint32):
+        limits = np.iinfo(kind)
+        if array.size == 0 or (array.min() >= limits.min and array.max() <= limits.max):
+            return array.astype(kind)
+    raise InputError(f"found whole numbers from {array.min()} to {array.max()}, expected some that fit 32 bits")

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from sae_vis.deliver.encoding import TokenIndex, encode_feature, encode_head
+from sae_vis.deliver.encoding import TokenIndex, encode_feature, encode_head, encode_shared
 from sae_vis.errors import InputError
 from sae_vis.views.payload import FeaturePage
 
@@ -82,6 +82,10 @@ def render_page(page: FeaturePage) -> str:
     _check(page)
     index = TokenIndex(page)
     blocks = [BLOCK.format(name="head", data=encode_head(page, index))]
+    blocks += [
+        BLOCK.format(name=f"c{i}", data=encode_shared(module.type, module.shared))
+        for i, module in enumerate(page.modules)
+    ]
     blocks += [BLOCK.format(name=f"f{view.feature}", data=encode_feature(view, index)) for view in page.features]
     script, style = _static("page.js"), _static("page.css")
     return TEMPLATE.format(

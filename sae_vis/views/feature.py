@@ -34,6 +34,7 @@ from sae_vis.views.payload import (
     LogitTable,
     PageMeta,
     SequenceGroup,
+    token_arrays,
 )
 
 
@@ -216,7 +217,7 @@ def _contexts(index: Index, windows: Windows, examples: Examples, logits: F32 | 
         tokens=windows.tokens,
         acts=windows.acts,
         logits=logits,
-        loss_effect=None,
+        effects=None,
         sequence=sequence.astype(np.int32),
         start=start.astype(np.int32),
         focus=windows.focus.astype(np.int32),
@@ -257,9 +258,7 @@ def _meta(index: Index, title: str, selection: str) -> PageMeta:
 
 def _token_ids(view: FeatureView) -> set[int]:
     """Ids of all tokens that a view shows."""
-    shown = [group.contexts.tokens for group in view.sequences]
-    if view.logits_table is not None:
-        shown += [view.logits_table.top_tokens, view.logits_table.bottom_tokens]
+    shown = token_arrays(view)
     return set(np.unique(np.concatenate(shown)).tolist()) if shown else set()
 
 

@@ -6,8 +6,9 @@ is not in here: views hold token ids, the page holds one table of the bytes of e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,31 @@ class CorrelationTable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NeighbourTable:
+    """Features whose decoder directions point the same way: index and cosine of the two directions, descending."""
+
+    index: I32
+    cosine: F32
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionProfile:
+    """Where in a sequence the feature fires; bin ``i`` holds positions ``i * width`` up to ``(i + 1) * width``.
+
+    Attributes:
+        width: positions in a bin.
+        n_tokens: int32 ``[n_bins]`` unmasked tokens of the corpus at these positions.
+        n_firings: int32 ``[n_bins]`` of them those on which the feature fires.
+        mean: float32 ``[n_bins]`` mean activation among these firings, NaN where there are none.
+    """
+
+    width: int
+    n_tokens: I32
+    n_firings: I32
+    mean: F32
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogitTable:
     """Tokens that the feature pushes up (``top``, descending) and down (``bottom``, ascending), logit effect each."""
 
@@ -60,15 +86,49 @@ class LogitTable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokenEffects:
+    """What the feature does to the next token's prediction, at those tokens of a group for which it was computed.
+
+    Attributes:
+        kind: ``direct``: its contribution taken out of the final residual; ``full``: taken out at the hook.
+        at: int32 ``[n]`` index of the token among the group's tokens, ascending.
+        loss: float32 ``[n]`` loss with the feature minus loss without it, in nats (negative: it helps).
+        next_token: int32 ``[n]`` token that follows in the text, whose loss it is.
+        prob_with: float32 ``[n]`` probability of that token with the feature.
+        prob_without: float32 ``[n]`` probability of that token without it.
+        n_changed: tokens in each list of those whose log-probability the feature changes most.
+        up_tokens: int32 ``[n * n_changed]`` most raised tokens, largest change first.
+        up_values: float32 ``[n * n_changed]`` change of their log-probability, with minus without, in nats.
+        down_tokens: int32 ``[n * n_changed]`` most lowered tokens, largest change first.
+        down_values: float32 ``[n * n_changed]``.
+    """
+
+    kind: Literal["direct", "full"]
+    at: I32
+    loss: F32
+    next_token: I32
+    prob_with: F32
+    prob_without: F32
+    n_changed: int
+    up_tokens: I32
+    up_values: F32
+    down_tokens: I32
+    down_values: F32
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contexts:
     """Windows of text, flattened: context ``i`` owns tokens ``offsets[i]:offsets[i + 1]``.
+
+    Where the layout lets examples expand, the windows are the expanded ones, and the page shows the layout's `buffer`
+    of each until it is asked for more.
 
     Attributes:
         offsets: int32 ``[n_contexts + 1]``.
         tokens: int32 token ids ``[n_tokens]``.
         acts: float32 ``[n_tokens]`` activation of the feature, 0 where it does not fire, NaN where masked.
         logits: float32 ``[n_tokens]`` logit effect of the feature on that token, or None where no logit lens was made.
-        loss_effect: float32 ``[n_tokens]``, NaN where not computed; None where no model was at hand.
+        effects: effects on the prediction of the next token; None where none were computed.
         sequence: int32 ``[n_contexts]`` row in the corpus.
         start: int32 ``[n_contexts]`` position in the row of the first token shown.
         focus: int32 ``[n_contexts]`` index within the context of the token the example is about (bold).
@@ -79,7 +139,7 @@ class Contexts:
     tokens: I32
     acts: F32
     logits: F32 | None
-    loss_effect: F32 | None
+    effects: TokenEffects | None
     sequence: I32
     start: I32
     focus: I32
@@ -125,9 +185,17 @@ class FeatureStats:
     std: float
 
 
+ComponentData = Mapping[str, Any]
+"""Data of a component of the user's own, by name: NumPy arrays of numbers or booleans, and plain JSON values."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FeatureView:
-    """All that a page shows of one feature. None: not asked for by the layout, or not there to show."""
+    """All that a page shows of one feature. None: not asked for by the layout, or not there to show.
+
+    Attributes:
+        custom: data of the user's own components, by the component's type.
+    """
 
     feature: int
     stats: FeatureStats
@@ -135,10 +203,13 @@ class FeatureView:
     correlated_neurons: CorrelationTable | None = None
     correlated_features: CorrelationTable | None = None
     correlated_b_features: CorrelationTable | None = None
+    decoder_neighbours: NeighbourTable | None = None
     acts_histogram: Histogram | None = None
     logits_histogram: Histogram | None = None
     logits_table: LogitTable | None = None
+    acts_by_position: PositionProfile | None = None
     sequences: tuple[SequenceGroup, ...] = ()
+    custom: Mapping[str, ComponentData] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +218,23 @@ class ComponentSpec:
 
     type: str
     options: dict[str, bool | int | float | str | list[int] | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentModule:
+    """How a page draws a component of the user's own.
+
+    Attributes:
+        type: the component's type, as in `ComponentSpec`.
+        script: text of an ES module with a top-level ``mount(element, data, context)``.
+        style: text of a style sheet, or empty.
+        shared: data that all features of the page share.
+    """
+
+    type: str
+    script: str
+    style: str
+    shared: ComponentData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +310,7 @@ class FeaturePage:
     Attributes:
         token_bytes: bytes of each token id that occurs in the views.
         special: the ids among them that are special tokens (shown as a name, not as text).
+        modules: how the user's own components are drawn.
     """
 
     meta: PageMeta
@@ -230,3 +319,17 @@ class FeaturePage:
     features: tuple[FeatureView, ...]
     token_bytes: dict[int, bytes]
     special: tuple[int, ...]
+    modules: tuple[ComponentModule, ...] = ()
+
+
+def token_arrays(view: FeatureView) -> list[NDArray[np.integer[Any]]]:
+    """Every array of token ids that a view holds: what the page's token table must cover."""
+    found: list[NDArray[np.integer[Any]]] = []
+    if view.logits_table is not None:
+        found += [view.logits_table.top_tokens, view.logits_table.bottom_tokens]
+    for group in view.sequences:
+        effects = group.contexts.effects
+        found.append(group.contexts.tokens)
+        if effects is not None:
+            found += [effects.next_token, effects.up_tokens, effects.down_tokens]
+    return found

@@ -55,7 +55,7 @@ function Legend({ card, children }: { card: Card; children: ComponentChildren })
   const all = card.view.sequences.map((group) => group.contexts);
   const masked = all.some((c) => c.acts.some(Number.isNaN));
   const below = all.some((c) => c.acts.some((act) => act < 0));
-  const loss = all.some((c) => c.loss_effect !== null);
+  const loss = all.some((c) => c.effects !== null);
   return (
     <div class="legend">
       <span class="scale">

@@ -40,7 +40,7 @@ function TokenLines({ token, texts }: { token: TokenAt; texts: TokenTexts }): VN
       <dt>Logit effect</dt>
       <dd>{token.logit === null ? <span class="quiet">not computed</span> : signed(token.logit)}</dd>
       <dt>Loss effect</dt>
-      <dd>{lossEffect(token.loss)}</dd>
+      <dd>{lossEffect(token.effect?.loss ?? null)}</dd>
     </dl>
   );
 }

@@ -2,7 +2,7 @@
 //
 // A row starts with elements for the tokens that matter (firing, masked, in focus, with a loss effect); the text between
 // them is plain. `detail` gives every token of a row its element, once the pointer or the keyboard comes to the row.
-import type { Card } from "../card";
+import { lossOf, type Card } from "../card";
 import { count, number } from "../format";
 import type { Contexts } from "../payload";
 import type { Piece, Run } from "../tokens";
@@ -96,14 +96,14 @@ function runNodes(runs: readonly Run[]): Node[] {
 
 /** Whether a token looks other than plain text. */
 function matters(token: number, { contexts, from, focus }: Drawing): boolean {
-  const loss = contexts.loss_effect?.[from + token] ?? NaN;
+  const loss = lossOf(contexts)?.[from + token] ?? NaN;
   return token === focus || contexts.acts[from + token] !== 0 || loss < 0 || loss > 0;
 }
 
 /** A token's element: its number, and what it does as classes. */
 function band(token: number, { contexts, from, first, focus, scale }: Drawing): HTMLElement {
   const act = contexts.acts[from + token] ?? NaN;
-  const loss = contexts.loss_effect?.[from + token] ?? NaN;
+  const loss = lossOf(contexts)?.[from + token] ?? NaN;
   let name = token === focus ? "tok focus" : "tok";
   if (Number.isNaN(act)) name += " masked";
   else if (act !== 0) name += act > 0 ? " on" : " on below";
