@@ -2,7 +2,8 @@
 
 Both take the encoder's matrix product and its bias apart, because the fast versions need not add the bias everywhere:
 ``product [n, d_sae]`` is ``input @ W_enc``, and the pre-activation is ``product + bias`` in the tensor's own dtype
-(added after the product: `torch.addmm` rounds differently). ``codes`` may overwrite ``product``; ``dense`` does not.
+(added after the product: `torch.addmm` rounds differently; for a library that uses it, the product comes with its bias
+in it and ``bias`` is zero). ``codes`` may overwrite ``product``; ``dense`` does not.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sae_vis.saes.base import SparseCodes
-from sae_vis.saes.selection import entries_at_least, largest_of_rows, lower_bound, rows_to_codes
+from sae_vis.saes.base import SparseCodes, dense_to_codes
+from sae_vis.saes.selection import Chosen, entries_at_least, largest_of_rows, lower_bound, rows_to_codes
 
 
 class Activation(ABC):
@@ -84,27 +85,35 @@ class TopK(Activation):
     """The ``k`` largest pre-activations of each row, as far as they are positive; all others are 0.
 
     Ties at the k-th place are broken as `torch.topk` breaks them on that row (on CPU a function of the row's content).
+    The last two attributes decide nothing but that.
 
     Attributes:
         k: how many features can fire at once, ``1 <= k <= d_sae``.
         scale: ``[d_sae]``, multiplied into the pre-activation before the selection, or None.
+        relu_first: whether the k largest are chosen after the ReLU.
+        ordered: whether `torch.topk` is asked to sort what it finds.
     """
 
     k: int
     scale: Tensor | None = None
+    relu_first: bool = False
+    ordered: bool = False
 
     def dense(self, product: Tensor, bias: Tensor) -> Tensor:
         """The definition."""
         pre = product + bias
         if self.scale is not None:
             pre = pre * self.scale
-        values, features = torch.topk(pre, self.k, dim=-1, sorted=False)
+        values, features = self._choose(pre)
         return torch.zeros_like(pre).scatter_(-1, features, torch.relu(values))
 
     def codes(self, product: Tensor, bias: Tensor) -> SparseCodes:
         """The k largest, found through maxima of groups of columns."""
-        rows, features, acts = largest_of_rows(product, self.k, bias, self.scale)
+        rows, features, acts = largest_of_rows(product, self.k, bias, self.scale, self._choose)
         return rows_to_codes(rows, features, acts, product.shape[0])
+
+    def _choose(self, pre: Tensor) -> Chosen:
+        return Chosen(*torch.topk(torch.relu(pre) if self.relu_first else pre, self.k, dim=-1, sorted=self.ordered))
 
     def tensors(self) -> dict[str, Tensor]:
         """Parameters, for the fingerprint."""
@@ -113,6 +122,68 @@ class TopK(Activation):
     def describe(self) -> dict[str, object]:
         """Facts, for the manifest and the fingerprint."""
         return {"activation": "topk", "k": self.k, "scaled": self.scale is not None}
+
+
+@dataclass(frozen=True)
+class GroupMax(Activation):
+    """The largest pre-activation of each of ``k`` groups of neighbouring features, as far as it is positive.
+
+    Of equal ones the first in the group fires.
+
+    Attributes:
+        k: number of groups, a divisor of d_sae.
+    """
+
+    k: int
+
+    def dense(self, product: Tensor, bias: Tensor) -> Tensor:
+        """The definition."""
+        pre = torch.relu(product + bias)
+        values, within = self._grouped(pre).max(dim=-1)
+        return torch.zeros_like(pre).scatter_(-1, self._features(within, pre.shape[1]), values)
+
+    def codes(self, product: Tensor, bias: Tensor) -> SparseCodes:
+        """The same maxima, of which the positive are kept."""
+        values, within = self._grouped(product.add_(bias)).max(dim=-1)
+        rows, groups = torch.nonzero(values > 0, as_tuple=True)
+        features = self._features(within, product.shape[1])[rows, groups]
+        return rows_to_codes(rows, features, values[rows, groups], product.shape[0])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """None."""
+        return {}
+
+    def describe(self) -> dict[str, object]:
+        """Facts, for the manifest and the fingerprint."""
+        return {"activation": "groupmax", "k": self.k}
+
+    def _grouped(self, pre: Tensor) -> Tensor:
+        n, d_sae = pre.shape
+        return pre.view(n, self.k, d_sae // self.k)
+
+    def _features(self, within: Tensor, d_sae: int) -> Tensor:
+        return within + torch.arange(0, d_sae, d_sae // self.k, device=within.device)
+
+
+@dataclass(frozen=True)
+class Linear(Activation):
+    """The pre-activation itself, of either sign. Nearly every feature fires everywhere, so the codes are not sparse."""
+
+    def dense(self, product: Tensor, bias: Tensor) -> Tensor:
+        """The definition."""
+        return product + bias
+
+    def codes(self, product: Tensor, bias: Tensor) -> SparseCodes:
+        """All entries but zeros."""
+        return dense_to_codes(product.add_(bias))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """None."""
+        return {}
+
+    def describe(self) -> dict[str, object]:
+        """Facts, for the manifest and the fingerprint."""
+        return {"activation": "linear"}
 
 
 def gated_dense(gate: Tensor, gate_bias: Tensor, magnitude: Tensor, magnitude_bias: Tensor) -> Tensor:
@@ -127,3 +198,16 @@ def gated_codes(gate: Tensor, gate_bias: Tensor, magnitude: Tensor, magnitude_bi
     acts = magnitude[rows, features] + magnitude_bias[features]
     fires = (gates + gate_bias[features] > 0) & (acts > 0)
     return rows_to_codes(rows[fires], features[fires], acts[fires], gate.shape[0])
+
+
+def rescaled_gate_dense(product: Tensor, gate_bias: Tensor, scale: Tensor, magnitude_bias: Tensor) -> Tensor:
+    """`gated_dense` where the magnitude is the gate's own product ``[n, d_sae]`` times ``scale [d_sae]``."""
+    return gated_dense(product, gate_bias, scale * product, magnitude_bias)
+
+
+def rescaled_gate_codes(product: Tensor, gate_bias: Tensor, scale: Tensor, magnitude_bias: Tensor) -> SparseCodes:
+    """The non-zero entries of `rescaled_gate_dense`, equal to the last bit."""
+    rows, features, products = entries_at_least(product, lower_bound(torch.zeros_like(gate_bias), gate_bias))
+    acts = scale[features] * products + magnitude_bias[features]
+    fires = (products + gate_bias[features] > 0) & (acts > 0)
+    return rows_to_codes(rows[fires], features[fires], acts[fires], product.shape[0])

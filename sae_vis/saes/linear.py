@@ -1,4 +1,4 @@
-"""Dictionaries with a linear encoder: an input map, one or two matrix products, an activation function."""
+"""Dictionaries that encode a block of rows at a time; most have a linear encoder: input map, product, activation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import InputError
-from sae_vis.saes.activations import Activation, gated_codes, gated_dense
+from sae_vis.saes.activations import (
+    Activation,
+    gated_codes,
+    gated_dense,
+    rescaled_gate_codes,
+    rescaled_gate_dense,
+)
 from sae_vis.saes.base import Dictionary, SparseCodes
 from sae_vis.saes.selection import join_codes
 
@@ -23,7 +29,7 @@ _Result = TypeVar("_Result")
 BLOCK_ROWS = 1024  # rows multiplied at a time: enough for a full-speed product ...
 BLOCK_ELEMENTS = 1 << 25  # ... as long as pre-activations stay within so many (128 MB as float32)
 _NORM_EPS = 1e-5  # SAELens' layer_norm
-_HASH_ROWS = 1 << 22  # elements hashed at a time
+_HASH_ELEMENTS = 1 << 22  # hashed at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,21 +81,19 @@ class Decoder:
     facts: dict[str, object] = field(default_factory=dict)
 
 
-class LinearDictionary(Dictionary):
-    """Common part: blocks of rows through reused buffers, input checks, the fingerprint.
+class BlockDictionary(Dictionary):
+    """Common part: input checks, blocks of rows, the decoder, the fingerprint.
 
-    Rows are multiplied `BLOCK_ROWS` at a time, by `encode` and `encode_dense` alike, so the two agree to the last bit.
+    Rows are encoded `BLOCK_ROWS` at a time, by `encode` and `encode_dense` alike, so the two agree to the last bit.
     A row's activations can differ in the last bits between batches of different sizes, where the BLAS library chooses
     another kernel for another number of rows (seen with MKL for a few hundred rows; 512 and more gave equal bits).
     """
 
-    def __init__(self, input_map: InputMap, decoder: Decoder, shape: tuple[int, int]) -> None:
+    def __init__(self, decoder: Decoder, shape: tuple[int, int]) -> None:
         self.d_in, self.d_sae = shape
         self.hook_name = decoder.hook_name
-        self._input_map = input_map
         self._decoder = decoder
         self._fingerprint: str | None = None
-        self._buffers: list[Tensor] = []  # scratch not in use; pop and append are atomic, so threads may share this
 
     def encode(self, x: Tensor) -> SparseCodes:
         """Sparse codes of ``x [n, d_in]``; raises `InputError` for a wrong width, NaN or infinity."""
@@ -106,15 +110,9 @@ class LinearDictionary(Dictionary):
 
     @property
     def centre(self) -> Tensor:
-        """The decoder bias where it has the input's width and scale, else zeros ``[d_in]``."""
+        """The decoder bias where it has the input's width, else zeros ``[d_in]``."""
         bias = self._decoder.bias
-        if bias.shape[0] != self.d_in or self._input_map.normalize != "none":
-            return torch.zeros(self.d_in, device=bias.device)
-        return bias
-
-    def output_scale(self, x: Tensor) -> Tensor | None:
-        """See `Dictionary.output_scale`."""
-        return self._input_map.output_scale(x.to(self._weights()["W_enc"].dtype))
+        return bias if bias.shape[0] == self.d_in else torch.zeros(self.d_in, device=bias.device)
 
     def describe(self) -> dict[str, object]:
         """Architecture, sizes, hook and the checkpoint's own metadata."""
@@ -126,24 +124,30 @@ class LinearDictionary(Dictionary):
         }
 
     def fingerprint(self) -> str:
-        """sha256 over the configuration that changes numbers, and the weights' values as float32."""
+        """sha256 over the configuration that changes numbers, and the weights' values as float32.
+
+        The order in which a sum is rounded is no part of it (whether a bias is added within the matrix product, how
+        ties are broken): two files of one dictionary have one fingerprint, whichever library wrote them.
+        """
         if self._fingerprint is None:
             digest = hashlib.sha256(json.dumps(self._config(), sort_keys=True).encode())
-            tensors = self._weights() | {"W_dec": self._decoder.directions, "b_dec": self._decoder.bias}
+            tensors = self._hashed()
             for name in sorted(tensors):
                 _hash_tensor(digest.update, name, tensors[name])
             self._fingerprint = f"sha256:{digest.hexdigest()}"
         return self._fingerprint
 
-    def __getstate__(self) -> dict[str, object]:
-        """For pickling and copying: everything but the scratch memory."""
-        return self.__dict__ | {"_buffers": []}
+    @abstractmethod
+    def _config(self) -> dict[str, object]:
+        """JSON-able: sizes and what else decides the activations."""
 
     @abstractmethod
-    def _config(self) -> dict[str, object]: ...
+    def _hashed(self) -> dict[str, Tensor]:
+        """The tensors of the fingerprint, by name."""
 
     @abstractmethod
-    def _weights(self) -> dict[str, Tensor]: ...
+    def _place(self) -> tuple[torch.device, torch.dtype]:
+        """Where and in what the encoder computes."""
 
     @abstractmethod
     def _codes(self, x: Tensor) -> SparseCodes: ...
@@ -152,16 +156,16 @@ class LinearDictionary(Dictionary):
     def _dense(self, x: Tensor) -> Tensor: ...
 
     def _by_block(self, x: Tensor, encode: Callable[[Tensor], _Result]) -> list[_Result]:
-        """``encode`` of the encoder's input for each block of rows; at least one block, which may be empty."""
+        """``encode`` of each block of rows, checked, on the encoder's device; one block at least, maybe empty."""
         self._check_shape(x)
-        weight = self._weights()["W_enc"]
+        device, dtype = self._place()
         height = min(BLOCK_ROWS, max(64, BLOCK_ELEMENTS // self.d_sae))
         parts = []
-        with torch.inference_mode(False), torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
+        with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
             for start in range(0, max(1, x.shape[0]), height):
-                block = x[start : start + height].detach().to(weight.device, weight.dtype)
+                block = x[start : start + height].detach().to(device, dtype)
                 _check_finite(block, start)
-                parts.append(encode(self._input_map(block)))
+                parts.append(encode(block))
         return parts
 
     def _check_shape(self, x: Tensor) -> None:
@@ -174,16 +178,50 @@ class LinearDictionary(Dictionary):
                 "give it the activations that it was trained on (check model, layer and hook point)"
             )
 
+
+class LinearDictionary(BlockDictionary):
+    """An encoder of matrix products, made into a reused buffer, after an input map."""
+
+    def __init__(self, input_map: InputMap, decoder: Decoder, shape: tuple[int, int]) -> None:
+        super().__init__(decoder, shape)
+        self._input_map = input_map
+        self._buffers: list[Tensor] = []  # scratch not in use; pop and append are atomic, so threads may share this
+
+    @property
+    def centre(self) -> Tensor:
+        """The decoder bias where it has the input's width and scale, else zeros ``[d_in]``."""
+        bias = super().centre
+        return bias if self._input_map.normalize == "none" else torch.zeros_like(bias)
+
+    def output_scale(self, x: Tensor) -> Tensor | None:
+        """See `Dictionary.output_scale`."""
+        return self._input_map.output_scale(x.to(self._weights()["W_enc"].dtype))
+
+    def __getstate__(self) -> dict[str, object]:
+        """For pickling and copying: everything but the scratch memory."""
+        return self.__dict__ | {"_buffers": []}
+
+    @abstractmethod
+    def _weights(self) -> dict[str, Tensor]:
+        """The encoder's tensors, by name, ``W_enc [d_in, d_sae]`` among them."""
+
+    def _hashed(self) -> dict[str, Tensor]:
+        return self._weights() | {"W_dec": self._decoder.directions, "b_dec": self._decoder.bias}
+
+    def _place(self) -> tuple[torch.device, torch.dtype]:
+        weight = self._weights()["W_enc"]
+        return weight.device, weight.dtype
+
     @contextmanager
-    def _product(self, x: Tensor, weight: Tensor) -> Iterator[Tensor]:
-        """``x @ weight`` in a reused buffer: fresh memory of this size costs as much time as the selection itself."""
+    def _product(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Iterator[Tensor]:
+        """`_matmul` in a reused buffer: fresh memory of this size costs as much time as the selection itself."""
         try:
             buffer = self._buffers.pop()
         except IndexError:
             buffer = x.new_empty(0, self.d_sae)
         if buffer.shape[0] < x.shape[0]:
             buffer = x.new_empty(x.shape[0], self.d_sae)
-        yield torch.mm(x, weight, out=buffer[: x.shape[0]])
+        yield _matmul(x, weight, bias, out=buffer[: x.shape[0]])
         self._buffers.append(buffer)
 
 
@@ -196,13 +234,24 @@ class SparseAutoencoder(LinearDictionary):
         activation: from pre-activations to activations.
         input_map: what happens before the encoder.
         decoder: directions, bias and facts.
+        fused_bias: whether the bias is added within the product, as ``torch.nn.Linear`` does, or to its rounded result;
+            the two can differ in the last bit.
     """
 
     def __init__(
-        self, W_enc: Tensor, b_enc: Tensor, activation: Activation, input_map: InputMap, decoder: Decoder
+        self,
+        W_enc: Tensor,
+        b_enc: Tensor,
+        activation: Activation,
+        input_map: InputMap,
+        decoder: Decoder,
+        *,
+        fused_bias: bool = False,
     ) -> None:
         super().__init__(input_map, decoder, (W_enc.shape[0], W_enc.shape[1]))
         self._W_enc, self._b_enc, self._activation = W_enc, b_enc, activation
+        self._within = b_enc if fused_bias else None  # added within the product ...
+        self._after = torch.zeros_like(b_enc) if fused_bias else b_enc  # ... and after it
 
     def _config(self) -> dict[str, object]:
         return _common_config(self._W_enc, self._input_map) | self._activation.describe()
@@ -211,15 +260,17 @@ class SparseAutoencoder(LinearDictionary):
         return {"W_enc": self._W_enc, "b_enc": self._b_enc, **self._activation.tensors()}
 
     def _codes(self, x: Tensor) -> SparseCodes:
-        with self._product(x, self._W_enc) as product:
-            return self._activation.codes(product, self._b_enc)
+        x = self._input_map(x)
+        with self._product(x, self._W_enc, self._within) as product:
+            return self._activation.codes(product, self._after)
 
     def _dense(self, x: Tensor) -> Tensor:
-        return self._activation.dense(x @ self._W_enc, self._b_enc)
+        product = _matmul(self._input_map(x), self._W_enc, self._within)
+        return self._activation.dense(product, self._after)
 
 
 class GatedAutoencoder(LinearDictionary):
-    """Gated SAE: one product decides what fires, a second one (the same weights, rescaled) says how strongly.
+    """Gated SAE: one product decides what fires; the same with rescaled columns says how strongly.
 
     Args:
         W_enc: ``[d_in, d_sae]``.
@@ -228,14 +279,25 @@ class GatedAutoencoder(LinearDictionary):
         b_mag: ``[d_sae]``.
         input_map: what happens before the encoder.
         decoder: directions, bias and facts.
+        rescale_product: whether the product is rescaled (dictionary_learning), or the weights before a second product
+            (SAELens); the two can differ in the last bits.
     """
 
     def __init__(
-        self, W_enc: Tensor, r_mag: Tensor, b_gate: Tensor, b_mag: Tensor, input_map: InputMap, decoder: Decoder
+        self,
+        W_enc: Tensor,
+        r_mag: Tensor,
+        b_gate: Tensor,
+        b_mag: Tensor,
+        input_map: InputMap,
+        decoder: Decoder,
+        *,
+        rescale_product: bool = False,
     ) -> None:
         super().__init__(input_map, decoder, (W_enc.shape[0], W_enc.shape[1]))
         self._W_enc, self._r_mag, self._b_gate, self._b_mag = W_enc, r_mag, b_gate, b_mag
-        self._W_mag = W_enc * r_mag.exp()
+        self._scale = r_mag.exp()
+        self._W_mag = None if rescale_product else W_enc * self._scale
 
     def _config(self) -> dict[str, object]:
         return _common_config(self._W_enc, self._input_map) | {"activation": "gated"}
@@ -244,11 +306,24 @@ class GatedAutoencoder(LinearDictionary):
         return {"W_enc": self._W_enc, "r_mag": self._r_mag, "b_gate": self._b_gate, "b_mag": self._b_mag}
 
     def _codes(self, x: Tensor) -> SparseCodes:
-        with self._product(x, self._W_enc) as gate, self._product(x, self._W_mag) as magnitude:
-            return gated_codes(gate, self._b_gate, magnitude, self._b_mag)
+        x = self._input_map(x)
+        with self._product(x, self._W_enc) as gate:
+            if self._W_mag is None:
+                return rescaled_gate_codes(gate, self._b_gate, self._scale, self._b_mag)
+            with self._product(x, self._W_mag) as magnitude:
+                return gated_codes(gate, self._b_gate, magnitude, self._b_mag)
 
     def _dense(self, x: Tensor) -> Tensor:
-        return gated_dense(x @ self._W_enc, self._b_gate, x @ self._W_mag, self._b_mag)
+        x = self._input_map(x)
+        gate = x @ self._W_enc
+        if self._W_mag is None:
+            return rescaled_gate_dense(gate, self._b_gate, self._scale, self._b_mag)
+        return gated_dense(gate, self._b_gate, x @ self._W_mag, self._b_mag)
+
+
+def _matmul(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor | None = None) -> Tensor:
+    """``x [n, d_in] @ weight [d_in, d_sae]``, the bias ``[d_sae]`` added before rounding where one is given."""
+    return torch.mm(x, weight, out=out) if bias is None else torch.addmm(bias, x, weight, out=out)
 
 
 def _common_config(W_enc: Tensor, input_map: InputMap) -> dict[str, object]:
@@ -270,8 +345,10 @@ def _check_finite(x: Tensor, first_row: int) -> None:
 
 
 def _hash_tensor(update: Callable[[bytes], None], name: str, tensor: Tensor) -> None:
-    """Name, shape and values as little-endian float32, a piece at a time."""
+    """Name, shape and values in row-major order as little-endian float32, some rows at a time."""
     update(f"{name}{list(tensor.shape)}".encode())
-    flat = tensor.detach().reshape(-1)
-    for start in range(0, flat.shape[0], _HASH_ROWS):
-        update(flat[start : start + _HASH_ROWS].float().cpu().numpy().astype("<f4", copy=False).tobytes())
+    rows = tensor.detach().reshape(1) if tensor.ndim == 0 else tensor.detach()
+    height = max(1, _HASH_ELEMENTS * rows.shape[0] // max(1, rows.numel()))
+    for start in range(0, rows.shape[0], height):
+        piece = rows[start : start + height].reshape(-1)
+        update(piece.float().cpu().numpy().astype("<f4", copy=False).tobytes())

@@ -7,20 +7,27 @@ key is either honoured, or known not to change an activation (`_RECORDED`), or a
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from sae_vis.errors import CheckpointError, InputError
+from sae_vis.errors import CheckpointError
 from sae_vis.saes.activations import JumpReLU, TopK
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, GatedAutoencoder, InputMap, SparseAutoencoder
+from sae_vis.saes.weights import (
+    check_dtype,
+    check_names,
+    check_tensor,
+    converted,
+    only_tensors,
+    read_entries,
+    read_json,
+)
 
 CONFIG_NAME = "cfg.json"
 WEIGHTS_NAME = "sae_weights.safetensors"
@@ -34,8 +41,6 @@ _WEIGHTS = {
     "gated": {"W_enc", "W_dec", "b_dec", "b_gate", "b_mag", "r_mag"},
 }
 _RESCALES = ("topk", "batchtopk", "matryoshka_batchtopk")
-_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-_STORED_DTYPES = (*_DTYPES, torch.float64)
 
 _RENAMED = {
     "hook_point": "hook_name",
@@ -118,7 +123,7 @@ def load_sae(
         CheckpointError: a missing or damaged file, an unknown key, a shape or value that can't be right.
         InputError: a dtype that is not supported.
     """
-    _check_dtype(dtype)
+    check_dtype(dtype)
     path = Path(path)
     config = read_config(path / CONFIG_NAME)
     weights = _read_weights(path / WEIGHTS_NAME, config)
@@ -145,16 +150,11 @@ def from_sae_lens(sae: SaeLensSae, *, dtype: torch.dtype = torch.float32) -> Dic
 
     Weights that have the dtype already are shared, not copied, and never written to; errors as `load_sae`.
     """
-    _check_dtype(dtype)
+    check_dtype(dtype)
     where = "this SAELens SAE"
     config = parse_config(sae.cfg.to_dict(), where)
     weights = _checked_weights({name: tensor.detach() for name, tensor in sae.state_dict().items()}, config, where)
     return _dictionary(config, weights, dtype, weights["W_enc"].device, "memory")
-
-
-def _check_dtype(dtype: torch.dtype) -> None:
-    if dtype not in _DTYPES:
-        raise InputError(f"dtype {dtype} is not supported for an SAE; choose one of {_names(_DTYPES)}")
 
 
 def _dictionary(
@@ -167,22 +167,16 @@ def _dictionary(
         "stored_dtype": str(weights["W_enc"].dtype).removeprefix("torch."),
         "metadata": config.metadata,
     }
-    return _build(config, {name: tensor.to(device, dtype) for name, tensor in weights.items()}, facts)
+    return _build(config, converted(weights, dtype, device, source), facts)
 
 
 def read_config(file: Path) -> SaeLensConfig:
     """Read and check a ``cfg.json``; raises `CheckpointError` for what can't be honoured."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not file.is_file():
         raise CheckpointError(
             f"{file} does not exist: give a SAELens directory, with {CONFIG_NAME} and {WEIGHTS_NAME} in it"
-        ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{file} is not readable JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{file} must hold a JSON object; found {type(found).__name__}")
-    return parse_config(found, file)
+        )
+    return parse_config(read_json(file), file)
 
 
 def parse_config(found: dict[str, object], file: Path | str) -> SaeLensConfig:
@@ -303,25 +297,15 @@ def _check_reshape(raw: dict[str, object], hook_name: str | None, file: Path | s
 
 def _read_weights(file: Path, config: SaeLensConfig) -> dict[str, Tensor]:
     """All tensors, checked: names, shapes, dtypes, finite values."""
-    try:
-        with safe_open(file, framework="pt") as opened:
-            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise CheckpointError(f"{file} does not exist: a SAELens directory has it beside {CONFIG_NAME}") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file} is not a whole safetensors file ({error}): fetch it again") from error
+    weights = only_tensors(read_entries(file), file)
     return _checked_weights(weights, config, file)
 
 
 def _checked_weights(weights: dict[str, Tensor], config: SaeLensConfig, file: Path | str) -> dict[str, Tensor]:
     weights = _canonical_names(weights, config, file)
     expected = _WEIGHTS[config.architecture]
-    extra = weights.keys() - expected - {"finetuning_scaling_factor"}
-    if expected - weights.keys() or extra:
-        raise CheckpointError(
-            f"{file}: a {config.architecture} SAE has the tensors {sorted(expected)}; "
-            f"missing: {sorted(expected - weights.keys())}, unexpected: {sorted(extra)}"
-        )
+    factor = frozenset({"finetuning_scaling_factor"})
+    check_names(weights, expected, file, what=f"a {config.architecture} SAE", optional=factor)
     for name, tensor in weights.items():
         _check_tensor(name, tensor, config, file)
     return weights
@@ -348,16 +332,7 @@ def _canonical_names(weights: dict[str, Tensor], config: SaeLensConfig, file: Pa
 def _check_tensor(name: str, tensor: Tensor, config: SaeLensConfig, file: Path | str) -> None:
     matrices = {"W_enc": [config.d_in, config.d_sae], "W_dec": [config.d_sae, config.d_in], "b_dec": [config.d_in]}
     expected = [] if name == "topk_threshold" else matrices.get(name, [config.d_sae])
-    if list(tensor.shape) != expected:
-        raise CheckpointError(
-            f"{file}: {name} has shape {list(tensor.shape)}; expected {expected} "
-            f"(d_in {config.d_in}, d_sae {config.d_sae} in {CONFIG_NAME})"
-        )
-    if tensor.dtype not in _STORED_DTYPES:
-        raise CheckpointError(f"{file}: {name} is {_names([tensor.dtype])}; expected one of {_names(_STORED_DTYPES)}")
-    finite = torch.isfinite(tensor)
-    if not bool(finite.all()):
-        raise CheckpointError(f"{file}: {name} holds {int((~finite).sum())} values that are NaN or infinite")
+    check_tensor(name, tensor, expected, file, reason=f"d_in {config.d_in}, d_sae {config.d_sae} in {CONFIG_NAME}")
 
 
 def _build(config: SaeLensConfig, weights: dict[str, Tensor], facts: dict[str, object]) -> Dictionary:
@@ -394,7 +369,3 @@ def _directions(weights: dict[str, Tensor], norms: Tensor | None) -> Tensor:
     if "finetuning_scaling_factor" in weights:
         directions = directions * weights["finetuning_scaling_factor"].float()[:, None]
     return directions
-
-
-def _names(dtypes: tuple[torch.dtype, ...] | list[torch.dtype]) -> str:
-    return ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)

@@ -6,6 +6,7 @@ cache, and finds the few entries that matter. No approximation: each bound below
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -30,6 +31,21 @@ class Entries(NamedTuple):
     rows: Tensor
     features: Tensor
     values: Tensor
+
+
+class Chosen(NamedTuple):
+    """What a selection found in each row of a matrix: `torch.topk`'s two results.
+
+    Attributes:
+        values: ``[n, k]``.
+        features: int64 ``[n, k]``.
+    """
+
+    values: Tensor
+    features: Tensor
+
+
+Choose = Callable[[Tensor], Chosen]
 
 
 def lower_bound(threshold: Tensor, bias: Tensor) -> Tensor:
@@ -64,10 +80,11 @@ def entries_at_least(matrix: Tensor, bound: Tensor) -> Entries:
     return Entries(rows, flat - rows * d, matrix.view(-1).index_select(0, flat))
 
 
-def largest_of_rows(matrix: Tensor, k: int, bias: Tensor, scale: Tensor | None) -> Entries:
+def largest_of_rows(matrix: Tensor, k: int, bias: Tensor, scale: Tensor | None, choose: Choose) -> Entries:
     """The positive ones among the k largest elements of each row of ``(matrix + bias) * scale``.
 
-    Overwrites ``matrix`` by the latter. Bound: k + 1 disjoint groups of columns whose maxima are at least ``b`` hold
+    Overwrites ``matrix`` by the latter. ``choose`` is the plain selection: it decides which of equal elements at the
+    k-th place are among the k. Bound: k + 1 disjoint groups of columns whose maxima are at least ``b`` hold
     k + 1 elements of at least ``b``, so the k + 1 largest elements of the row are all at least ``b``. With ``b`` the
     (k+1)-th largest group maximum hardly more than k + 1 elements pass; the k-th largest is found among these.
     """
@@ -76,11 +93,11 @@ def largest_of_rows(matrix: Tensor, k: int, bias: Tensor, scale: Tensor | None) 
     maxima = None if group is None or n == 0 else _finish_with_maxima(matrix, bias, scale, group)
     if maxima is None:
         _finish(matrix, bias, scale)
-        return _plain_largest(matrix, k, torch.arange(n, device=matrix.device))
+        return _plain_largest(matrix, torch.arange(n, device=matrix.device), choose)
     bound = _bound(maxima, k)
     if not bool(torch.isfinite(bound.sum())):  # an overflow: no bound to trust
-        return _plain_largest(matrix, k, torch.arange(n, device=matrix.device))
-    return _largest_above(matrix, maxima, bound, k)
+        return _plain_largest(matrix, torch.arange(n, device=matrix.device), choose)
+    return _largest_above(matrix, maxima, bound, k, choose)
 
 
 def rows_to_codes(rows: Tensor, features: Tensor, acts: Tensor, n: int) -> SparseCodes:
@@ -131,7 +148,7 @@ def _bound(maxima: Tensor, k: int) -> Tensor:
     return torch.topk(maxima, k + 1, dim=1).values[:, k]
 
 
-def _largest_above(matrix: Tensor, maxima: Tensor, bound: Tensor, k: int) -> Entries:
+def _largest_above(matrix: Tensor, maxima: Tensor, bound: Tensor, k: int, choose: Choose) -> Entries:
     """The positive ones among the k largest of each row, all of which are at least ``bound [n]``."""
     n, d = matrix.shape
     groups = maxima.shape[1]
@@ -144,11 +161,11 @@ def _largest_above(matrix: Tensor, maxima: Tensor, bound: Tensor, k: int) -> Ent
     group = d // groups
     flat = chosen.index_select(0, torch.div(passed, group, rounding_mode="floor")) * group + passed % group
     rows = torch.div(flat, d, rounding_mode="floor")
-    return _cut(matrix, Entries(rows, flat - rows * d, values), k)
+    return _cut(matrix, Entries(rows, flat - rows * d, values), k, choose)
 
 
-def _cut(matrix: Tensor, candidates: Entries, k: int) -> Entries:
-    """The k largest candidates of each row; `torch.topk` on the whole row where the k-th is not one value alone."""
+def _cut(matrix: Tensor, candidates: Entries, k: int, choose: Choose) -> Entries:
+    """The k largest candidates of each row; ``choose`` on the whole row where the k-th is not one value alone."""
     n = matrix.shape[0]
     counts = torch.bincount(candidates.rows, minlength=n)
     crowded = counts > 4 * (k + 1)  # many equal values
@@ -169,12 +186,12 @@ def _cut(matrix: Tensor, candidates: Entries, k: int) -> Entries:
     if not bool(tied.any()):
         return entries
     rows = torch.nonzero(tied).squeeze(1)
-    return _merge(entries, _plain_largest(matrix[rows], k, rows))
+    return _merge(entries, _plain_largest(matrix[rows], rows, choose))
 
 
-def _plain_largest(matrix: Tensor, k: int, rows: Tensor) -> Entries:
-    """The positive ones among the k largest of each row, by `torch.topk`; ``rows`` says which rows these are."""
-    values, features = torch.topk(matrix, k, dim=1, sorted=False)
+def _plain_largest(matrix: Tensor, rows: Tensor, choose: Choose) -> Entries:
+    """The positive ones of what ``choose`` finds in each row; ``rows`` says which rows these are."""
+    values, features = choose(matrix)
     features, order = features.sort(dim=1)
     values = values.gather(1, order)
     at, place = torch.nonzero(values > 0, as_tuple=True)

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from sae_vis.errors import InputError
 from sae_vis.saes import linear
-from sae_vis.saes.activations import JumpReLU, TopK, gated_codes, gated_dense
+from sae_vis.saes.activations import (
+    GroupMax,
+    JumpReLU,
+    Linear,
+    TopK,
+    gated_codes,
+    gated_dense,
+    rescaled_gate_codes,
+    rescaled_gate_dense,
+)
 from sae_vis.saes.base import dense_to_codes
 from sae_vis.saes.saelens_format import load_sae
 from tests.saes.checkpoints import ARCHITECTURES, checkpoint
@@ -37,11 +46,11 @@ def same(one, other) -> bool:
 
 
 @settings(max_examples=150, deadline=None)
-@given(shapes, kinds, kinds, st.integers(1, 70), st.booleans(), st.integers(0, 999))
-def test_topk_codes_are_the_definition(shape, kind, bias_kind, k, scaled, seed):
+@given(shapes, kinds, kinds, st.integers(1, 70), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 999))
+def test_topk_codes_are_the_definition(shape, kind, bias_kind, k, scaled, relu_first, ordered, seed):
     product, bias = numbers(shape, kind, seed), 0.1 * numbers(shape[1:], bias_kind, seed + 1)
     scale = numbers(shape[1:], "normal", seed + 2).abs() if scaled else None
-    topk = TopK(min(k, shape[1]), scale)
+    topk = TopK(min(k, shape[1]), scale, relu_first, ordered)
     expected = dense_to_codes(topk.dense(product, bias))
     assert same(topk.codes(product, bias), expected)
 
@@ -63,6 +72,33 @@ def test_gated_codes_are_the_definition(shape, kind, bias_kind, seed):
     biases = numbers(shape[1:], bias_kind, seed + 2), numbers(shape[1:], bias_kind, seed + 3)
     expected = dense_to_codes(gated_dense(gate, biases[0], magnitude, biases[1]))
     assert same(gated_codes(gate, biases[0], magnitude, biases[1]), expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(shapes, kinds, kinds, st.integers(0, 999))
+def test_gated_codes_of_one_product_are_the_definition(shape, kind, bias_kind, seed):
+    product, scale = numbers(shape, kind, seed), numbers(shape[1:], "normal", seed + 1).exp()
+    biases = numbers(shape[1:], bias_kind, seed + 2), numbers(shape[1:], bias_kind, seed + 3)
+    expected = dense_to_codes(rescaled_gate_dense(product, biases[0], scale, biases[1]))
+    assert same(rescaled_gate_codes(product, biases[0], scale, biases[1]), expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(shapes, kinds, kinds, st.sampled_from([1, 2, 8]), st.integers(0, 999))
+def test_groupmax_codes_are_the_definition(shape, kind, bias_kind, k, seed):
+    product, bias = numbers(shape, kind, seed), 0.1 * numbers(shape[1:], bias_kind, seed + 1)
+    groupmax = GroupMax(k if shape[1] % k == 0 else 1)
+    expected = groupmax.dense(product, bias)
+    assert same(groupmax.codes(product, bias), dense_to_codes(expected))
+    assert int((expected > 0).sum(dim=1).max() if len(expected) else 0) <= groupmax.k
+
+
+@settings(max_examples=50, deadline=None)
+@given(shapes, kinds, kinds, st.integers(0, 999))
+def test_linear_codes_are_the_definition(shape, kind, bias_kind, seed):
+    product, bias = numbers(shape, kind, seed), numbers(shape[1:], bias_kind, seed + 1)
+    expected = dense_to_codes(Linear().dense(product, bias))
+    assert same(Linear().codes(product, bias), expected)
 
 
 def test_a_sum_that_rounds_up_to_the_threshold_does_not_fire_and_one_above_does():
