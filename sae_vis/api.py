@@ -116,7 +116,7 @@ def save_feature_page(
     ids, rule = _selected(index, features)
     lens = parts.lens(IndexConfig()) if parts is not None else None
     made = index.manifest.provenance
-    sources = ViewSources(index=index, text=index.text, lens=lens, seed=seed)
+    sources = ViewSources(index=index, text=index.text, lens=lens, sae=None if parts is None else parts.sae, seed=seed)
     page = feature_page(
         sources, ids, layout, title=title or f"Features at {made.hook['name']} — sae_vis", selection=selection or rule
     )

@@ -130,6 +130,60 @@ def test_any_contexts_round_trip(context, share, n_firings):
     assert equal(view, views[12])
 
 
+values = st.one_of(
+    st.text(max_size=5),
+    st.lists(st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.text(max_size=3)), max_size=3),
+    *(
+        hnp.arrays(kind, hnp.array_shapes(max_dims=3, min_side=0, max_side=4))
+        for kind in (np.bool_, np.uint8, np.int32, np.uint32, np.float32, np.float64)
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.text(max_size=4), values, max_size=4), st.dictionaries(st.text(max_size=4), values))
+def test_data_of_a_users_component_round_trips(data, shared):
+    view = dataclasses.replace(view_of(3, single_context([1], [1.0])), custom={"Mine": data})
+    module = p.ComponentModule(type="Mine", script="function mount() {}", style="", shared=shared)
+    head, views = read_page(render_page(dataclasses.replace(page_of([view], {1: b"a"}), modules=(module,))))
+    for found, expected in ((views[3].custom["Mine"], data), (head["shared"]["Mine"], shared)):
+        assert list(found) == list(expected)
+        for name, value in expected.items():
+            if isinstance(value, np.ndarray):
+                assert found[name].shape == value.shape
+                np.testing.assert_array_equal(found[name], value)
+            else:
+                assert found[name] == value
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        (np.array([2**40]), "fit 32 bits"),
+        (np.array([1j]), "complex128"),
+        (np.array(["a"]), "<U1"),
+        (float("nan"), "Out of range float"),
+        (object(), "not JSON serializable"),
+    ],
+)
+def test_data_that_cannot_travel_is_named(value, word):
+    view = dataclasses.replace(view_of(3, single_context([1], [1.0])), custom={"Mine": {"what": value}})
+    with pytest.raises(InputError, match="feature 3: Mine: its value 'what'") as error:
+        render_page(page_of([view], {1: b"a"}))
+    assert word in str(error.value)
+
+
+def test_scripts_and_styles_of_a_users_component_are_in_the_policy():
+    module = p.ComponentModule(type="Mine", script="export function mount() {}", style="p { margin: 0 }", shared={})
+    text = render_page(dataclasses.replace(synthetic_page(1, dead=()), modules=(module,)))
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text).group(1)
+    for body in re.findall(r'<(?:script|script type="module"|style)>(.*?)</(?:script|style)>', text, flags=re.DOTALL):
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    assert policy.count("sha256") == 4
+    assert "unsafe" not in policy
+
+
 class Outline(html.parser.HTMLParser):
     """Tags and attributes of a page, as a browser's parser would find them."""
 

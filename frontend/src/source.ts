@@ -1,8 +1,8 @@
 // Where data comes from. One interface; each way of delivering a page implements it once.
-import { decodeFeature, decodeHead, type Head } from "./decode";
+import { decodeFeature, decodeHead, decodeShared, type Head, type Named } from "./decode";
 import type { FeatureView } from "./payload";
 
-export type { Head } from "./decode";
+export type { Head, Named } from "./decode";
 
 /** A feature's data; null when the source does not hold that feature. */
 export type Loaded = FeatureView | null;
@@ -11,6 +11,8 @@ export interface Source {
   readonly head: Head;
   /** At once where the data is at hand, so that the next feature is on screen in the same frame. */
   feature(id: number): Loaded | Promise<Loaded>;
+  /** Data of a user's own component that all features share. */
+  shared(type: string): Named;
 }
 
 /** Data in blocks of this very document; a block is decoded when its feature is opened. */
@@ -24,6 +26,11 @@ export function inlineSource(page: Document): Source {
     feature(id) {
       const data = block(`f${id}`);
       return data === null ? null : decodeFeature(data, head);
+    },
+    shared(type) {
+      const data = block(`c${head.modules.indexOf(type)}`);
+      if (data === null) throw new Error(`the page holds no data of the component ${type}`);
+      return decodeShared(data);
     },
   };
 }

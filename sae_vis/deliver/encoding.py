@@ -133,7 +133,7 @@ class TokenIndex:
     """
 
     def __init__(self, page: FeaturePage) -> None:
-        used = [np.empty(0, dtype=np.int64), page.summary.top_token[page.summary.top_token >= 0]]
+        used: list[NDArray[Any]] = [np.empty(0, dtype=np.int64), page.summary.top_token[page.summary.top_token >= 0]]
         for view in page.features:
             used.extend(token_arrays(view))
         ids, counts = np.unique(np.concatenate(used).astype(np.int64), return_counts=True)

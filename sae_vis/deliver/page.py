@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import json
 import os
 import tempfile
 from importlib import resources
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from sae_vis.deliver.encoding import TokenIndex, encode_feature, encode_head, encode_shared
 from sae_vis.errors import InputError
-from sae_vis.views.payload import FeaturePage
+from sae_vis.views.payload import ComponentModule, FeaturePage
 
 TEMPLATE = """\
 <!doctype html>
@@ -27,12 +28,13 @@ TEMPLATE = """\
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="sae_vis {version}">
 <title>{title}</title>
-<style>{style}</style>
+{styles}
 </head>
 <body>
 <div id="app"><noscript>This page draws its pictures with JavaScript, which is switched off here.</noscript></div>
 {blocks}
 <script>{script}</script>
+{modules}
 </body>
 </html>
 """
@@ -87,14 +89,17 @@ def render_page(page: FeaturePage) -> str:
         for i, module in enumerate(page.modules)
     ]
     blocks += [BLOCK.format(name=f"f{view.feature}", data=encode_feature(view, index)) for view in page.features]
-    script, style = _static("page.js"), _static("page.css")
+    script = _static("page.js")
+    styles = [_static("page.css"), *(module.style for module in page.modules if module.style)]
+    modules = [_defined(module) for module in page.modules]
     return TEMPLATE.format(
-        policy=_policy(script, style),
+        policy=_policy([script, *modules], styles),
         version=html.escape(page.meta.version),
         title=html.escape(page.meta.title.encode("utf-8", "replace").decode("utf-8")),
-        style=style,
+        styles="\n".join(f"<style>{style}</style>" for style in styles),
         blocks="\n".join(blocks),
         script=script,
+        modules="\n".join(f'<script type="module">{module}</script>' for module in modules),
     )
 
 
@@ -111,12 +116,21 @@ def _check(page: FeaturePage) -> None:
         raise InputError(f"page.summary has columns of {sorted(lengths)} rows for {len(ids)} features")
 
 
-def _policy(script: str, style: str) -> str:
-    """Nothing may load or run but the one script and the one style, by their hashes."""
+def _defined(module: ComponentModule) -> str:
+    """A user's ES module with a last line that hands its ``mount`` to the page, which can't import it from itself."""
+    return f"{module.script}\n;globalThis.saeVisDefine({json.dumps(module.type)}, mount);"
+
+
+def _policy(scripts: list[str], styles: list[str]) -> str:
+    """Nothing may load or run but these scripts and styles, by their hashes."""
     return (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
+
+
+def _hashes(texts: list[str]) -> str:
+    return " ".join(f"'{_hash(text)}'" for text in texts)
 
 
 def _hash(text: str) -> str:

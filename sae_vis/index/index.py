@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import DamagedIndexError, InputError
+from sae_vis.index.by_position import PositionBins, PositionCounts
 from sae_vis.index.examples import distinct_contexts, sample_priority, spans
 from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord
 from sae_vis.index.postings import Postings, bins_of, histograms
@@ -111,6 +112,7 @@ class Index:
         self.n_features = sum(part.n_features for part in self.manifest.parts)
         self._parts: OrderedDict[int, Postings] = OrderedDict()
         self._table: pa.Table | None = None
+        self._position_bins: dict[int, PositionBins] = {}
 
     @classmethod
     def open(cls, path: str | Path, *, verify: Literal["contents", "sizes"] = "contents") -> Index:
@@ -200,6 +202,12 @@ class Index:
     def histogram(self, features: Sequence[int], n_bins: int) -> NDArray[np.int64]:
         """Firings in each of ``n_bins`` equal-width intervals of ``(0, max]``: int64 ``[n, n_bins]``."""
         return histograms(self.postings(features), self.column("max")[np.asarray(features, dtype=np.int64)], n_bins)
+
+    def by_position(self, feature: int, n_bins: int) -> PositionCounts:
+        """Tokens, firings and mean activation by position in the sequence, in at most ``n_bins`` bins."""
+        if n_bins not in self._position_bins:
+            self._position_bins[n_bins] = PositionBins(self.offsets, self._counted, n_bins)
+        return self._position_bins[n_bins].count(*self.firings(feature))
 
     def quantile_of(
         self, feature: int, values: NDArray[Any] | Sequence[float], *, among: Literal["tokens", "firings"] = "tokens"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -14,13 +14,18 @@ from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import InputError
 from sae_vis.index.index import Examples, Index, Windows
 from sae_vis.layout import (
+    ActsByPositionConfig,
     ActsHistogramConfig,
+    CustomComponent,
+    FeatureQuery,
     FeatureTablesConfig,
     LogitsHistogramConfig,
     LogitsTableConfig,
     SaeVisLayoutConfig,
     SeqMultiGroupConfig,
 )
+from sae_vis.saes.base import Dictionary
+from sae_vis.saes.neighbours import decoder_neighbours
 from sae_vis.views.payload import (
     F32,
     AlignmentTable,
@@ -32,7 +37,9 @@ from sae_vis.views.payload import (
     FeatureView,
     Histogram,
     LogitTable,
+    NeighbourTable,
     PageMeta,
+    PositionProfile,
     SequenceGroup,
     token_arrays,
 )
@@ -46,13 +53,19 @@ class ViewSources:
         index: the index.
         text: the bytes of each token id.
         lens: logit effects on single tokens; None: a page made without the model, whose tokens have none.
+        sae: the dictionary, for decoder neighbours; None: a page made without it, which has none.
         seed: of the interval samples.
     """
 
     index: Index
     text: TokenText
     lens: LogitLens | None = None
+    sae: Dictionary | None = None
     seed: int = 0
+
+    def query(self, feature: int) -> FeatureQuery:
+        """What the user's own components may ask about a feature."""
+        return FeatureQuery(feature=feature, index=self.index, text=self.text, lens=self.lens, sae=self.sae)
 
 
 def feature_page(
@@ -79,7 +92,7 @@ def feature_page(
         raise InputError("no features to show; give at least one feature id (or build over text on which some fire)")
     layout = layout or SaeVisLayoutConfig.default_feature_centric_layout()
     spec = layout.to_spec()
-    views = tuple(feature_view(sources, int(feature), layout) for feature in features)
+    views = tuple(feature_views(sources, [int(feature) for feature in features], layout))
     summary = _summary(sources.index, np.asarray(features, dtype=np.int64))
     ids = sorted(set().union(*(_token_ids(view) for view in views), (int(t) for t in summary.top_token if t >= 0)))
     return FeaturePage(
@@ -89,29 +102,72 @@ def feature_page(
         features=views,
         token_bytes={token: sources.text.bytes_of(token) for token in ids},
         special=tuple(token for token in ids if sources.text.is_special(token)),
+        modules=tuple(own.module(sources.index) for own in _own(layout)),
     )
 
 
 def feature_view(sources: ViewSources, feature: int, layout: SaeVisLayoutConfig) -> FeatureView:
     """All that ``layout`` shows of one feature."""
+    return next(feature_views(sources, [feature], layout))
+
+
+def feature_views(sources: ViewSources, features: Sequence[int], layout: SaeVisLayoutConfig) -> Iterator[FeatureView]:
+    """All that ``layout`` shows of each feature, one after the other."""
+    for own in _own(layout):
+        own.require(sources.query(0))
+    for feature, neighbours in zip(features, _neighbours(sources, features, layout), strict=True):
+        yield _feature_view(sources, feature, layout, neighbours)
+
+
+def _feature_view(
+    sources: ViewSources, feature: int, layout: SaeVisLayoutConfig, neighbours: NeighbourTable | None
+) -> FeatureView:
     index = sources.index
     tables, acts = layout.find(FeatureTablesConfig), layout.find(ActsHistogramConfig)
     logits, logit_table = layout.find(LogitsHistogramConfig), layout.find(LogitsTableConfig)
-    sequences = layout.find(SeqMultiGroupConfig)
-    firings = index.firings(feature)
+    sequences, position = layout.find(SeqMultiGroupConfig), layout.find(ActsByPositionConfig)
+    fires = len(index.firings(feature).acts) > 0
     return FeatureView(
         feature=feature,
         stats=FeatureStats(
-            n_firings=len(firings.acts),
+            n_firings=len(index.firings(feature).acts),
             **{name: float(index.column(name)[feature]) for name in ("density", "max", "mean", "std")},
         ),
         neuron_alignment=_alignment(index, feature, tables),
         correlated_neurons=_correlated(index, "correlated_neurons", feature, tables),
         correlated_features=_correlated(index, "correlated_features", feature, tables),
-        acts_histogram=_acts_histogram(index, feature, acts) if acts and len(firings.acts) else None,
+        decoder_neighbours=neighbours,
+        acts_histogram=_acts_histogram(index, feature, acts) if acts and fires else None,
         logits_histogram=_logits_histogram(sources, feature, logits) if logits else None,
         logits_table=_logits_table(index, feature, logit_table) if logit_table else None,
-        sequences=_groups(sources, feature, sequences) if sequences and len(firings.acts) else (),
+        acts_by_position=_position_profile(index, feature, position) if position and fires else None,
+        sequences=_groups(sources, feature, sequences) if sequences and fires else (),
+        custom={own.type_name: own.data(sources.query(feature)) for own in _own(layout)},
+    )
+
+
+def _own(layout: SaeVisLayoutConfig) -> list[CustomComponent]:
+    return [component for component in layout.components if isinstance(component, CustomComponent)]
+
+
+def _neighbours(
+    sources: ViewSources, features: Sequence[int], layout: SaeVisLayoutConfig
+) -> Sequence[NeighbourTable | None]:
+    """Of all features at once: one matrix product."""
+    config = layout.find(FeatureTablesConfig)
+    if config is None or not config.decoder_neighbours_table or sources.sae is None:
+        return [None] * len(features)
+    found = decoder_neighbours(sources.sae, features, config.n_rows)
+    return [NeighbourTable(index=index, cosine=cosine) for index, cosine in zip(*found, strict=True)]
+
+
+def _position_profile(index: Index, feature: int, config: ActsByPositionConfig) -> PositionProfile:
+    width, n_tokens, n_firings, mean = index.by_position(feature, config.n_bins)
+    return PositionProfile(
+        width=width,
+        n_tokens=n_tokens.astype(np.int32),
+        n_firings=n_firings.astype(np.int32),
+        mean=mean.astype(np.float32),
     )
 
 
@@ -179,7 +235,8 @@ def _groups(sources: ViewSources, feature: int, config: SeqMultiGroupConfig) -> 
     before, after = config.buffer if config.buffer is not None else (None, None)
     n_firings = len(index.firings(feature).acts)
     chosen = _chosen(sources, feature, config, before, after)
-    windows = [index.windows(feature, one.examples.positions, before=before, after=after) for one in chosen]
+    wide = _widened(before, config.expand), _widened(after, config.expand)
+    windows = [index.windows(feature, one.examples.positions, before=wide[0], after=wide[1]) for one in chosen]
     logits: list[F32] | list[None] = [None] * len(chosen)
     if sources.lens is not None and windows:
         every = sources.lens.effects_on(feature, np.concatenate([window.tokens for window in windows]))
@@ -195,6 +252,11 @@ def _groups(sources: ViewSources, feature: int, config: SeqMultiGroupConfig) -> 
         )
         for one, window, effects in zip(chosen, windows, logits, strict=True)
     )
+
+
+def _widened(n: int | None, expand: int | Literal["sequence"]) -> int | None:
+    """Tokens of context on one side that a page holds; None: to the end of the sequence."""
+    return None if n is None or expand == "sequence" else max(n, expand)
 
 
 def _chosen(

@@ -53,6 +53,23 @@ def _check_quantiles(index: Index, feature: int, acts: np.ndarray) -> None:
     assert table == pytest.approx(np.array(expected), rel=1e-5)
 
 
+def check_positions(index: Index, dense: Dense, feature: int, n_bins: int) -> None:
+    """Counts by position against a loop over all tokens."""
+    found = index.by_position(feature, n_bins)
+    longest = max(np.diff(index.offsets))
+    assert found.width * len(found.n_tokens) >= longest
+    assert len(found.n_tokens) <= n_bins
+    assert found.width == 1 or (found.width - 1) * n_bins < longest
+    kept = dense.counted.nonzero()[0]
+    acts = dense.acts[:, feature]
+    for i in range(len(found.n_tokens)):
+        inside = [t for t in kept if (t - index.offsets[dense.sequence_of(t)]) // found.width == i]
+        fires = [float(acts[t]) for t in inside if acts[t] != 0]
+        assert found.n_tokens[i] == len(inside)
+        assert found.n_firings[i] == len(fires)
+        assert found.mean[i] == pytest.approx(np.mean(fires) if fires else math.nan, nan_ok=True, rel=1e-12)
+
+
 def check_queries(index: Index, dense: Dense, feature: int, *, before: int | None, after: int | None) -> None:
     """Examples, intervals, windows, histogram, quantile of a value."""
     top = index.top_examples(feature, 4, before=before, after=after)

@@ -1,7 +1,7 @@
 // Neurons and features that go with the feature.
 import type { VNode } from "preact";
 import { percent, signed } from "../format";
-import type { AlignmentTable, CorrelationTable } from "../payload";
+import type { AlignmentTable, CorrelationTable, NeighbourTable } from "../payload";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 
@@ -16,6 +16,7 @@ export function FeatureTables({ card, options, ...links }: ComponentProps): VNod
       {options["correlated_features_table"] === true && (
         <Correlation title="Correlated features" noun="Feature" table={view.correlated_features} links={links} />
       )}
+      {options["decoder_neighbours_table"] === true && <Neighbours table={view.decoder_neighbours} links={links} />}
       {options["correlated_b_features_table"] === true && (
         <Correlation title="Correlated B features" noun="B feature" table={view.correlated_b_features} />
       )}
@@ -84,6 +85,34 @@ function Correlation({ title, noun, table, links }: CorrelationProps): VNode {
               <tr key={i}>
                 <td>{links?.has(index) ? <FeatureLink feature={index} links={links} /> : index}</td>
                 <td>{signed(table.pearson[i] ?? NaN)}</td>
+                <td>{signed(table.cosine[i] ?? NaN)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
+  );
+}
+
+function Neighbours({ table, links }: { table: NeighbourTable | null; links: Links }): VNode {
+  return (
+    <section>
+      <h3>Decoder neighbours</h3>
+      {table === null ? (
+        <NotComputed what="decoder neighbours (the page was made without the SAE)" />
+      ) : (
+        <table class="numbers">
+          <thead>
+            <tr>
+              <th>Feature</th>
+              <th title="Cosine of the two features' decoder directions">Cosine</th>
+            </tr>
+          </thead>
+          <tbody>
+            {Array.from(table.index, (index, i) => (
+              <tr key={i}>
+                <td>{links.has(index) ? <FeatureLink feature={index} links={links} /> : index}</td>
                 <td>{signed(table.cosine[i] ?? NaN)}</td>
               </tr>
             ))}

@@ -1,8 +1,10 @@
 // What every component of a layout gets.
 import type { Card } from "../card";
 import type { ComponentSpec } from "../payload";
+import type { Named } from "../source";
 
 export interface ComponentProps {
+  readonly type: string;
   readonly card: Card;
   readonly options: ComponentSpec["options"];
   /** Counts of the activation histogram on a log scale. */
@@ -14,4 +16,6 @@ export interface ComponentProps {
   readonly go: (feature: number) => void;
   readonly has: (feature: number) => boolean;
   readonly href: (feature: number) => string;
+  /** Data of a user's own component that all features of the page share. */
+  readonly shared: (type: string) => Named;
 }

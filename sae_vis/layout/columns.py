@@ -1,0 +1,233 @@
+"""Columns, from left to right, of components: what a card shows and where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.tree import Tree
+
+from sae_vis.errors import InputError
+from sae_vis.layout.base import Component
+from sae_vis.layout.components import (
+    ActsByPositionConfig,
+    ActsHistogramConfig,
+    FeatureTablesConfig,
+    LogitsHistogramConfig,
+    LogitsTableConfig,
+    ProbeLogitsTablesConfig,
+    PromptConfig,
+    SeqMultiGroupConfig,
+)
+from sae_vis.views.payload import ColumnSpec, LayoutSpec
+
+C = TypeVar("C", bound="Component")
+NOT_IN_FEATURE_PAGES: tuple[type[Component], ...] = (PromptConfig, ProbeLogitsTablesConfig)
+
+HELP_KEY = """\
+The tree shows the components of each column, from left to right.
+Options are [green]green[/], those changed from their default [bold dark_orange]orange[/] with the default beside them;
+what each means is in [italic]italics[/]."""
+
+
+@dataclass(frozen=True, init=False)
+class Column:
+    """Components from top to bottom.
+
+    Args:
+        *components: what to show.
+        width: pixels; None for a width that suits the components.
+
+    Raises:
+        InputError: no components, something that is not a component, or a width that is not a positive whole number.
+    """
+
+    components: tuple[Component, ...]
+    width: int | None
+
+    def __init__(self, *components: Component, width: int | None = None) -> None:
+        if not components:
+            raise InputError("Column: no components, expected at least one")
+        for component in components:
+            if not isinstance(component, Component):
+                raise InputError(f"Column: found {component!r}, expected a component such as ActsHistogramConfig()")
+        _need_pixels("Column", "width", width)
+        object.__setattr__(self, "components", components)
+        object.__setattr__(self, "width", width)
+
+    def __iter__(self) -> Iterator[Component]:
+        return iter(self.components)
+
+    def __getitem__(self, index: int) -> Component:
+        return self.components[index]
+
+    def __len__(self) -> int:
+        return len(self.components)
+
+    def to_spec(self) -> ColumnSpec:
+        """This column as the page's payload names it."""
+        return ColumnSpec(width=self.width, components=tuple(c.to_spec() for c in self.components))
+
+
+@dataclass(frozen=True, init=False)
+class SaeVisLayoutConfig:
+    """The whole layout of a card.
+
+    Args:
+        columns: columns from left to right.
+        height: pixels of the card, whose columns then scroll; None for as high as its content.
+
+    Raises:
+        InputError: no columns, something that is not a column, a component type that stands in the layout twice, or
+            a height that is not a positive whole number.
+    """
+
+    columns: tuple[Column, ...]
+    height: int | None
+
+    def __init__(self, columns: Iterable[Column], height: int | None = None) -> None:
+        columns = tuple(columns)
+        if not columns:
+            raise InputError("SaeVisLayoutConfig: columns is empty, expected at least one Column")
+        for column in columns:
+            if not isinstance(column, Column):
+                raise InputError(f"SaeVisLayoutConfig: columns holds {column!r}, expected Column(...) objects")
+        _need_pixels("SaeVisLayoutConfig", "height", height)
+        names = [component.type_name for column in columns for component in column]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"SaeVisLayoutConfig: {name} stands in the layout {names.count(name)} times, expected once"
+                )
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "height", height)
+
+    def to_json(self) -> str:
+        """The layout as JSON, every option with its value; `from_json` reads it back."""
+        columns = [
+            {"width": column.width, "components": [{"type": c.type_name, "options": c.options()} for c in column]}
+            for column in self.columns
+        ]
+        return json.dumps({"height": self.height, "columns": columns}, indent=2, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, own: Iterable[type[Component]] = ()) -> SaeVisLayoutConfig:
+        """A layout from JSON as `to_json` writes it; what is left out keeps its default.
+
+        Args:
+            text: the JSON.
+            own: classes of the user's own components that the layout may name.
+
+        Raises:
+            InputError: no JSON, a key, component or option that does not exist, or a value that makes no sense; names
+                component and option.
+        """
+        from sae_vis.layout.parse import layout_of
+
+        return layout_of(text, own)
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """All components, column by column."""
+        return tuple(component for column in self.columns for component in column)
+
+    def find(self, kind: type[C]) -> C | None:
+        """The component of a kind, such as ``layout.find(SeqMultiGroupConfig)``; None where the layout has none."""
+        return next((c for c in self.components if isinstance(c, kind)), None)
+
+    def to_spec(self) -> LayoutSpec:
+        """This layout as a feature-centric page's payload names it.
+
+        Raises:
+            InputError: the layout asks for something that a feature-centric page can't show (yet); names component and
+                option.
+        """
+        for component in self.components:
+            if isinstance(component, NOT_IN_FEATURE_PAGES):
+                raise InputError(
+                    f"{type(component).__name__} is not available yet in a feature-centric page; leave it out"
+                )
+        return LayoutSpec(columns=tuple(column.to_spec() for column in self.columns), height=self.height)
+
+    def help(self, title: str = "SaeVisLayoutConfig", key: bool = True) -> None:
+        """Print the layout as a tree: every option with its value, its default where changed, and its meaning."""
+        Console().print(self.help_tree(title, key))
+
+    def help_tree(self, title: str = "SaeVisLayoutConfig", key: bool = True) -> Tree:
+        """The tree that `help` prints."""
+        tree = Tree(f"[bold]{escape(title)}[/]" + (f"\n{HELP_KEY}" if key else ""))
+        tree.add(f"height: {self.height!r} [italic]pixels; None: as high as the content[/]")
+        for number, column in enumerate(self.columns):
+            width = "" if column.width is None else f" ({column.width} pixels wide)"
+            branch = tree.add(f"[bold]Column {number}[/]{width}")
+            for component in column:
+                leaf = branch.add(f"[bold]{escape(type(component).__name__)}[/]")
+                for option in fields(component):
+                    leaf.add(_describe(component, option))
+        return tree
+
+    @classmethod
+    def default_feature_centric_layout(cls) -> SaeVisLayoutConfig:
+        """Tables, positions | activation histogram, logit table, logit histogram | sequences."""
+        return cls(
+            [
+                Column(FeatureTablesConfig(), ActsByPositionConfig()),
+                Column(ActsHistogramConfig(), LogitsTableConfig(), LogitsHistogramConfig()),
+                Column(SeqMultiGroupConfig()),
+            ]
+        )
+
+    @classmethod
+    def default_prompt_centric_layout(cls) -> SaeVisLayoutConfig:
+        """One column for each feature: the prompt, histograms, logit table and top examples."""
+        return cls(
+            [
+                Column(
+                    PromptConfig(),
+                    ActsHistogramConfig(),
+                    LogitsTableConfig(n_rows=5),
+                    SeqMultiGroupConfig(top_acts_group_size=10, n_quantiles=0),
+                    LogitsHistogramConfig(),
+                    width=420,
+                ),
+            ],
+        )
+
+    @classmethod
+    def default_othello_layout(cls, boards: bool = True) -> SaeVisLayoutConfig:
+        """For Othello models: tables | histogram, logit table, probe tables | boards."""
+        sequences = SeqMultiGroupConfig(
+            othello=boards,
+            buffer=None,
+            compute_buffer=not boards,
+            n_quantiles=5,
+            quantile_group_size=6,
+            top_acts_group_size=24,
+        )
+        return cls(
+            [
+                Column(FeatureTablesConfig()),
+                Column(ActsHistogramConfig(), LogitsTableConfig(), ProbeLogitsTablesConfig()),
+                Column(sequences),
+            ],
+        )
+
+
+def _describe(component: Component, option: Field[Any]) -> str:
+    value = getattr(component, option.name)
+    meaning = f"\n[italic]{escape(option.metadata.get('meaning', ''))}[/]"
+    text = escape(f"{option.name}: {value!r}")
+    if option.default is MISSING or value == option.default:
+        return f"[green]{text}[/]{meaning}"
+    return f"[bold dark_orange]{text}[/] (default {escape(repr(option.default))}){meaning}"
+
+
+def _need_pixels(where: str, name: str, value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{where}: {name}={value!r}, expected a positive whole number of pixels, or None")

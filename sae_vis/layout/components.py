@@ -1,0 +1,157 @@
+"""The components that come with the library, one class for each file of the same name in the front end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal
+
+from sae_vis.errors import InputError
+from sae_vis.layout.base import Component, option
+
+
+@dataclass(frozen=True)
+class PromptConfig(Component):
+    """The prompt itself, with the feature's activation on each token. For prompt-centric pages."""
+
+    type_name: ClassVar[str] = "Prompt"
+
+
+@dataclass(frozen=True)
+class SeqMultiGroupConfig(Component):
+    """Texts that the feature fires on: the largest firings, and random ones from each activation interval."""
+
+    type_name: ClassVar[str] = "SeqMultiGroup"
+
+    buffer: tuple[int, int] | None = option(
+        (5, 5), "tokens of context shown before and after the firing token; None shows the whole sequence"
+    )
+    expand: int | Literal["sequence"] = option(
+        0,
+        "tokens of context on each side that an example can be expanded to on the page; 'sequence': the whole "
+        "sequence; 0: none. Larger values make larger files, since what can be expanded is in them",
+    )
+    compute_buffer: bool = option(True, "activations of the context's tokens too, not only of the firing token")
+    n_quantiles: int = option(
+        10, "equal-width activation intervals of (0, max], one group each; 0 for top examples only"
+    )
+    top_acts_group_size: int = option(20, "examples in the group of largest firings")
+    quantile_group_size: int = option(5, "examples in each interval group, a random sample of its firings")
+    top_logits_hoverdata: int = option(5, "output tokens most helped and harmed, shown with a token's details")
+    hover_below: bool = option(True, "a token's details open below it; False opens them above")
+    othello: bool = option(False, "Othello boards in place of text (needs an Othello model)")
+    n_boards_per_row: int = option(3, "boards in a row, with othello=True")
+    dfa_for_attn_saes: bool = option(True, "for attention SAEs: the source tokens that the activation comes from")
+    dfa_buffer: tuple[int, int] | None = option((5, 5), "tokens of context around each attention source token")
+
+    def __post_init__(self) -> None:
+        self._need_buffer("buffer")
+        self._need_buffer("dfa_buffer")
+        if self.expand != "sequence":
+            self._need_count("expand", 0, or_else=" or 'sequence'")
+        self._need_flags("compute_buffer", "hover_below", "othello", "dfa_for_attn_saes")
+        self._need_count("n_quantiles", 0)
+        self._need_count("top_acts_group_size", 0)
+        self._need_count("quantile_group_size", 1)
+        self._need_count("top_logits_hoverdata", 0)
+        self._need_count("n_boards_per_row", 1)
+        if self.top_acts_group_size == 0 and self.n_quantiles == 0:
+            raise InputError(
+                "SeqMultiGroupConfig: top_acts_group_size=0 and n_quantiles=0 leave nothing to show; "
+                "give one of them a larger value or leave the component out of the layout"
+            )
+
+    def unavailable(self) -> dict[str, str]:
+        """Othello boards, and other than default options of attention sources and hover logits."""
+        leave = "leave it at its default"
+        asked = {
+            "compute_buffer": not self.compute_buffer,
+            "othello": self.othello,
+            "n_boards_per_row": self.n_boards_per_row != 3,
+            "dfa_buffer": self.dfa_buffer != (5, 5),
+            "top_logits_hoverdata": self.top_logits_hoverdata != 5,
+        }
+        return {name: leave for name, is_asked in asked.items() if is_asked}
+
+
+@dataclass(frozen=True)
+class ActsHistogramConfig(Component):
+    """Histogram of the feature's firings by activation."""
+
+    type_name: ClassVar[str] = "ActsHistogram"
+
+    n_bins: int = option(50, "bins of equal width")
+
+    def __post_init__(self) -> None:
+        self._need_count("n_bins", 1)
+
+
+@dataclass(frozen=True)
+class ActsByPositionConfig(Component):
+    """Share of tokens on which the feature fires, by position in the sequence."""
+
+    type_name: ClassVar[str] = "ActsByPosition"
+
+    n_bins: int = option(32, "bins of equal width, at most; a bin holds a whole number of positions")
+
+    def __post_init__(self) -> None:
+        self._need_count("n_bins", 1)
+
+
+@dataclass(frozen=True)
+class LogitsHistogramConfig(Component):
+    """Histogram of the feature's effect on the logit of every token of the vocabulary."""
+
+    type_name: ClassVar[str] = "LogitsHistogram"
+
+    n_bins: int = option(50, "bins of equal width")
+
+    def __post_init__(self) -> None:
+        self._need_count("n_bins", 1)
+
+
+@dataclass(frozen=True)
+class LogitsTableConfig(Component):
+    """The output tokens that the feature pushes up most and down most."""
+
+    type_name: ClassVar[str] = "LogitsTable"
+
+    n_rows: int = option(10, "rows, pushed up and pushed down each")
+
+    def __post_init__(self) -> None:
+        self._need_count("n_rows", 1)
+
+
+@dataclass(frozen=True)
+class ProbeLogitsTablesConfig(Component):
+    """What the feature's direction does to each class of linear probes."""
+
+    type_name: ClassVar[str] = "ProbeLogitsTables"
+
+    n_rows: int = option(10, "rows of each probe's table, top and bottom each")
+    othello: bool = option(False, "Othello boards in place of tables")
+
+    def __post_init__(self) -> None:
+        self._need_count("n_rows", 1)
+        self._need_flags("othello")
+
+
+@dataclass(frozen=True)
+class FeatureTablesConfig(Component):
+    """Neurons and other features that go with the feature."""
+
+    type_name: ClassVar[str] = "FeatureTables"
+
+    n_rows: int = option(3, "rows of each table")
+    neuron_alignment_table: bool = option(True, "neurons that the feature's direction is made of")
+    correlated_neurons_table: bool = option(True, "neurons whose activations correlate with the feature's")
+    correlated_features_table: bool = option(True, "features of the same SAE that fire together with this one")
+    correlated_b_features_table: bool = option(
+        False, "features of a second SAE (sae_B) that fire together with this one"
+    )
+    decoder_neighbours_table: bool = option(
+        True, "features whose decoder directions have the largest cosine with this one's (needs the SAE)"
+    )
+
+    def __post_init__(self) -> None:
+        self._need_count("n_rows", 1)
+        self._need_flags(*(f.name for f in fields(self) if f.name != "n_rows"))
