@@ -24,6 +24,7 @@ from sae_vis.saes.weights import (
     check_names,
     check_tensor,
     converted,
+    facts,
     only_tensors,
     read_entries,
     read_json,
@@ -160,14 +161,8 @@ def from_sae_lens(sae: SaeLensSae, *, dtype: torch.dtype = torch.float32) -> Dic
 def _dictionary(
     config: SaeLensConfig, weights: dict[str, Tensor], dtype: torch.dtype, device: torch.device, source: str
 ) -> Dictionary:
-    facts: dict[str, object] = {
-        "format": "saelens",
-        "architecture": config.architecture,
-        "source": source,
-        "stored_dtype": str(weights["W_enc"].dtype).removeprefix("torch."),
-        "metadata": config.metadata,
-    }
-    return _build(config, converted(weights, dtype, device, source), facts)
+    about = facts("saelens", config.architecture, source, weights["W_enc"], config.metadata)
+    return _build(config, converted(weights, dtype, device, source), about)
 
 
 def read_config(file: Path) -> SaeLensConfig:
@@ -335,13 +330,13 @@ def _check_tensor(name: str, tensor: Tensor, config: SaeLensConfig, file: Path |
     check_tensor(name, tensor, expected, file, reason=f"d_in {config.d_in}, d_sae {config.d_sae} in {CONFIG_NAME}")
 
 
-def _build(config: SaeLensConfig, weights: dict[str, Tensor], facts: dict[str, object]) -> Dictionary:
+def _build(config: SaeLensConfig, weights: dict[str, Tensor], about: dict[str, object]) -> Dictionary:
     input_map = InputMap(
         normalize=config.normalize_activations, shift=weights["b_dec"] if config.apply_b_dec_to_input else None
     )
     norms = weights["W_dec"].norm(dim=-1) if config.rescale_acts_by_decoder_norm else None
     decoder = Decoder(
-        directions=_directions(weights, norms), bias=weights["b_dec"].float(), hook_name=config.hook_name, facts=facts
+        directions=_directions(weights, norms), bias=weights["b_dec"].float(), hook_name=config.hook_name, facts=about
     )
     if config.architecture == "gated":
         return GatedAutoencoder(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -65,6 +66,8 @@ def entry_names(file: Path) -> frozenset[str]:
     if file.is_file() and file.suffix == ".npz":
         with _opened_npz(file) as archive:
             return frozenset(archive.files)
+    if file.is_file() and file.suffix in SUFFIXES:
+        return frozenset(_read_torch(file, mmap=True))
     return frozenset(read_entries(file))
 
 
@@ -152,6 +155,27 @@ def converted(
     return made
 
 
+def facts(
+    name: str, architecture: str, source: object, stored: Tensor, metadata: Mapping[str, object]
+) -> dict[str, object]:
+    """What a dictionary says about its checkpoint, for the manifest: no part of the fingerprint.
+
+    Args:
+        name: of the format.
+        architecture: in the format's own words.
+        source: path, or ``memory``.
+        stored: a tensor as it is in the file.
+        metadata: JSON-able.
+    """
+    return {
+        "format": name,
+        "architecture": architecture,
+        "source": _source(str(source)),
+        "stored_dtype": dtype_names([stored.dtype]),
+        "metadata": dict(metadata),
+    }
+
+
 def check_dtype(dtype: torch.dtype) -> None:
     """Raises `InputError` for a dtype that encoders can't compute in."""
     if dtype not in DTYPES:
@@ -194,7 +218,7 @@ def _read_npz(file: Path) -> dict[str, Tensor]:
             raise _damaged(file, "npz", error) from error
 
 
-def _read_torch(file: Path) -> dict[str, object]:
+def _read_torch(file: Path, *, mmap: bool = False) -> dict[str, object]:
     """Only torch's zip format: readers of the older ones have run code even with ``weights_only`` (CVE-2025-32434)."""
     if not zipfile.is_zipfile(file):
         raise CheckpointError(
@@ -202,7 +226,7 @@ def _read_torch(file: Path) -> dict[str, object]:
             "or, if it was saved by torch before 1.6, load it where you trust it and save it again"
         )
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        found = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{file} holds Python objects, which could run code when they are read: refused. Load it where you trust "
@@ -222,3 +246,12 @@ def _is_named(found: object) -> TypeGuard[Mapping[str, object]]:
 def _damaged(file: Path, kind: str, error: Exception) -> CheckpointError:
     reason = str(error).split("\n", maxsplit=1)[0][:200]
     return CheckpointError(f"{file} is not a whole {kind} file ({reason}): fetch it again")
+
+
+def _source(path: str) -> str:
+    """A path in the Hugging Face cache as ``organisation/repository@commit/file``; other paths as they are."""
+    found = re.search(r"models--([^/\\]+?)--([^/\\]+)[/\\]snapshots[/\\]([^/\\]+)(?:[/\\](.*))?$", path)
+    if found is None:
+        return path
+    organisation, repository, commit, rest = found.groups()
+    return f"{organisation}/{repository}@{commit}" + (f"/{rest}" if rest else "")
