@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from sae_vis.corpus.tokens import Corpus as Corpus
     from sae_vis.errors import SaeVisError as SaeVisError
     from sae_vis.index.index import Index as Index
+    from sae_vis.layout import ActsByPositionConfig as ActsByPositionConfig
     from sae_vis.layout import ActsHistogramConfig as ActsHistogramConfig
     from sae_vis.layout import Column as Column
+    from sae_vis.layout import CustomComponent as CustomComponent
+    from sae_vis.layout import FeatureQuery as FeatureQuery
     from sae_vis.layout import FeatureTablesConfig as FeatureTablesConfig
     from sae_vis.layout import LogitsHistogramConfig as LogitsHistogramConfig
     from sae_vis.layout import LogitsTableConfig as LogitsTableConfig
@@ -29,9 +32,12 @@ if TYPE_CHECKING:
 __version__ = "1.0.0.dev0"
 
 _HOMES = {
+    "ActsByPositionConfig": "layout",
     "ActsHistogramConfig": "layout",
     "Column": "layout",
     "Corpus": "corpus.tokens",
+    "CustomComponent": "layout",
+    "FeatureQuery": "layout",
     "FeatureTablesConfig": "layout",
     "Index": "index.index",
     "IndexConfig": "config",

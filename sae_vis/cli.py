@@ -88,7 +88,7 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
 
 
 @app.command()
-def feature(
+def feature(  # noqa: PLR0913, PLR0917  the options of a command
     index: Annotated[Path, typer.Argument(help="index directory")],
     ids: Annotated[
         list[int] | None, typer.Argument(help="feature ids; none: evenly spaced over those that fire")
@@ -96,12 +96,30 @@ def feature(
     out: Out = Path("features.html"),
     count: Annotated[int, typer.Option(help="features on the page, where no ids are given")] = N_FEATURES,
     every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False,
+    layout: Annotated[Path | None, typer.Option(help="layout as JSON; default: the default layout")] = None,
+    model: Annotated[str | None, typer.Option(help="the index's model, for logit effects on the tokens shown")] = None,
+    sae: Annotated[Path | None, typer.Option(help="the index's SAE, with --model")] = None,
+    hook: Annotated[str | None, typer.Option(help="hook name or module path; default: what the SAE names")] = None,
+    dtype: Annotated[str, typer.Option(help="of the model's weights")] = "float32",
 ) -> None:
     """Write a page of feature views from an index."""
-    from sae_vis.api import save_feature_page
+    from sae_vis.api import ModelAndSae, save_feature_page
+    from sae_vis.errors import InputError
     from sae_vis.index.index import Index
+    from sae_vis.layout import SaeVisLayoutConfig
 
-    report = save_feature_page(Index.open(index), out, features=ids or (None if every else count))
+    if (model is None) != (sae is None):
+        raise InputError("--model and --sae belong together: give both, or none")
+    parts = None
+    if model is not None and sae is not None:
+        from sae_vis.models.huggingface import load_model
+        from sae_vis.saes.saelens_format import load_sae
+
+        _hide_loading_bars()
+        parts = ModelAndSae(model=load_model(model, dtype=dtype), sae=load_sae(sae), hook=hook)
+    made = None if layout is None else SaeVisLayoutConfig.from_json(layout.read_text(encoding="utf-8"))
+    features = ids or (None if every else count)
+    report = save_feature_page(Index.open(index), out, features=features, parts=parts, layout=made)
     _say(f"wrote {report.path} ({report.bytes / 1e6:.1f} MB, {report.bytes_per_feature / 1e3:.1f} KB a feature)")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from sae_vis.cli import main
 from sae_vis.demo import run as demo
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.saes.base import Dictionary
+from sae_vis.saes.neighbours import decoder_neighbours
 from sae_vis.views.feature import ViewSources, feature_page
+from tests.fixtures.page_decoder import read_page
 from tests.index.checks import check_correlations, check_feature, check_queries
 from tests.reference import Dense
 from tests.whole_numbers import dense_of
@@ -101,6 +104,64 @@ def test_index_info_and_feature_page(built: Path, tmp_path: Path, capsys: pytest
     assert (tmp_path / "some.html").stat().st_size > (tmp_path / "two.html").stat().st_size > 10_000
     assert "2 features" not in failure(capsys, "feature", built, 99999, "-o", tmp_path / "none.html")
     assert not (tmp_path / "none.html").exists()
+
+
+def test_feature_page_with_a_layout_and_the_model(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    layout = tmp_path / "layout.json"
+    layout.write_text(sae_vis.SaeVisLayoutConfig([sae_vis.Column(sae_vis.FeatureTablesConfig(n_rows=4))]).to_json())
+    command("feature", built, 1945, "--layout", layout, "-o", tmp_path / "bare.html")
+    both = ("--model", MODEL, "--sae", demo.assets() / "sae-resid")
+    command("feature", built, 1945, "--layout", layout, *both, "-o", tmp_path / "full.html")
+    bare, full = (read_page((tmp_path / name).read_text())[1][1945] for name in ("bare.html", "full.html"))
+    assert bare.decoder_neighbours is None
+    assert len(full.decoder_neighbours.index) == 4
+    assert (bare.acts_histogram, full.acts_histogram, full.sequences) == (None, None, ())
+    assert "belong together" in failure(capsys, "feature", built, "--model", MODEL, "-o", tmp_path / "no.html")
+    layout.write_text('{"columns": [{"components": [{"type": "Hologram"}]}]}')
+    assert "'Hologram'" in failure(capsys, "feature", built, "--layout", layout, "-o", tmp_path / "no.html")
+    assert "no.json" in failure(capsys, "feature", built, "--layout", tmp_path / "no.json", "-o", tmp_path / "no.html")
+    assert not (tmp_path / "no.html").exists()
+
+
+@pytest.mark.parametrize(("expand", "reach"), [(0, 2), (1, 2), (9, 9), ("sequence", None)])
+def test_contexts_hold_what_they_can_be_expanded_to(built: Path, expand, reach):
+    index = Index.open(built)
+    layout = sae_vis.SaeVisLayoutConfig([sae_vis.Column(sae_vis.SeqMultiGroupConfig(buffer=(2, 2), expand=expand))])
+    view = feature_page(ViewSources(index=index, text=index.text), [1945], layout).features[0]
+    top = index.top_examples(1945, 20, before=2, after=2)
+    contexts = view.sequences[0].contexts
+    windows = index.windows(1945, top.positions, before=reach, after=reach)
+    assert contexts.offsets.tolist() == windows.offsets.tolist()
+    assert contexts.tokens.tolist() == windows.tokens.tolist()
+    assert contexts.focus.tolist() == windows.focus.tolist()
+    assert contexts.start.tolist() == index.place(windows.positions[windows.offsets[:-1]])[1].tolist()
+
+
+@dataclass(frozen=True)
+class Counts(sae_vis.CustomComponent):
+    type_name = "Counts"
+    script = "export function mount(element, data) { element.textContent = data.n; }"
+    needs = ("lens",)
+
+    def data(self, query: sae_vis.FeatureQuery) -> dict[str, object]:
+        return {"n": len(query.firings().acts), "tokens": query.tokens(query.firings().positions)}
+
+    def shared(self, index: Index) -> dict[str, object]:
+        return {"features": index.n_features}
+
+
+def test_data_of_a_users_component(built: Path, tmp_path: Path):
+    index, path = Index.open(built), tmp_path / "page.html"
+    layout = sae_vis.SaeVisLayoutConfig([sae_vis.Column(Counts())])
+    with pytest.raises(InputError, match="Counts needs logit effects, so the page must be made with the model"):
+        save_feature_page(index, path, features=[1945], layout=layout)
+    assert not path.exists()
+    save_feature_page(index, path, features=[1945], layout=layout, parts=demo.demo_parts(demo.RESID))
+    head, views = read_page(path.read_text())
+    firings = index.firings(1945)
+    assert head["shared"] == {"Counts": {"features": 2048}}
+    assert views[1945].custom["Counts"]["n"] == len(firings.acts)
+    assert views[1945].custom["Counts"]["tokens"].tolist() == index.tokens[firings.positions].tolist()
 
 
 def test_page_with_the_model_has_logit_effects_of_its_tokens(built: Path, tmp_path: Path):
@@ -252,7 +313,7 @@ def test_a_view_holds_the_numbers_of_its_index(built: Path):
     parts = demo.demo_parts(demo.RESID)
     lens = parts.lens(sae_vis.IndexConfig())
     chosen = index.select(6).tolist()
-    page = feature_page(ViewSources(index=index, text=index.text, lens=lens, seed=4), chosen)
+    page = feature_page(ViewSources(index=index, text=index.text, lens=lens, sae=parts.sae, seed=4), chosen)
     assert [view.feature for view in page.features] == chosen
     for view in page.features:
         feature = view.feature
@@ -270,6 +331,13 @@ def test_a_view_holds_the_numbers_of_its_index(built: Path):
         shown = top.contexts.offsets[:-1] + top.contexts.focus
         assert top.contexts.acts[shown].tolist() == examples.acts.tolist()
         assert top.contexts.repeats.tolist() == examples.repeats.tolist()
+        by_position = index.by_position(feature, 32)
+        assert view.acts_by_position.n_firings.tolist() == by_position.n_firings.tolist()
+        assert view.acts_by_position.n_firings.sum() == len(firings.acts)
+        assert view.acts_by_position.n_tokens.sum() == index.n_counted
+        neighbours = decoder_neighbours(parts.sae, [feature], 3)
+        assert view.decoder_neighbours.index.tolist() == neighbours.features[0].tolist()
+        np.testing.assert_allclose(view.decoder_neighbours.cosine, neighbours.cosine[0], rtol=0, atol=1e-6)
         assert sum(group.n_firings for group in intervals) == len(firings.acts)
         assert sum(group.share for group in intervals) == pytest.approx(1.0)
         effects = lens.effects([feature])[0].numpy()
