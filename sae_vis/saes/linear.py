@@ -51,7 +51,7 @@ class InputMap:
             x = x * ((x.shape[-1] ** 0.5) / x.norm(dim=-1, keepdim=True))
         elif self.normalize == "layer_norm":
             x = x - x.mean(dim=-1, keepdim=True)
-            x = x / (x.std(dim=-1, keepdim=True) + _NORM_EPS)
+            x = x / (_std(x)[:, None] + _NORM_EPS)
         return x if self.shift is None else x - self.shift
 
     def output_scale(self, x: Tensor) -> Tensor | None:
@@ -60,7 +60,7 @@ class InputMap:
             norms: Tensor = torch.linalg.vector_norm(x, dim=-1)
             return norms / math.sqrt(x.shape[-1])
         if self.normalize == "layer_norm":
-            return x.std(dim=-1)
+            return _std(x)
         return None
 
 
@@ -334,6 +334,11 @@ def _common_config(W_enc: Tensor, input_map: InputMap) -> dict[str, object]:
         "normalize_activations": input_map.normalize,
         "apply_b_dec_to_input": input_map.shift is not None,
     }
+
+
+def _std(x: Tensor) -> Tensor:
+    """Standard deviation ``[n]`` of each row, with n - 1; torch warns about a matrix without rows."""
+    return x.std(dim=-1) if x.shape[0] else x.new_empty(0)
 
 
 def _check_finite(x: Tensor, first_row: int) -> None:
