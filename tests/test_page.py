@@ -97,16 +97,18 @@ def contexts(draw):
     small = hnp.arrays(np.int32, n, elements=st.integers(0, 5))
     at = np.array(sorted(draw(st.sets(st.integers(0, total - 1)))), dtype=np.int32)
     k = 2
-    some = lambda each, elements, kind: draw(hnp.arrays(kind, len(at) * each, elements=elements))  # noqa: E731
+    listed = np.array([i for i in range(len(at)) if draw(st.booleans())], dtype=np.int32)
+    some = lambda n, elements, kind: draw(hnp.arrays(kind, n, elements=elements))  # noqa: E731
     token = st.integers(0, 9)
     effects = p.TokenEffects(
         kind="full",
         at=at,
         n_changed=k,
-        **{name: some(1, floats32, np.float32) for name in ("loss", "prob_with", "prob_without")},
-        **{name: some(k, floats32, np.float32) for name in ("up_values", "down_values")},
-        **{name: some(k, token, np.int32) for name in ("up_tokens", "down_tokens")},
-        next_token=some(1, token, np.int32),
+        listed=listed,
+        **{name: some(len(at), floats32, np.float32) for name in ("loss", "prob")},
+        **{name: some(len(listed) * k, floats32, np.float32) for name in ("up_values", "down_values")},
+        **{name: some(len(listed) * k, token, np.int32) for name in ("up_tokens", "down_tokens")},
+        next_token=some(len(at), token, np.int32),
     )
     return p.Contexts(
         offsets=np.cumsum([0, *n_tokens]).astype(np.int32),

@@ -297,27 +297,27 @@ function tokenEffects(r: Reader, n_groups: number, ids: Int32Array): TokenEffect
   const kind = EFFECT_KINDS[r.uint()];
   if (kind === undefined) throw new Error("the data holds a kind of effect that this page does not know");
   const n_changed = r.uint();
-  const lengths = r.ints();
-  const at = Array.from({ length: n_groups }, () => running(r.ints()));
-  const [loss, prob_with, prob_without, up_values, down_values] = [r.floats(), r.floats(), r.floats(), r.floats(), r.floats()];
+  const places = (): Int32Array[] => Array.from({ length: n_groups }, () => running(r.ints()));
+  const [at, listed] = [places(), places()];
+  const [loss, prob, up_values, down_values] = [r.floats(), r.floats(), r.floats(), r.floats()];
   const [next_token, up_tokens, down_tokens] = [tokenIds(r.ints(), ids), tokenIds(r.ints(), ids), tokenIds(r.ints(), ids)];
-  let stop = 0;
-  return at.map((places, g) => {
-    const start = stop;
-    stop += lengths[g] ?? 0;
-    const own = <T extends Int32Array | Float32Array>(column: T, each = 1): T => column.subarray(start * each, stop * each) as T;
+  let [token, list] = [0, 0];
+  return at.map((own, g) => {
+    const lists = listed[g] ?? new Int32Array();
+    const tokens = [token, (token += own.length)] as const;
+    const changes = [list, (list += lists.length * n_changed)] as const;
     return {
       kind,
-      at: places,
-      loss: own(loss),
-      next_token: own(next_token),
-      prob_with: own(prob_with),
-      prob_without: own(prob_without),
+      at: own,
+      loss: loss.subarray(...tokens),
+      next_token: next_token.subarray(...tokens),
+      prob: prob.subarray(...tokens),
+      listed: lists,
       n_changed,
-      up_tokens: own(up_tokens, n_changed),
-      up_values: own(up_values, n_changed),
-      down_tokens: own(down_tokens, n_changed),
-      down_values: own(down_values, n_changed),
+      up_tokens: up_tokens.subarray(...changes),
+      up_values: up_values.subarray(...changes),
+      down_tokens: down_tokens.subarray(...changes),
+      down_values: down_values.subarray(...changes),
     };
   });
 }

@@ -60,19 +60,19 @@ export interface TokenEffects {
   readonly loss: Float32Array;
   /** int32 ``[n]`` token that follows in the text, whose loss it is. */
   readonly next_token: Int32Array;
-  /** float32 ``[n]`` probability of that token with the feature. */
-  readonly prob_with: Float32Array;
-  /** float32 ``[n]`` probability of that token without it. */
-  readonly prob_without: Float32Array;
-  /** tokens in each list of those whose log-probability the feature changes most. */
+  /** float32 ``[n]`` probability of that token with the feature; without it, it is ``prob * exp(loss)``. */
+  readonly prob: Float32Array;
+  /** int32 ``[m]`` which of the n have lists of the tokens that the feature changes most, ascending. */
+  readonly listed: Int32Array;
+  /** tokens in each of these lists. */
   readonly n_changed: number;
-  /** int32 ``[n * n_changed]`` most raised tokens, largest change first. */
+  /** int32 ``[m * n_changed]`` tokens whose log-probability is raised most, largest change first. */
   readonly up_tokens: Int32Array;
-  /** float32 ``[n * n_changed]`` change of their log-probability, with minus without, in nats. */
+  /** float32 ``[m * n_changed]`` change of their log-probability, with minus without, in nats. */
   readonly up_values: Float32Array;
-  /** int32 ``[n * n_changed]`` most lowered tokens, largest change first. */
+  /** int32 ``[m * n_changed]`` tokens whose log-probability is lowered most, largest change first. */
   readonly down_tokens: Int32Array;
-  /** float32 ``[n * n_changed]``. */
+  /** float32 ``[m * n_changed]``. */
   readonly down_values: Float32Array;
 }
 

@@ -317,24 +317,25 @@ def _encode_effects(out: BlockWriter, groups: list[TokenEffects | None], index: 
         raise InputError("effects differ in kind or in n_changed between sequence groups, expected one kind for all")
     out.uint(EFFECT_KINDS.index(first.kind))
     out.uint(first.n_changed)
-    out.ints(np.array([len(effects.at) for effects in there], dtype=np.int64))
+    for name in ("at", "listed"):
+        for effects in there:
+            out.ints(np.diff(getattr(effects, name), prepend=-1) - 1)
     for effects in there:
         _check_effects(effects)
-        out.ints(np.diff(effects.at, prepend=-1) - 1)
-    for name in ("loss", "prob_with", "prob_without", "up_values", "down_values"):
+    for name in ("loss", "prob", "up_values", "down_values"):
         out.floats(np.concatenate([getattr(effects, name) for effects in there]))
     for name in ("next_token", "up_tokens", "down_tokens"):
         out.ints(index(np.concatenate([getattr(effects, name) for effects in there])))
 
 
 def _check_effects(effects: TokenEffects) -> None:
-    n = len(effects.at)
-    for name in ("loss", "next_token", "prob_with", "prob_without"):
+    for name in ("loss", "next_token", "prob"):
         _same_length(f"effects.{name}", getattr(effects, name), effects.at)
+    expected = len(effects.listed) * effects.n_changed
     for name in ("up_tokens", "up_values", "down_tokens", "down_values"):
         found = len(getattr(effects, name))
-        if found != n * effects.n_changed:
-            raise InputError(f"effects.{name} has {found} values, expected {effects.n_changed} for each of {n} tokens")
+        if found != expected:
+            raise InputError(f"effects.{name} has {found} values, expected {effects.n_changed} for each that is listed")
 
 
 def _encode_custom(out: BlockWriter, custom: Mapping[str, ComponentData]) -> None:

@@ -94,21 +94,21 @@ class TokenEffects:
         at: int32 ``[n]`` index of the token among the group's tokens, ascending.
         loss: float32 ``[n]`` loss with the feature minus loss without it, in nats (negative: it helps).
         next_token: int32 ``[n]`` token that follows in the text, whose loss it is.
-        prob_with: float32 ``[n]`` probability of that token with the feature.
-        prob_without: float32 ``[n]`` probability of that token without it.
-        n_changed: tokens in each list of those whose log-probability the feature changes most.
-        up_tokens: int32 ``[n * n_changed]`` most raised tokens, largest change first.
-        up_values: float32 ``[n * n_changed]`` change of their log-probability, with minus without, in nats.
-        down_tokens: int32 ``[n * n_changed]`` most lowered tokens, largest change first.
-        down_values: float32 ``[n * n_changed]``.
+        prob: float32 ``[n]`` probability of that token with the feature; without it, it is ``prob * exp(loss)``.
+        listed: int32 ``[m]`` which of the n have lists of the tokens that the feature changes most, ascending.
+        n_changed: tokens in each of these lists.
+        up_tokens: int32 ``[m * n_changed]`` tokens whose log-probability is raised most, largest change first.
+        up_values: float32 ``[m * n_changed]`` change of their log-probability, with minus without, in nats.
+        down_tokens: int32 ``[m * n_changed]`` tokens whose log-probability is lowered most, largest change first.
+        down_values: float32 ``[m * n_changed]``.
     """
 
     kind: Literal["direct", "full"]
     at: I32
     loss: F32
     next_token: I32
-    prob_with: F32
-    prob_without: F32
+    prob: F32
+    listed: I32
     n_changed: int
     up_tokens: I32
     up_values: F32
