@@ -156,7 +156,9 @@ def _read(path: Path) -> _Read:
     if dict_class not in TENSORS:
         raise CheckpointError(f"{config}: dict_class {dict_class!r} is not supported; known: {sorted(TENSORS)}")
     name = str(dict_class)
-    check_names(entries, TENSORS[name], file, what=f"a {name}", optional=_OPTIONAL.get(name, frozenset()))
+    check_names(
+        entries, TENSORS[name], file, what=f"a dictionary_learning {name}", optional=_OPTIONAL.get(name, frozenset())
+    )
     counts = {key: tensor for key, tensor in entries.items() if key in _COUNTS}
     weights = {key: tensor for key, tensor in entries.items() if key not in _COUNTS}
     return _Read(file=file, dict_class=name, weights=weights, counts=counts, trainer=trainer)

@@ -13,7 +13,8 @@ import pickle
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeGuard
 
@@ -195,14 +196,17 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
         raise _damaged(file, "safetensors", error) from error
 
 
-def _opened_npz(file: Path) -> np.lib.npyio.NpzFile:
-    try:
-        opened = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _damaged(file, "npz", error) from error
-    if not isinstance(opened, np.lib.npyio.NpzFile):
-        raise CheckpointError(f"{file} is not an archive of arrays, though its name ends in .npz: fetch it again")
-    return opened
+@contextmanager
+def _opened_npz(file: Path) -> Iterator[np.lib.npyio.NpzFile]:
+    with file.open("rb") as handle:  # numpy leaves a path that it opened itself open where reading fails
+        try:
+            opened = np.load(handle, allow_pickle=False)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise _damaged(file, "npz", error) from error
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise CheckpointError(f"{file} is not an archive of arrays, though its name ends in .npz: fetch it again")
+        with opened:
+            yield opened
 
 
 def _read_npz(file: Path) -> dict[str, Tensor]:

@@ -73,7 +73,7 @@ def dictionary_learning_reference(dict_class: str, w: dict[str, Tensor], x: Tens
 
 
 def write_dictionary_learning(
-    folder: Path, dict_class: str, tensors: dict[str, Tensor] | None = None, **trainer: object
+    folder: Path, dict_class: str, tensors: dict[str, Tensor] | None = None, /, **trainer: object
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(dictionary_learning_tensors(dict_class) if tensors is None else tensors, folder / "ae.pt")
