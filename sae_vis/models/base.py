@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -117,3 +118,106 @@ class LanguageModel(ABC):
     @abstractmethod
     def describe(self) -> dict[str, object]:
         """JSON-able facts for the manifest: class, name or path, sizes, dtype."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostNorm:
+    """The norm between a hook point and the residual stream (Gemma 2 and 3, OLMo 2): what it divides by.
+
+    The divisor of a token is ``sqrt(mean(y**2) + eps)``, with ``y`` what the norm reads there, less its mean where
+    `centred`.
+
+    Attributes:
+        reads: where ``y`` is read.
+        centred: whether the norm subtracts the mean.
+        eps: what it adds to the variance.
+    """
+
+    reads: HookPoint
+    centred: bool
+    eps: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """A change of the activations at a hook point: `delta` ``[n_seqs, seq_len, hook.d]`` is added to what is there.
+
+    The sum is taken in the finer of the model's dtype and float32, then rounded to the model's dtype.
+    """
+
+    hook: HookPoint
+    delta: Tensor
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What a model remembers of a text: keys and values ``[1, n_heads, n_tokens, d_head]`` of every layer."""
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens remembered."""
+        return int(self.layers[0][0].shape[-2])
+
+
+class HookGradient(NamedTuple):
+    """A scalar, and what a change of the activations at a hook point does to it, to first order.
+
+    Attributes:
+        acts: ``[n_seqs, seq_len, hook.d]``, the activations.
+        gradient: ``[n_seqs, seq_len, hook.d]``, of `value` by the activations.
+        value: of the scalar.
+    """
+
+    acts: Tensor
+    gradient: Tensor
+    value: float
+
+
+class RunnableModel(LanguageModel):
+    """A language model that can be run to its end, also with one place changed: what effects are measured on.
+
+    Nothing here modifies the model, its modes, the gradients of its parameters or the global random state.
+    """
+
+    @property
+    @abstractmethod
+    def final_residual(self) -> HookPoint:
+        """The residual stream that the final norm reads; raises `InputError` where that is not known."""
+
+    @abstractmethod
+    def activations_at(self, tokens: Tensor, hooks: Sequence[HookPoint]) -> list[Tensor]:
+        """`activations` at several hook points, in one forward that stops after the last of them."""
+
+    @abstractmethod
+    def post_norm(self, hook: HookPoint) -> PostNorm | None:
+        """The post-norm that lies between `hook` and the residual stream; None where there is none."""
+
+    @abstractmethod
+    def prefix(self, tokens: Tensor) -> Prefix | None:
+        """What the model remembers of ``tokens [seq_len]``, or None where going on from it may not be exact.
+
+        It is exact, up to rounding, where every layer attends to all tokens before.
+        """
+
+    @abstractmethod
+    def logits(
+        self, tokens: Tensor, edit: Edit | None = None, *, prefix: Prefix | None = None, start: int = 0
+    ) -> Tensor:
+        """Logits ``[n_seqs, seq_len, d_vocab]`` for ``tokens [n_seqs, seq_len]``, without gradient.
+
+        Args:
+            tokens: full rows; with a prefix, what follows its first `start` tokens.
+            edit: what is added, and where. At a hook point of the residual stream the stream itself is changed: also
+                what passes by the module that is hooked.
+            prefix: of the text that all rows begin with.
+            start: how many of its tokens.
+        """
+
+    @abstractmethod
+    def gradient(self, tokens: Tensor, hook: HookPoint, target: Callable[[Tensor], Tensor]) -> HookGradient:
+        """The gradient, at `hook`, of ``target(logits)``, a scalar tensor of the logits ``[n_seqs, seq_len, d_vocab]``.
+
+        One forward and one backward pass. At a hook point of the residual stream it is that of the stream itself.
+        """

@@ -1,9 +1,12 @@
-"""A forward pass that reads one place of a torch model and goes no further."""
+"""A forward pass that reads places of a torch model and goes no further, or changes one and goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from copy import copy
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,36 +62,87 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def read(model: nn.Module, module: nn.Module, side: Side, forward: Callable[[], object]) -> Tensor:
-    """What the first call of `module` takes or gives in ``forward()``, which is cut off there.
+def read(model: nn.Module, places: Sequence[tuple[nn.Module, Side]], forward: Callable[[], object]) -> list[Tensor]:
+    """What the first calls of some modules take or give in ``forward()``, which is cut off after the last of them.
 
-    The tensor is an ordinary one without gradient, also inside ``torch.inference_mode()``.
+    The tensors are ordinary ones without gradient, also inside ``torch.inference_mode()``.
 
     Args:
         model: what is kept in evaluation mode meanwhile; every module of it has its own mode back in the end.
-        module: the module to read, somewhere in `model`.
-        side: which side of it.
-        forward: runs the model, or as much of it as `module` needs.
+        places: modules somewhere in `model`, and which side of each to read.
+        forward: runs the model, or as much of it as the modules need.
 
     Raises:
-        InputError: where `module` is not called, or has no tensor at that side.
+        InputError: where a module is not called, or has no tensor at that side.
     """
-    seen: list[Tensor | None] = []
+    seen: dict[int, Tensor | None] = {}
 
-    def see(value: Tensor | None) -> None:
-        seen.append(value)
-        raise _StopForward
+    def see(place: int, value: Tensor | None) -> None:
+        if place in seen:
+            return
+        last = len(seen) == len(places) - 1
+        # what comes after may write into what was read, where it goes on
+        seen[place] = value if last or value is None else value.detach().clone()
+        if last:
+            raise _StopForward
 
-    with (
-        torch.inference_mode(mode=False),
-        torch.no_grad(),
-        eval_mode(model),
-        hooked(module, side, see),
-        suppress(_StopForward),
-    ):
+    with torch.inference_mode(mode=False), torch.no_grad(), eval_mode(model), suppress(_StopForward), ExitStack() as on:
+        for place, (module, side) in enumerate(places):
+            on.enter_context(hooked(module, side, partial(see, place)))
         forward()
-    if not seen:
+    return [_found(seen, place, side) for place, (_, side) in enumerate(places)]
+
+
+def _found(seen: Mapping[int, Tensor | None], place: int, side: Side) -> Tensor:
+    if place not in seen:
         raise InputError("the model's forward never calls this module, so there is nothing to read there")
-    if seen[0] is None:
+    value = seen[place]
+    if value is None:
         raise InputError(f"the module's {side} holds no tensor, so there is nothing to read there")
-    return seen[0].detach()
+    return value.detach()
+
+
+@contextmanager
+def changed(module: nn.Module, side: Side, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """While open, the tensor in the module's input or output (the first one) is replaced by ``change`` of it.
+
+    Raises:
+        InputError: at a call without a tensor there.
+    """
+
+    def on_input(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if first_tensor(args) is not None:
+            return _with_first(args, change), kwargs
+        return args, _with_first(kwargs, change)
+
+    def on_output(_: nn.Module, args: tuple[object, ...], output: object) -> object:
+        return _with_first(output, change)
+
+    if side == "input":
+        handle = module.register_forward_pre_hook(on_input, with_kwargs=True)
+    else:
+        handle = module.register_forward_hook(on_output)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _with_first(value: Any, change: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401
+    """`value` with `first_tensor` of it changed; what was given is left as it is."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if first_tensor(value) is None:
+        raise InputError("this module's call holds no tensor there, so there is nothing to change")
+    if isinstance(value, tuple):
+        items = list(value)
+        _change_first_item(items, range(len(items)), change)
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    held = copy(value)
+    _change_first_item(held, list(held) if isinstance(held, Mapping) else range(len(held)), change)
+    return held
+
+
+def _change_first_item(held: Any, keys: Iterable[object], change: Callable[[Tensor], Tensor]) -> None:  # noqa: ANN401
+    key = next(key for key in keys if isinstance(held[key], Tensor))
+    held[key] = change(held[key])

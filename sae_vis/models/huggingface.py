@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -12,16 +13,17 @@ from torch import Tensor, nn
 
 from sae_vis.errors import InputError
 from sae_vis.models.architectures import ARCHITECTURES, Architecture, architecture_of
-from sae_vis.models.base import HookPoint, LanguageModel, Side, Unembedding
+from sae_vis.models.base import Edit, HookGradient, HookPoint, PostNorm, Prefix, RunnableModel, Side, Unembedding
 from sae_vis.models.fingerprint import fingerprint
 from sae_vis.models.forward import read
 from sae_vis.models.hook_names import HookTable, Place
+from sae_vis.models.runs import Addition, cache_of, gradient, remembered, remembers_exactly, run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-class HuggingFaceModel(LanguageModel):
+class HuggingFaceModel(RunnableModel):
     """A causal language model of `transformers`, used as it is: never modified, moved, or left in another mode.
 
     Hook points are TransformerLens names (``blocks.8.hook_resid_post``) for the architectures in
@@ -72,7 +74,9 @@ class HuggingFaceModel(LanguageModel):
     def _width(self, name: str, place: Place) -> int:
         if place.onward is None:
             # Nothing is known of this place: see what a forward of a few tokens gives there.
-            return int(self._read(torch.zeros(2, 3, dtype=torch.int64), name, place.module, place.side).shape[-1])
+            return int(
+                self._read(torch.zeros(2, 3, dtype=torch.int64), [(name, place.module, place.side)])[0].shape[-1]
+            )
         if place.site in {"neurons", "heads"}:
             return int(_linear(self._modules[place.onward[0]]).shape[1])
         return self.d_model
@@ -94,22 +98,42 @@ class HuggingFaceModel(LanguageModel):
         Raises:
             InputError: tokens of another shape, dtype or range, or a hook point of another model.
         """
+        return self.activations_at(tokens, [hook])[0]
+
+    def activations_at(self, tokens: Tensor, hooks: Sequence[HookPoint]) -> list[Tensor]:
+        """Activations at several hook points in one forward; see `RunnableModel.activations_at`.
+
+        Raises:
+            InputError: as for `activations`.
+        """
         self._check_tokens(tokens)
+        for hook in hooks:
+            self._check_ours(hook)
+        if not tokens.numel():
+            like = torch.empty(0, dtype=self.model.dtype, device=self._input_device)
+            return [like.new_empty(*tokens.shape, hook.d) for hook in hooks]
+        return self._read(tokens, [(hook.name, hook.module, hook.side) for hook in hooks])
+
+    def _check_ours(self, hook: HookPoint) -> None:
         if hook.module not in self._modules:
             raise InputError(f"hook point {hook.name!r} is of another model: this one has no module {hook.module!r}")
-        if not tokens.numel():
-            return torch.empty(*tokens.shape, hook.d, dtype=self.model.dtype, device=self._input_device)
-        return self._read(tokens, hook.name, hook.module, hook.side)
 
-    def _read(self, tokens: Tensor, name: str, path: str, side: Side) -> Tensor:
+    def _read(self, tokens: Tensor, places: Sequence[tuple[str, str, Side]]) -> list[Tensor]:
+        """Activations at places given as name, module path, side."""
+        names = " and ".join(repr(name) for name, _, _ in places)
         decoder = self._modules[self._decoder_path]
-        inside = path == self._decoder_path or path.startswith(f"{self._decoder_path}.")
+        root = f"{self._decoder_path}."
+        inside = all(path == self._decoder_path or path.startswith(root) for _, path, _ in places)
         runner = decoder if inside or not self._decoder_path else self.model
         inputs = tokens.to(self._input_device)
+        modules = [(self._modules[path], side) for _, path, side in places]
         try:
-            acts = read(self.model, self._modules[path], side, lambda: runner(input_ids=inputs, use_cache=False))
+            found = read(self.model, modules, lambda: runner(input_ids=inputs, use_cache=False))
         except InputError as error:
-            raise InputError(f"hook point {name!r}: {error}") from error
+            raise InputError(f"hook point {names}: {error}") from error
+        return [self._a_vector_a_token(acts, tokens, *place) for acts, place in zip(found, places, strict=True)]
+
+    def _a_vector_a_token(self, acts: Tensor, tokens: Tensor, name: str, path: str, side: Side) -> Tensor:
         if acts.shape[:2] != tokens.shape:
             raise InputError(
                 f"hook point {name!r}: the {side} of {path!r} has the shape {tuple(acts.shape)} for tokens of shape "
@@ -121,14 +145,15 @@ class HuggingFaceModel(LanguageModel):
     def _input_device(self) -> torch.device:
         return _weight(self.model.get_input_embeddings()).device
 
-    def _check_tokens(self, tokens: Tensor) -> None:
+    def _check_tokens(self, tokens: Tensor, *, before: int = 0) -> None:
         if tokens.ndim != 2:
             raise InputError(f"tokens are [n_seqs, seq_len]; got the shape {tuple(tokens.shape)}")
         if tokens.dtype not in {torch.int64, torch.int32}:
             raise InputError(f"tokens are integer ids (int64); got {tokens.dtype}")
-        if self._n_positions is not None and tokens.shape[1] > self._n_positions:
+        seq_len = before + tokens.shape[1]
+        if self._n_positions is not None and seq_len > self._n_positions:
             raise InputError(
-                f"sequences of {tokens.shape[1]} tokens; {type(self.model).__name__} has {self._n_positions} positions"
+                f"sequences of {seq_len} tokens; {type(self.model).__name__} has {self._n_positions} positions"
             )
         if not tokens.numel():
             return
@@ -138,6 +163,80 @@ class HuggingFaceModel(LanguageModel):
                 f"token ids from {low} to {high}, but {type(self.model).__name__} has ids 0 to {self.n_vocab - 1}: "
                 "were the tokens made with another tokenizer?"
             )
+
+    # Whole runs
+
+    def logits(
+        self, tokens: Tensor, edit: Edit | None = None, *, prefix: Prefix | None = None, start: int = 0
+    ) -> Tensor:
+        """Logits of a whole run; see `RunnableModel.logits`.
+
+        Raises:
+            InputError: tokens of another shape, dtype or range, an edit of another shape or model, or a prefix that is
+                shorter than `start`.
+        """
+        self._check_tokens(tokens, before=start)
+        if prefix is not None and not 0 <= start <= prefix.n_tokens:
+            raise InputError(f"start is {start}, but the prefix has {prefix.n_tokens} tokens")
+        if prefix is None and start:
+            raise InputError(f"start is {start}, but no prefix is given")
+        with torch.inference_mode(mode=False), torch.no_grad():
+            cache = None if prefix is None else cache_of(prefix, len(tokens), start)
+            if edit is None:
+                return run(self.model, tokens.to(self._input_device), cache=cache)
+            addition = Addition(self._checked_delta(edit, tokens))
+            return run(self.model, tokens.to(self._input_device), addition, self._written(edit.hook), cache)
+
+    def gradient(self, tokens: Tensor, hook: HookPoint, target: Callable[[Tensor], Tensor]) -> HookGradient:
+        """The gradient at a hook point of a scalar of the logits; see `RunnableModel.gradient`.
+
+        Raises:
+            InputError: tokens of another shape, dtype or range, or a hook point of another model.
+        """
+        self._check_tokens(tokens)
+        self._check_ours(hook)
+        dtype = torch.promote_types(self.model.dtype, torch.float32)
+        with torch.inference_mode(mode=False):
+            addition = Addition(torch.zeros(*tokens.shape, hook.d, dtype=dtype, device=self._input_device))
+        return gradient(self.model, tokens.to(self._input_device), addition, self._written(hook), target)
+
+    def prefix(self, tokens: Tensor) -> Prefix | None:
+        """Keys and values of ``tokens [seq_len]``; None for a model with a sliding window or of an unknown kind."""
+        self._check_tokens(tokens[None])
+        if self._arch is None or not remembers_exactly(self.model.config.get_text_config()):
+            return None
+        with torch.inference_mode(mode=False), torch.no_grad():
+            return remembered(self.model, tokens[None].to(self._input_device))
+
+    def _checked_delta(self, edit: Edit, tokens: Tensor) -> Tensor:
+        self._check_ours(edit.hook)
+        expected = (*tokens.shape, edit.hook.d)
+        if edit.delta.shape != expected:
+            raise InputError(f"an edit at {edit.hook.name!r} is {expected} here; got {tuple(edit.delta.shape)}")
+        return edit.delta
+
+    def _written(self, hook: HookPoint) -> list[tuple[nn.Module, Side]]:
+        """Where a change is made so that it is one at `hook`.
+
+        A norm (or sublayer) that reads the residual stream has a copy: the stream goes on past it. A change of the
+        stream there is one where the block gets it, or, between attention and MLP, one of the copy and of the sum that
+        the block gives in the end.
+        """
+        copies = self._copies_of_the_stream(hook.layer)
+        here = [(self._modules[hook.module], hook.side)]
+        if hook.site != "resid" or hook.layer is None or hook.side != "input" or hook.module not in copies:
+            return here
+        assert self._arch is not None
+        block = self._modules[f"{self._decoder_path}.{self._arch.layers}.{hook.layer}"]
+        return [*here, (block, "output")] if copies[hook.module] else [(block, "input")]
+
+    def _copies_of_the_stream(self, layer: int | None) -> dict[str, bool]:
+        """Modules of a block that read the stream, and whether attention has been added to it by then."""
+        if self._arch is None or layer is None:
+            return {}
+        block = f"{self._decoder_path}.{self._arch.layers}.{layer}"
+        mlp = {f"{block}.{self._arch.mlp_reads}": not self._arch.parallel}
+        return mlp | {f"{block}.{self._arch.attn_reads}": False}
 
     # From a place to the logits
 
@@ -166,6 +265,21 @@ class HuggingFaceModel(LanguageModel):
             eps=_eps(final_norm),
         )
 
+    @property
+    def final_residual(self) -> HookPoint:
+        """The residual stream that the final norm reads; raises `InputError` where the architecture is not known."""
+        if self._arch is None:
+            raise InputError(f"the final norm is not known for {self._unknown()}")
+        return self.hook_point(f"{self._decoder_path}.{self._arch.final_norm}:input")
+
+    def post_norm(self, hook: HookPoint) -> PostNorm | None:
+        """The post-norm between `hook` and the residual stream, None where there is none."""
+        path = next((path for path in hook.onward or () if self._is_norm(path)), None)
+        if path is None or self._arch is None:
+            return None
+        reads = self.hook_point(f"{path}:input")
+        return PostNorm(reads=reads, centred=self._arch.norm.centred, eps=_eps(self._modules[path]))
+
     def to_residual(self, directions: Tensor, hook: HookPoint) -> Tensor:
         """Directions ``[n, hook.d]`` as ``[n, d_model]``, float32 or finer; see `LanguageModel.to_residual`.
 
@@ -187,10 +301,13 @@ class HuggingFaceModel(LanguageModel):
     def _through(self, path: str, directions: Tensor) -> Tensor:
         """Directions behind the projection or post-norm at `path`."""
         module = self._modules[path]
-        if self._arch is not None and hasattr(module, "weight") and _weight(module).ndim == 1:
+        if self._arch is not None and self._is_norm(path):
             centred = directions - directions.mean(-1, keepdim=True) if self._arch.norm.centred else directions
             return centred * self._gain(module, self._arch).to(directions)
         return directions @ _linear(module).detach().to(directions).T
+
+    def _is_norm(self, path: str) -> bool:
+        return hasattr(self._modules[path], "weight") and _weight(self._modules[path]).ndim == 1
 
     def _gain(self, norm: nn.Module, arch: Architecture) -> Tensor:
         return _weight(norm).detach().float() + arch.norm.gain_offset
@@ -261,7 +378,7 @@ def _linear(module: nn.Module) -> Tensor:
 def _eps(norm: nn.Module) -> float:
     eps = getattr(norm, "eps", None) or getattr(norm, "variance_epsilon", None)
     if eps is None:
-        raise InputError(f"the final norm {type(norm).__name__} has neither 'eps' nor 'variance_epsilon'")
+        raise InputError(f"the norm {type(norm).__name__} has neither 'eps' nor 'variance_epsilon'")
     return float(eps)
 
 
