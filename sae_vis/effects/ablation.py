@@ -1,0 +1,350 @@
+"""Direct effects: a feature's contribution taken out of the final residual, all else left as it is.
+
+With ``x`` the final residual of a token (less its mean, where the final norm is a LayerNorm), ``d`` the feature's
+direction in the residual stream (treated alike), ``a`` its activation, ``n`` the width of the residual stream,
+``g``, ``b`` and ``W`` gain, constant and unembedding, the model's logits are
+
+    W (g x) / σ + b,            σ² = |x|² / n + eps
+
+and without the feature, the norm computed anew,
+
+    (u - a l) / σ' + b,         u = W (g x),  l = W (g d),  σ'² = (|x|² - 2 a x·d + a² |d|²) / n + eps
+
+then soft-capped where the model does so. ``u`` is one product for a token, ``l`` one for a feature; a pair costs a pass
+over the vocabulary. ``a`` counts what the dictionary and a post-norm make of the activation on the way: it is
+``output_scale * act / divisor`` (`Dictionary.output_scale`, `PostNorm`; the divisor is held where it is).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sae_vis.effects.pairs import (
+    Numbers,
+    Pairs,
+    check_positions,
+    check_writes_at,
+    checked_pairs,
+    checked_text,
+    output_scales,
+)
+from sae_vis.effects.rank_one import Head, Mixed, Mixes, mixed
+from sae_vis.errors import InputError
+from sae_vis.models.base import HookPoint, PostNorm, RunnableModel
+from sae_vis.saes.base import Dictionary
+
+BATCH_TOKENS = 4096  # tokens in one forward pass
+DOT_PAIRS = 4096  # pairs whose vectors are gathered at a time, in float64
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectEffectTable:
+    """Direct effects of n pairs of a token and a feature, in the order they were asked for.
+
+    Everything is with the feature minus without it, in nats where it is of a loss or log-probability. NaN where a
+    sequence has no next token.
+
+    Attributes:
+        loss: float32 ``[n]``, effect on the loss of the next token: negative where the feature helps.
+        logit: float32 ``[n]``, effect on the next token's logit, as the model gives it (capped where it caps).
+        prob_with, prob_without: float32 ``[n]``, probability of the next token.
+        top_tokens: int64 ``[n, k]``: those whose log-probability the feature raises most, descending.
+        top_changes: float32 ``[n, k]``, by how much.
+        bottom_tokens: int64 ``[n, k]``: those whose log-probability it lowers most, most lowered first.
+        bottom_changes: float32 ``[n, k]``, by how much (negative where lowered).
+    """
+
+    loss: NDArray[np.float32]
+    logit: NDArray[np.float32]
+    prob_with: NDArray[np.float32]
+    prob_without: NDArray[np.float32]
+    top_tokens: NDArray[np.int64]
+    top_changes: NDArray[np.float32]
+    bottom_tokens: NDArray[np.int64]
+    bottom_changes: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What direct effects need of n tokens of text, shared by all features.
+
+    Attributes:
+        positions: int64 ``[n]``, ascending: what effects are asked for by.
+        hooked: ``[n, hook.d]`` what the SAE reads there.
+        residual: float32 ``[n, d_model]`` what the final norm reads.
+        next_tokens: int64 ``[n]``, -1 at the end of a sequence.
+        factor: float64 ``[n]``: what one unit of activation there is worth in the residual stream, in units of the
+            feature's direction (`Dictionary.output_scale` over the post-norm's divisor; 1 nearly always).
+    """
+
+    positions: NDArray[np.int64]
+    hooked: Tensor
+    residual: Tensor
+    next_tokens: Tensor
+    factor: Tensor
+
+
+class _Evaluated(NamedTuple):
+    """Losses and target logits (float64 ``[n]``) with and without the feature, and what else was found of the pairs."""
+
+    with_loss: Tensor
+    without_loss: Tensor
+    logit: Tensor
+    log_change: Tensor
+    found: Mixed
+
+
+class DirectEffects:
+    """Direct effects of the features of a dictionary.
+
+    Args:
+        model: a model that can be run to its end.
+        sae: the dictionary.
+        hook: where it reads and writes.
+
+    Raises:
+        InputError: a hook point with no known way to the residual stream, or of another width than the SAE.
+    """
+
+    def __init__(self, model: RunnableModel, sae: Dictionary, hook: HookPoint) -> None:
+        if hook.onward is None:
+            raise InputError(
+                f"no way is known from {hook.name!r} to the residual stream, so there is no direct effect to compute: "
+                "measure the full effect (FullEffects), or give a hook point of the residual stream, of attention or "
+                "MLP outputs, of heads or of neurons"
+            )
+        check_writes_at(sae, hook)
+        self._model, self._sae, self._hook = model, sae, hook
+        self._end = model.unembedding()
+        self._head = Head(self._end.weight, self._end.bias, model.logit_softcap)
+        self._post_norm = model.post_norm(hook)
+
+    # What is shared by all features
+
+    def prepare(self, tokens: Tensor) -> Prepared:
+        """Every position of one text ``[seq_len]``; positions count from 0.
+
+        Raises:
+            InputError: no tokens, tokens the model does not have, or more than it can take.
+        """
+        ids = checked_text(tokens).cpu().numpy()
+        return self.prepare_corpus(ids, np.array([0, len(ids)]), np.arange(len(ids)))
+
+    def prepare_corpus(self, tokens: NDArray[Any], offsets: NDArray[Any], positions: NDArray[Any]) -> Prepared:
+        """Some positions of a corpus (`Corpus`, `Index`): one forward pass for each sequence that holds any.
+
+        Args:
+            tokens: ``[n_tokens]`` of the corpus.
+            offsets: ``[n_seqs + 1]`` where its sequences start and stop.
+            positions: ``[n]`` corpus positions, in any order, repeated or not.
+
+        Raises:
+            InputError: a position outside the corpus, tokens the model does not have, or more than it can take.
+        """
+        wanted = np.unique(np.asarray(positions, dtype=np.int64))
+        check_positions(wanted, len(tokens))
+        hooks = [self._hook, self._model.final_residual]
+        hooks += [] if self._post_norm is None else [self._post_norm.reads]
+        parts: list[list[Tensor]] = []
+        order: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
+        for batch in _batches(offsets, wanted):
+            rows = torch.from_numpy(batch.rows(tokens, offsets))
+            acts = self._model.activations_at(rows, hooks)
+            parts.append([there[batch.row, batch.place] for there in acts])
+            order.append(batch.wanted)
+        if not parts:
+            parts = [[there[0] for there in self._model.activations_at(torch.zeros((1, 0), dtype=torch.int64), hooks)]]
+        back = torch.from_numpy(np.argsort(np.concatenate(order)))
+        columns = [torch.cat(column) for column in zip(*parts, strict=True)]
+        return self._prepared(wanted, _next_tokens(tokens, offsets, wanted), [c[back.to(c.device)] for c in columns])
+
+    def _prepared(self, positions: NDArray[np.int64], next_tokens: NDArray[np.int64], read: list[Tensor]) -> Prepared:
+        device = self._end.weight.device
+        factor = torch.ones(len(positions), dtype=torch.float64, device=device)
+        scale = output_scales(self._sae, read[0])
+        if scale is not None:
+            factor = factor * scale.to(device)
+        if self._post_norm is not None:
+            factor = factor / _divisor(read[2], self._post_norm).to(device)
+        return Prepared(
+            positions=positions,
+            hooked=read[0],
+            residual=read[1].float().to(device),
+            next_tokens=torch.from_numpy(next_tokens).to(device),
+            factor=factor,
+        )
+
+    # Effects
+
+    def at(
+        self, prepared: Prepared, positions: Numbers, features: Numbers, acts: Numbers, *, n_changed: int = 5
+    ) -> DirectEffectTable:
+        """Direct effects of n pairs: feature ``features[i]`` with activation ``acts[i]`` at ``positions[i]``.
+
+        In any order; equal positions and equal features share their work within one call.
+
+        Args:
+            prepared: of the text.
+            positions: ``[n]``, among those prepared.
+            features: ``[n]``.
+            acts: ``[n]``, what the SAE's `encode` gives.
+            n_changed: rows of the lists of most changed tokens; 0 for none.
+
+        Raises:
+            InputError: a position that was not prepared, a feature that does not exist, lists of different lengths, an
+                activation that is not finite.
+        """
+        pairs = checked_pairs(positions, features, acts, self._sae.d_sae)
+        rows = _rows_of(prepared, pairs.positions)
+        ends = prepared.next_tokens[rows] < 0
+        effects = self._evaluate(prepared, rows, pairs, n_changed)
+        changes = effects.found.changes + effects.log_change[:, None, None]
+        return DirectEffectTable(
+            loss=_known(effects.with_loss - effects.without_loss, ends),
+            logit=_known(effects.logit, ends),
+            prob_with=_known(effects.with_loss.neg().exp(), ends),
+            prob_without=_known(effects.without_loss.neg().exp(), ends),
+            top_tokens=effects.found.tokens[:, 0].cpu().numpy(),
+            top_changes=changes[:, 0].float().cpu().numpy(),
+            bottom_tokens=effects.found.tokens[:, 1].cpu().numpy(),
+            bottom_changes=changes[:, 1].float().cpu().numpy(),
+        )
+
+    def losses_only(
+        self, prepared: Prepared, positions: Numbers, features: Numbers, acts: Numbers
+    ) -> NDArray[np.float32]:
+        """`DirectEffectTable.loss` of n pairs, alone; arguments and errors as for `at`."""
+        return self.at(prepared, positions, features, acts, n_changed=0).loss
+
+    def _evaluate(self, prepared: Prepared, rows: Tensor, pairs: Pairs, n_changed: int) -> _Evaluated:
+        device = self._end.weight.device
+        used, row = torch.unique(rows, return_inverse=True)
+        features, feature = np.unique(pairs.features, return_inverse=True)
+        direction = torch.from_numpy(feature).to(device)
+        x, d = self._centred(prepared.residual[used]), self._directions(features)
+        a = torch.from_numpy(pairs.acts).to(device) * prepared.factor[rows]
+        clean = self._scale(_square(x))
+        scale = self._scale(_square(x)[row] - 2 * a * _dots(x, d, row, direction) + a**2 * _square(d)[direction])
+        # The clean logits go the same way, as further pairs without weight: equal logits give equal bits.
+        some = torch.zeros(len(used), dtype=torch.int64, device=device).scatter_(0, row, direction)
+        everything = Mixes(
+            rows=torch.cat([row, torch.arange(len(used), device=device)]),
+            directions=torch.cat([direction, some]),
+            scale=torch.cat([scale, clean]),
+            weight=torch.cat([-a * scale, torch.zeros_like(clean)]),
+            clean_scale=torch.cat([clean[row], clean]),
+            targets=prepared.next_tokens[torch.cat([rows, used])].clamp(min=0),
+        )
+        gain = self._end.gain
+        found = mixed(self._head, x * gain, d * gain, everything, n_changed=n_changed, n_asked=len(rows))
+        loss, logit = found.log_total - found.target, found.target + found.offset
+        n = len(rows)
+        return _Evaluated(
+            with_loss=loss[n:][row],
+            without_loss=loss[:n],
+            logit=logit[n:][row] - logit[:n],
+            log_change=found.log_total[:n] - found.log_total[n:][row],
+            found=found,
+        )
+
+    def _directions(self, features: NDArray[np.int64]) -> Tensor:
+        chosen = self._sae.decoder[torch.from_numpy(features).to(self._sae.decoder.device)].detach().float()
+        return self._centred(self._model.to_residual(chosen, self._hook).to(self._end.weight.device))
+
+    def _centred(self, x: Tensor) -> Tensor:
+        return x - x.mean(dim=1, keepdim=True) if self._end.centred else x
+
+    def _scale(self, square: Tensor) -> Tensor:
+        """``1 / σ`` for sums of squares; rounding can't make these negative."""
+        return (square.clamp(min=0) / self._model.d_model + self._end.eps).rsqrt()
+
+
+class _Batch(NamedTuple):
+    """Sequences that are run together, and what is wanted of them.
+
+    Attributes:
+        sequences: int64 ``[n_seqs]``; of each, `seq_len` tokens are run.
+        seq_len: the longest that is needed of any.
+        wanted: int64 ``[n]`` which of the positions asked for are here.
+        row: int64 ``[n]`` in which row, and ``place`` where in it.
+    """
+
+    sequences: NDArray[np.int64]
+    seq_len: int
+    wanted: NDArray[np.int64]
+    row: NDArray[np.int64]
+    place: NDArray[np.int64]
+
+    def rows(self, tokens: NDArray[Any], offsets: NDArray[Any]) -> NDArray[np.int64]:
+        """Token ids ``[n_seqs, seq_len]``, padded on the right, where it changes nothing before it."""
+        rows = np.zeros((len(self.sequences), self.seq_len), dtype=np.int64)
+        for row, start, stop in zip(rows, offsets[self.sequences], offsets[self.sequences + 1], strict=True):
+            part = tokens[start : min(stop, start + self.seq_len)]
+            row[: len(part)] = part
+        return rows
+
+
+def _batches(offsets: NDArray[Any], wanted: NDArray[np.int64]) -> Iterator[_Batch]:
+    """Sequences with wanted (ascending) positions, alike long ones together, none run further than is needed."""
+    sequence = np.searchsorted(offsets, wanted, side="right") - 1
+    place = wanted - offsets[sequence]
+    sequences, first, counts = np.unique(sequence, return_index=True, return_counts=True)
+    lengths = place[first + counts - 1] + 1
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        stop = start + 1
+        while stop < len(order) and (stop - start + 1) * lengths[order[stop]] <= BATCH_TOKENS:
+            stop += 1
+        chosen = order[start:stop]
+        here = np.concatenate([np.arange(first[i], first[i] + counts[i]) for i in chosen])
+        row = np.repeat(np.arange(len(chosen)), counts[chosen])
+        yield _Batch(sequences[chosen], int(lengths[chosen[-1]]), here, row, place[here])
+        start = stop
+
+
+def _next_tokens(tokens: NDArray[Any], offsets: NDArray[Any], positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    stops = offsets[np.searchsorted(offsets, positions, side="right")]
+    inside = positions + 1 < stops
+    return np.where(inside, tokens[np.where(inside, positions + 1, 0)] if len(tokens) else 0, -1).astype(np.int64)
+
+
+def _rows_of(prepared: Prepared, positions: NDArray[np.int64]) -> Tensor:
+    """Which of the prepared positions they are."""
+    known = prepared.positions
+    at = np.searchsorted(known, positions)
+    missing = positions[known[np.minimum(at, len(known) - 1)] != positions] if len(known) else positions
+    if len(missing):
+        span = f"{known[0]} to {known[-1]}" if len(known) else "none"
+        raise InputError(f"position {missing[0]} was not prepared; {len(known)} positions were, {span}")
+    return torch.from_numpy(at).to(prepared.residual.device)
+
+
+def _divisor(y: Tensor, norm: PostNorm) -> Tensor:
+    y = y.double()
+    y = y - y.mean(dim=1, keepdim=True) if norm.centred else y
+    return (y.pow(2).mean(dim=1) + norm.eps).sqrt()
+
+
+def _square(x: Tensor) -> Tensor:
+    """``|x|²`` of each row, float64."""
+    return torch.cat([part.double().pow(2).sum(dim=1) for part in torch.split(x, DOT_PAIRS)])
+
+
+def _dots(x: Tensor, d: Tensor, rows: Tensor, directions: Tensor) -> Tensor:
+    """``x[row] · d[direction]`` of each pair, float64: what is left of it after subtracting decides the norm."""
+    parts = zip(torch.split(rows, DOT_PAIRS), torch.split(directions, DOT_PAIRS), strict=True)
+    return torch.cat([torch.linalg.vecdot(x[row].double(), d[direction].double()) for row, direction in parts])
+
+
+def _known(values: Tensor, unknown: Tensor) -> NDArray[np.float32]:
+    """As float32, NaN where there is nothing to know."""
+    numbers: NDArray[np.float32] = torch.where(unknown, torch.nan, values).float().cpu().numpy()
+    return numbers

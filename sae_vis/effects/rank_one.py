@@ -1,0 +1,225 @@
+"""Many sums of two known rows of logits, and what a softmax needs of each: O(vocabulary), no matrix product.
+
+A feature's direct effect moves the final residual along one direction, so that the changed logits are ``s u + c l``:
+the row `u` belongs to the position, the row `l` to the feature, and two numbers `s` and `c` to the pair (derived in
+`sae_vis.effects.ablation`). Rows are made once for each distinct position and feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+TABLE_BYTES = 1 << 28  # rows of logits kept at a time
+STREAMED_ROWS = 256  # rows of one matrix product: enough for its full speed
+CACHED_BYTES = 3 << 19  # logits of the pairs in work at a time: they stay in the second-level caches of two cores
+DEVICE_BYTES = 1 << 28  # the same on an accelerator
+GROUP = 32  # columns in a group whose extremes are found in one pass
+SAFE_EXPONENT = 60.0  # exp of it, summed over any vocabulary, is far from the ends of float32
+
+
+class Head(NamedTuple):
+    """The unembedding: ``logits = cap * tanh((weight @ x + bias) / cap)``.
+
+    Attributes:
+        weight: float32 ``[d_vocab, d_model]``.
+        bias: float32 ``[d_vocab]`` or None.
+        softcap: `cap`, or None for logits without it.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    softcap: float | None
+
+
+class Mixes(NamedTuple):
+    """n pairs of a row and a direction, each with the logits ``scale * u + weight * l`` (plus bias, then capped).
+
+    Attributes:
+        rows: int64 ``[n]``: whose `u`.
+        directions: int64 ``[n]``: whose `l`.
+        scale, weight: float64 ``[n]``.
+        clean_scale: float64 ``[n]``: without the change the logits are ``clean_scale * u``.
+        targets: int64 ``[n]``: the token whose logit is wanted.
+    """
+
+    rows: Tensor
+    directions: Tensor
+    scale: Tensor
+    weight: Tensor
+    clean_scale: Tensor
+    targets: Tensor
+
+
+class Mixed(NamedTuple):
+    """What was found of n pairs.
+
+    Attributes:
+        log_total: float64 ``[n]``: log-sum-exp of the logits, less `offset`.
+        target: float64 ``[n]``: the target's logit, less `offset`.
+        offset: float64 ``[n]``.
+        tokens: int64 ``[n_changed_pairs, 2, k]``: those whose clean logit is most above the changed one, descending;
+            and most below, ascending.
+        changes: float64, same shape: clean log-probability minus changed one, but for what depends on the pair alone:
+            ``log_total`` minus that of the clean logits must be added.
+    """
+
+    log_total: Tensor
+    target: Tensor
+    offset: Tensor
+    tokens: Tensor
+    changes: Tensor
+
+
+class _Block(NamedTuple):
+    """Pairs whose two rows are in the table now: their numbers, the table, and ``[n, 2]`` where the rows are in it."""
+
+    pairs: Tensor
+    table: Tensor
+    places: Tensor
+    tops: Tensor
+
+
+def mixed(head: Head, us: Tensor, ls: Tensor, mixes: Mixes, *, n_changed: int = 0, n_asked: int = 0) -> Mixed:
+    """Log-sum-exp and target logit of every pair, and the most changed tokens of the first `n_asked` pairs.
+
+    Args:
+        head: the unembedding.
+        us: float32 ``[n_rows, d_model]``, what the unembedding reads to give `u`.
+        ls: float32 ``[n_directions, d_model]``, the same for `l`.
+        mixes: the pairs, in any order.
+        n_changed: k, tokens at either end.
+        n_asked: pairs for which they are wanted.
+    """
+    n, k, height = len(mixes.rows), min(n_changed, len(head.weight)), _pairs_in_cache(head.weight)
+    found = us.new_zeros((3, n), dtype=torch.float64)
+    tokens = torch.zeros((n_asked, 2, k), dtype=torch.int64, device=us.device)
+    changes = us.new_zeros((n_asked, 2, k), dtype=torch.float64)
+    for block in _blocks(head, us, ls, mixes) if n else ():
+        for part in torch.split(torch.arange(len(block.pairs), device=us.device), height):
+            pairs, places = block.pairs[part], block.places[part]
+            here = Mixes(*(column[pairs] for column in mixes))
+            found[:2, pairs] = _totals(head, block.table, places, here)
+            found[2, pairs] = here.scale * block.tops[part]
+            asked = pairs < n_asked
+            if k and bool(asked.any()):
+                some = Mixes(*(column[asked] for column in here))
+                numbers = pairs[asked]
+                tokens[numbers], changes[numbers] = _changed(head, block.table, places[asked], some, k)
+    return Mixed(found[0], found[1], found[2], tokens, changes)
+
+
+def _pairs_in_cache(weight: Tensor) -> int:
+    room = CACHED_BYTES if weight.device.type == "cpu" else DEVICE_BYTES
+    return max(1, room // (4 * len(weight)))
+
+
+def _blocks(head: Head, us: Tensor, ls: Tensor, mixes: Mixes) -> Iterator[_Block]:
+    """Every pair once, in blocks whose rows fit the table.
+
+    The smaller of the two sets of rows stays in the table, the other one streams by: each row is made once, unless the
+    smaller set alone is too large.
+    """
+    swapped = len(us) > len(ls)
+    kept, streamed = (ls, us) if swapped else (us, ls)
+    kept_of, streamed_of = (mixes.directions, mixes.rows) if swapped else (mixes.rows, mixes.directions)
+    most = max(2, TABLE_BYTES // (4 * len(head.weight)))
+    n_streamed = min(len(streamed), STREAMED_ROWS, max(1, most // 4))
+    n_kept = min(len(kept), most - n_streamed)
+    table = us.new_empty((n_kept + n_streamed + 1, len(head.weight)))
+    table[-1] = 0.0 if head.bias is None else head.bias
+    for first in range(0, len(kept), n_kept):
+        some = kept[first : first + n_kept]
+        kept_tops = _fill(head, table[: len(some)], some, shift=not swapped)
+        for start in range(0, len(streamed), n_streamed):
+            row, column = kept_of - first, streamed_of - start
+            pairs = torch.nonzero((row >= 0) & (row < n_kept) & (column >= 0) & (column < n_streamed))[:, 0]
+            if not len(pairs):
+                continue
+            others = streamed[start : start + n_streamed]
+            tops = _fill(head, table[n_kept : n_kept + len(others)], others, shift=swapped)
+            pairs = pairs[torch.argsort(mixes.rows[pairs], stable=True)]  # a row that is used again is in the cache
+            row, column = row[pairs], column[pairs]
+            where = (column + n_kept, row) if swapped else (row, column + n_kept)
+            yield _Block(pairs, table, torch.stack(where, dim=1), tops[column] if swapped else kept_tops[row])
+
+
+def _fill(head: Head, rows: Tensor, inputs: Tensor, *, shift: bool) -> Tensor:
+    """Writes ``inputs @ weight.T`` into `rows`; with `shift` less the largest of each row. Returns what was taken off.
+
+    The largest is taken off once for each row instead of once for each pair. Capped logits need nothing taken off.
+    """
+    torch.matmul(inputs, head.weight.T, out=rows)
+    if not shift or head.softcap is not None:
+        return rows.new_zeros(len(rows), dtype=torch.float64)
+    tops = rows.amax(dim=1)
+    rows.sub_(tops[:, None])
+    return tops.double()
+
+
+def _logits(head: Head, table: Tensor, places: Tensor, mixes: Mixes) -> Tensor:
+    """Logits (less the offset) of some pairs ``[n, d_vocab]``: one pass over the table's rows."""
+    factors = [mixes.scale, mixes.weight]
+    if head.bias is not None:
+        places = torch.nn.functional.pad(places, (0, 1), value=len(table) - 1)
+        factors.append(torch.ones_like(mixes.scale))
+    weights = torch.stack(factors, dim=1)
+    if head.softcap is None:
+        return _sums(table, places, weights)
+    return _sums(table, places, weights / head.softcap).tanh_().mul_(head.softcap)
+
+
+def _sums(table: Tensor, places: Tensor, weights: Tensor) -> Tensor:
+    return embedding_bag(places, table, per_sample_weights=weights.float(), mode="sum")
+
+
+def _totals(head: Head, table: Tensor, places: Tensor, mixes: Mixes) -> Tensor:
+    """Log-sum-exp and target's logit, float64 ``[2, n]``, both less the offset."""
+    logits = _logits(head, table, places, mixes)
+    targets = logits.gather(1, mixes.targets[:, None])[:, 0]
+    totals = logits.exp_().sum(dim=1).double().log()
+    unsafe = ~(totals.abs() < SAFE_EXPONENT)  # the change moved all logits far up or down: take the largest off
+    if bool(unsafe.any()):
+        some = Mixes(*(column[unsafe] for column in mixes))
+        totals[unsafe] = _logits(head, table, places[unsafe], some).logsumexp(dim=1).double()
+    return torch.stack([totals, targets.double()])
+
+
+def _changed(head: Head, table: Tensor, places: Tensor, mixes: Mixes, k: int) -> tuple[Tensor, Tensor]:
+    """The most changed tokens of some pairs and by how much; see `Mixed`."""
+    clean = mixes._replace(scale=mixes.clean_scale, weight=torch.zeros_like(mixes.weight))
+    if head.softcap is None:
+        differences = _sums(table, places, torch.stack([clean.scale - mixes.scale, -mixes.weight], dim=1))
+    else:
+        differences = _logits(head, table, places, clean).sub_(_logits(head, table, places, mixes))
+    return extremes(differences, k)
+
+
+def extremes(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest (descending) and the k smallest (ascending) entries of each row of ``[n, width]``.
+
+    Both stand in the k groups of columns with the best extremes: one pass to find these, and a choice among few.
+
+    Returns:
+        Where they stand, int64 ``[n, 2, k]``, and the entries, float64 ``[n, 2, k]``.
+    """
+    n, width = values.shape
+    n_groups = width // GROUP
+    if n_groups < k:
+        ends = [values.topk(k, dim=1, largest=largest) for largest in (True, False)]
+        return torch.stack([end.indices for end in ends], 1), torch.stack([end.values for end in ends], 1).double()
+    grouped = values[:, : n_groups * GROUP].view(n, GROUP, n_groups)
+    rest = torch.arange(n_groups * GROUP, width, device=values.device).expand(n, -1)
+    steps = torch.arange(GROUP, device=values.device)[:, None] * n_groups
+    places, found = [], []
+    for extreme, largest in ((grouped.amax(dim=1), True), (grouped.amin(dim=1), False)):
+        groups = extreme.topk(k, dim=1, largest=largest, sorted=False).indices[:, None, :]
+        columns = torch.cat([(groups + steps).reshape(n, -1), rest], dim=1)
+        best = values.gather(1, columns).topk(k, dim=1, largest=largest)
+        places.append(columns.gather(1, best.indices))
+        found.append(best.values)
+    return torch.stack(places, dim=1), torch.stack(found, dim=1).double()
