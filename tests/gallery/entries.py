@@ -1,0 +1,131 @@
+"""The pictures: a name, the page it is of, and what is done on the page before it is taken.
+
+A new component, layout or state gets an entry here; `python -m tests.gallery --update NAME` takes its picture, which is
+looked at before it is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sae_vis.layout import (
+    ActsByPositionConfig,
+    ActsHistogramConfig,
+    Column,
+    Component,
+    FeatureTablesConfig,
+    LogitsHistogramConfig,
+    LogitsTableConfig,
+    SaeVisLayoutConfig,
+    SeqMultiGroupConfig,
+)
+from sae_vis.views.payload import FeaturePage
+from tests.fixtures.synthetic_page import synthetic_page
+from tests.gallery.languages import languages_page
+from tests.gallery.stage import COMMENT, SELF_DOT, UNITED, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One picture.
+
+    Attributes:
+        name: of the file in docs/gallery, without ``.png``.
+        page: makes what is shown.
+        width: of the window, pixels.
+        height: of the window, pixels.
+        scheme: the system's colour setting.
+        media: screen or print.
+        address: behind the file's name, such as ``#f=12``.
+        part: CSS selector of what is in the picture; None: the window.
+        act: what is done on the page first.
+    """
+
+    name: str
+    page: Callable[[Stage], FeaturePage]
+    width: int = 1500
+    height: int = 950
+    scheme: Literal["light", "dark"] = "light"
+    media: Literal["screen", "print"] = "screen"
+    address: str = ""
+    part: str | None = None
+    act: Callable[[Any], None] | None = None
+
+
+def alone(component: Component, *, width: int, height: int = 2000, feature: int = COMMENT) -> Entry:
+    """A component by itself, under its own name."""
+    layout = SaeVisLayoutConfig([Column(component, width=width)])
+    return Entry(
+        name=component.type_name,
+        page=lambda stage: stage.page(feature, layout=layout),
+        height=height,
+        part=".column",
+    )
+
+
+EXAMPLES_ONLY = SaeVisLayoutConfig(
+    [Column(SeqMultiGroupConfig(buffer=(12, 12), top_acts_group_size=30, n_quantiles=4, quantile_group_size=10))]
+)
+"""Wide contexts, nothing else."""
+
+HISTOGRAMS_FIRST = SaeVisLayoutConfig(
+    [
+        Column(ActsHistogramConfig(n_bins=30), LogitsHistogramConfig(n_bins=30), width=460),
+        Column(LogitsTableConfig(n_rows=20), width=380),
+        Column(SeqMultiGroupConfig(buffer=(4, 4), n_quantiles=5)),
+    ],
+    height=720,
+)
+"""Charts, then a long logit table, then examples; the card has a fixed height and its columns scroll."""
+
+READING = SaeVisLayoutConfig(
+    [
+        Column(
+            SeqMultiGroupConfig(buffer=(20, 20), top_acts_group_size=8, n_quantiles=3, quantile_group_size=3),
+            ActsHistogramConfig(),
+            LogitsTableConfig(n_rows=5),
+            width=680,
+        )
+    ]
+)
+"""One narrow column to read from top to bottom: long contexts, then the numbers."""
+
+CUSTOM_LAYOUTS = {
+    "layout-examples-only": EXAMPLES_ONLY,
+    "layout-histograms-first": HISTOGRAMS_FIRST,
+    "layout-reading": READING,
+}
+
+
+def hover_second_example(tab: Any) -> None:
+    """Point at the firing token of the third example."""
+    tab.locator(".group").first.locator("li").nth(2).locator(".focus").first.hover()
+
+
+ENTRIES = {
+    entry.name: entry
+    for entry in (
+        alone(FeatureTablesConfig(n_rows=5), width=300, feature=SELF_DOT),
+        alone(ActsHistogramConfig(), width=460),
+        alone(LogitsHistogramConfig(), width=460, feature=SELF_DOT),
+        alone(LogitsTableConfig(), width=460, feature=UNITED),
+        alone(ActsByPositionConfig(), width=460),
+        alone(SeqMultiGroupConfig(), width=860, height=800, feature=SELF_DOT),
+        Entry(name="Header", page=lambda stage: stage.page(SELF_DOT), part=".about"),
+        Entry(name="default-light", page=lambda stage: stage.page(SELF_DOT)),
+        Entry(name="default-dark", page=lambda stage: stage.page(SELF_DOT), scheme="dark"),
+        *(
+            Entry(name=name, page=lambda stage, layout=layout: stage.page(COMMENT, layout=layout))
+            for name, layout in CUSTOM_LAYOUTS.items()
+        ),
+        Entry(name="narrow", page=lambda stage: stage.page(SELF_DOT), width=420, height=1400),
+        Entry(name="print", page=lambda stage: stage.page(SELF_DOT), width=800, height=1130, media="print"),
+        Entry(name="hover", page=lambda stage: stage.page(SELF_DOT), act=hover_second_example),
+        Entry(name="list", page=Stage.long_page, act=lambda tab: tab.keyboard.press("/")),
+        Entry(name="languages", page=lambda _: languages_page(), height=800),
+        Entry(name="languages-dark", page=lambda _: languages_page(), height=800, scheme="dark"),
+        Entry(name="dead", page=lambda _: synthetic_page(3, seed=1, dead=(0,)), height=800),
+    )
+}

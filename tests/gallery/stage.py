@@ -1,0 +1,55 @@
+"""What the pictures show: the embedded model's features over a quarter of the embedded text, in memory."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from sae_vis.api import ModelAndSae, index_features
+from sae_vis.config import IndexConfig
+from sae_vis.corpus.text import TokenText
+from sae_vis.corpus.tokens import Corpus
+from sae_vis.demo import run as demo
+from sae_vis.index.index import Index
+from sae_vis.layout import SaeVisLayoutConfig
+from sae_vis.models.huggingface import load_tokenizer
+from sae_vis.views.feature import ViewSources, feature_page
+from sae_vis.views.payload import FeaturePage
+
+EVERY = 4
+TITLE = "sae_vis demo: residual stream after layer 2"
+SELF_DOT, COMMENT, UNITED, WARM = 1945, 111, 1594, 1008
+"""Features of the demo that FEATURES.md describes."""
+
+
+class Stage:
+    """One index for all pictures; the same text, seed and features every time."""
+
+    @cached_property
+    def parts(self) -> ModelAndSae:
+        """The embedded model and its SAE on the residual stream."""
+        return demo.demo_parts(demo.RESID)
+
+    @cached_property
+    def index(self) -> Index:
+        """The index, neurons correlated too."""
+        tokenizer = load_tokenizer(demo.assets() / "model")
+        texts = [text for number, text in enumerate(demo.demo_texts()) if number % EVERY == 0]
+        corpus = Corpus.from_texts(
+            texts, tokenizer, seq_len=demo.SEQ_LEN, source="embedded demo text, every 4th document"
+        )
+        config = IndexConfig(neuron_correlations="always")
+        return index_features(corpus, self.parts, text=TokenText.from_tokenizer(tokenizer), config=config)
+
+    @cached_property
+    def sources(self) -> ViewSources:
+        """What views are made from."""
+        return ViewSources(index=self.index, text=self.index.text, lens=self.parts.lens(IndexConfig()))
+
+    def page(self, *features: int, layout: SaeVisLayoutConfig | None = None) -> FeaturePage:
+        """A page of the given features and a few more."""
+        every = [*features, *(f for f in (SELF_DOT, COMMENT, UNITED, WARM) if f not in features)]
+        return feature_page(self.sources, every, layout, title=TITLE)
+
+    def long_page(self) -> FeaturePage:
+        """A page of many features: those picked for the demo."""
+        return feature_page(self.sources, demo.RESID_PICKED, title=TITLE, selection="16 features, picked by hand")
