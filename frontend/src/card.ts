@@ -51,15 +51,59 @@ export interface Band {
 
 /** What the tooltip shows, and beside what. */
 export type Tip =
-  | { readonly kind: "token"; readonly token: TokenAt; readonly near: Element; readonly pinned: boolean }
+  | { readonly kind: "token"; readonly card: Card; readonly token: TokenAt; readonly near: Element }
   | { readonly kind: "lines"; readonly lines: readonly string[]; readonly box: DOMRect };
 
-/** The page's one tooltip. */
+/** The tooltip of what the pointer or the keyboard is on. */
 export const tip = new Signal<Tip | null>(null);
+
+/** A token that stays in view until it is let go. */
+export interface Pin {
+  readonly card: Card;
+  readonly token: TokenAt;
+  readonly near: Element;
+}
+
+/** The page's one pinned token. */
+export const pin = new Signal<Pin | null>(null);
+
+/** The cards on screen: what is pointed at in one is marked in the others. */
+const open = new Set<Card>();
+
+/** Take a card to the screen; returns the function that takes it off. */
+export function opened(card: Card): () => void {
+  open.add(card);
+  card.pinned.set(pin.value === null ? null : card.same(pin.value.token));
+  return () => {
+    open.delete(card);
+    if (pin.value?.card === card) setPin(null);
+  };
+}
+
+/** The pointer or the keyboard is on a token of a card, null: on none. */
+export function point(card: Card, token: TokenAt | null): void {
+  card.token.set(token);
+  for (const other of open) if (other !== card) other.token.set(other.same(token));
+}
+
+export function setPin(next: Pin | null): void {
+  pin.set(next);
+  for (const card of open) card.pinned.set(next === null ? null : card === next.card ? next.token : card.same(next.token));
+}
+
+/** Where a card shows a token of the corpus. */
+export interface Shown {
+  readonly group: number;
+  readonly context: number;
+  /** Counted through all groups of the card. */
+  readonly number: number;
+}
 
 export class Card {
   /** The token that the pointer or the keyboard is on. */
   readonly token = new Signal<TokenAt | null>(null);
+  /** What the card knows of the page's pinned token. */
+  readonly pinned = new Signal<TokenAt | null>(null);
   /** The values that the pointer is on in a chart. */
   readonly range = new Signal<Range | null>(null);
   /** The interval group that the pointer is on. */
@@ -67,6 +111,7 @@ export class Card {
   /** Largest size of an activation: the end of the colour scale. */
   readonly scale: number;
   private readonly starts: number[] = [];
+  private logits: Map<number, number> | null = null;
 
   constructor(
     readonly view: FeatureView,
@@ -99,6 +144,42 @@ export class Card {
     const group = this.view.sequences[g];
     return group === undefined ? null : tokenAt(group, number - this.start(g));
   }
+
+  /** Where the token at this place of the corpus is among the card's examples. */
+  places({ sequence, position }: TokenAt): Shown[] {
+    const out: Shown[] = [];
+    if (sequence < 0) return out;
+    this.view.sequences.forEach(({ contexts: c }, group) => {
+      c.sequence.forEach((row, context) => {
+        const from = c.offsets[context] ?? 0;
+        const at = from + position - (c.start[context] ?? 0);
+        if (row !== sequence || at < from || at >= (c.offsets[context + 1] ?? 0)) return;
+        out.push({ group, context, number: this.start(group) + at });
+      });
+    });
+    return out;
+  }
+
+  /** What this card knows of a token of another: all, where it shows it; or the logit effect on the same token id. */
+  same(token: TokenAt | null): TokenAt | null {
+    if (token === null) return null;
+    const place = this.places(token)[0];
+    if (place !== undefined) return this.at(place.number);
+    const logit = this.logitOf(token.id);
+    return logit === null ? null : { id: token.id, act: NaN, logit, effect: null, sequence: -1, position: -1 };
+  }
+
+  private logitOf(id: number): number | null {
+    if (this.logits === null) {
+      const known = (this.logits = new Map<number, number>());
+      const learn = (ids: Int32Array, values: Float32Array): void => ids.forEach((t, i) => known.set(t, values[i] ?? NaN));
+      const { logits_table: table, sequences } = this.view;
+      if (table !== null) learn(table.top_tokens, table.top_values);
+      if (table !== null) learn(table.bottom_tokens, table.bottom_values);
+      for (const { contexts } of sequences) if (contexts.logits !== null) learn(contexts.tokens, contexts.logits);
+    }
+    return this.logits.get(id) ?? null;
+  }
 }
 
 function tokenAt({ contexts: c }: SequenceGroup, t: number): TokenAt | null {
@@ -119,15 +200,17 @@ function tokenAt({ contexts: c }: SequenceGroup, t: number): TokenAt | null {
 function effectAt({ effects }: Contexts, t: number): Effect | null {
   const i = effects?.at.indexOf(t) ?? -1;
   if (effects === null || i < 0) return null;
-  const span = [i * effects.n_changed, (i + 1) * effects.n_changed] as const;
+  const list = effects.listed.indexOf(i);
+  const first = list * effects.n_changed;
   const changes = (ids: Int32Array, values: Float32Array): Change[] =>
-    Array.from(ids.subarray(...span), (id, k) => ({ id, value: values[span[0] + k] ?? NaN }));
+    list < 0 ? [] : Array.from(ids.subarray(first, first + effects.n_changed), (id, k) => ({ id, value: values[first + k] ?? NaN }));
+  const [loss, prob] = [effects.loss[i] ?? NaN, effects.prob[i] ?? NaN];
   return {
     kind: effects.kind,
-    loss: effects.loss[i] ?? NaN,
+    loss,
     next: effects.next_token[i] ?? -1,
-    probWith: effects.prob_with[i] ?? NaN,
-    probWithout: effects.prob_without[i] ?? NaN,
+    probWith: prob,
+    probWithout: prob * Math.exp(loss),
     up: changes(effects.up_tokens, effects.up_values),
     down: changes(effects.down_tokens, effects.down_values),
   };

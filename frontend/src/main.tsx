@@ -1,7 +1,8 @@
 // Starts the page; whatever goes wrong on the way is said on the page.
 import { render } from "preact";
-import { App, reasonOf } from "./app";
+import { App } from "./app";
 import { FailedLoad } from "./components/Messages";
+import { reasonOf } from "./load";
 import { inlineSource } from "./source";
 import "./style.css";
 

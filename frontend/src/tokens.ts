@@ -28,6 +28,7 @@ const graphemes = typeof Intl.Segmenter === "function" ? new Intl.Segmenter("en"
 /** Text of the tokens of one page, each worked out once. */
 export class TokenTexts {
   private readonly single = new Map<number, readonly Run[]>();
+  private readonly leans = new Map<number, number>();
 
   constructor(
     private readonly bytes: ReadonlyMap<number, Uint8Array>,
@@ -49,6 +50,37 @@ export class TokenTexts {
     return this.runs(id)
       .map((run) => run.text)
       .join("");
+  }
+
+  /** The text itself, nothing in it marked or replaced; special tokens by name. */
+  raw(tokens: Int32Array): string {
+    let out = "";
+    let bytes: number[] = [];
+    const flush = (): void => {
+      out += utf8.decode(Uint8Array.from(bytes));
+      bytes = [];
+    };
+    for (const id of tokens) {
+      const own = this.bytes.get(id);
+      if (own !== undefined && !this.special.has(id)) for (const byte of own) bytes.push(byte);
+      else {
+        flush();
+        out += this.plain(id);
+      }
+    }
+    flush();
+    return out;
+  }
+
+  /** Which way a context reads: the way of most of its letters. */
+  direction(tokens: Int32Array): "ltr" | "rtl" {
+    let sum = 0;
+    for (const id of tokens) {
+      let lean = this.leans.get(id);
+      if (lean === undefined) this.leans.set(id, (lean = leanOf(this.bytes.get(id))));
+      sum += lean;
+    }
+    return sum < 0 ? "rtl" : "ltr";
   }
 
   /** A context: `tokens` in order, characters whole. */
@@ -104,6 +136,22 @@ export class TokenTexts {
     });
     return out.sort((a, b) => a.first - b.first || a.last - b.last);
   }
+}
+
+/**
+ * Letters read from the left less those read from the right, by first bytes, so that split characters count too: U+0590
+ * to U+07FF, the presentation forms, and to the left other letters of two or three bytes (some signs among them).
+ */
+function leanOf(bytes: Uint8Array | undefined): number {
+  let lean = 0;
+  bytes?.forEach((byte, i) => {
+    const next = bytes[i + 1] ?? 0;
+    const right = (byte >= 0xd6 && byte <= 0xdf) || (byte === 0xef && next >= 0xac && next <= 0xbb);
+    const latin = byte < 0x80 && ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a);
+    if (right) lean--;
+    else if (latin || (byte >= 0xc3 && byte <= 0xd5) || (byte >= 0xe3 && byte <= 0xed)) lean++;
+  });
+  return lean;
 }
 
 /** Code points, and single bytes where the bytes are not UTF-8. */

@@ -200,7 +200,10 @@ def test_tokens_are_reached_from_the_keyboard(open_page, page):
         f"sequence {first.sequence[1]}, position {first.start[1] + first.focus[1]}" in tab.locator("#tip").inner_text()
     )
     tab.keyboard.press("Enter")
-    tab.mouse.move(700, 300)
+    tab.mouse.move(5, 300)
+    assert f"sequence {first.sequence[1]}," in tab.locator("#pin").inner_text()
+    tab.keyboard.press("Escape")
+    assert not tab.locator("#pin").is_visible()
     assert f"sequence {first.sequence[1]}," in tab.locator("#tip").inner_text()
     tab.keyboard.press("Escape")
     assert not tab.locator("#tip").is_visible()
@@ -211,7 +214,7 @@ def test_tokens_are_reached_from_the_keyboard(open_page, page):
 
 def test_correlated_features_link_only_where_they_are_on_the_page(open_page, page):
     tab = open_page(page)
-    links = tab.locator("table.numbers a")
+    links = tab.locator("section", has=tab.get_by_role("heading", name="Correlated features")).last.locator("a")
     assert links.all_inner_texts() == ["3", "6"]
     assert tab.locator("table.numbers td", has_text="99999").locator("a").count() == 0
     links.first.click()
@@ -405,20 +408,24 @@ def test_texts_stand_out_from_their_background(open_page, page, scheme):
     ratios = tab.evaluate(
         """() => {
           const paint = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-          const rgb = colour => { paint.clearRect(0, 0, 1, 1); paint.fillStyle = colour; paint.fillRect(0, 0, 1, 1);
+          const probe = document.body.appendChild(document.createElement('i'));
+          const rgb = name => { probe.style.color = `var(${name})`; paint.fillStyle = getComputedStyle(probe).color;
+            paint.clearRect(0, 0, 1, 1); paint.fillRect(0, 0, 1, 1);
             return [...paint.getImageData(0, 0, 1, 1).data].slice(0, 3) };
-          const light = c => rgb(c).map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+          const of = name => rgb(name).map(v => v / 255)
+            .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
             .reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);
-          const style = getComputedStyle(document.documentElement);
-          const of = name => light(style.getPropertyValue(name));
           const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-          return [['--ink', '--paper'], ['--soft', '--paper'], ['--ink', '--act'], ['--accent', '--paper'],
-            ['--tip-ink', '--tip'], ['--tip-soft', '--tip'], ['--soft', '--page']]
-            .map(([a, b]) => [a, b, ratio(of(a), of(b))]);
+          const texts = [['--ink', '--paper'], ['--soft', '--paper'], ['--ink', '--act'], ['--ink', '--act-below'],
+            ['--accent', '--paper'], ['--tip-ink', '--tip'], ['--tip-soft', '--tip'], ['--soft', '--page'],
+            ['--soft', '--hover']];
+          const graphics = [['--up', '--paper'], ['--down', '--paper'], ['--edge', '--paper'], ['--accent', '--page']];
+          return [...texts.map(pair => [...pair, ratio(...pair.map(of)), 4.5]),
+            ...graphics.map(pair => [...pair, ratio(...pair.map(of)), 3])];
         }"""
     )
-    assert [r for r in ratios if r[2] < 3.5] == []
-    assert [r for r in ratios if r[2] < 4.5 and r[1] != "--act"] == []
+    assert len(ratios) == 13
+    assert [r for r in ratios if r[2] < r[3]] == []
 
 
 def test_a_fixed_height_scrolls_inside_the_card(open_page, page):

@@ -15,9 +15,11 @@ export function ActsHistogram({ card, log, set }: ComponentProps): VNode {
         <span class="quiet">
           density {percent(stats.density)} · {plural(stats.n_firings, "firing")}
         </span>
-        <label class="switch">
-          <input type="checkbox" checked={log} onChange={(event) => set({ log: event.currentTarget.checked })} /> log counts
-        </label>
+        {histogram !== null && !card.dead && (
+          <label class="switch">
+            <input type="checkbox" checked={log} onChange={(event) => set({ log: event.currentTarget.checked })} /> log counts
+          </label>
+        )}
       </header>
       {card.dead ? (
         <p class="quiet">No firings to count.</p>

@@ -2,7 +2,7 @@
 import type { VNode } from "preact";
 import { signed } from "../format";
 import { Chip } from "../marks/TokenText";
-import type { Card, TokenAt } from "../card";
+import { point, type Card, type TokenAt } from "../card";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 
@@ -46,7 +46,7 @@ function Half({ title, tone, card, tokens, values, most }: HalfProps): VNode {
           <th>Logit effect</th>
         </tr>
       </thead>
-      <tbody onPointerOver={(event) => card.token.set(tokenOf(event.target, tokens, values))} onPointerLeave={() => card.token.set(null)}>
+      <tbody onPointerOver={(event) => point(card, tokenOf(event.target, tokens, values))} onPointerLeave={() => point(card, null)}>
         {Array.from(tokens, (id, i) => {
           const value = values[i] ?? NaN;
           return (

@@ -1,6 +1,8 @@
 // What went wrong or is not there, each in its own plain words.
 import type { VNode } from "preact";
 import { count, plural } from "../format";
+import { notice } from "../notice";
+import { useSignal } from "../signal";
 import type { Head } from "../source";
 
 export function NotComputed({ what }: { what: string }): VNode {
@@ -42,6 +44,15 @@ export function FailedLoad({ what, reason }: { what: string; reason: string }): 
   return (
     <p class="message failed" role="alert" data-message="failed">
       {what} can't be read: {reason}. The file may be cut off or damaged; make or copy it again.
+    </p>
+  );
+}
+
+/** What just happened, for a moment. */
+export function Notice(): VNode {
+  return (
+    <p class="notice" role="status">
+      {useSignal(notice)}
     </p>
   );
 }

@@ -6,10 +6,10 @@ import { tip, type Card, type Range, type TokenAt } from "../card";
 import { count, number } from "../format";
 import type { Histogram } from "../payload";
 import { useSignal } from "../signal";
+import { Markers } from "./Markers";
 
 const HEIGHT = 150;
 const MARGIN = { top: 30, right: 10, bottom: 22, left: 42 };
-const LABEL_ROOM = 70;
 
 export interface BarsProps {
   readonly card: Card;
@@ -52,7 +52,7 @@ export function Bars(props: BarsProps): VNode {
         <Grid frame={frame} log={log} />
         <BarShapes {...props} frame={frame} active={bin.active} />
         <XAxis frame={frame} />
-        <Marker card={props.card} mark={props.mark} frame={frame} />
+        <Markers card={props.card} mark={props.mark} x={frame.x} width={frame.width} margin={MARGIN} height={HEIGHT} />
       </svg>
       <DataTable histogram={histogram} unit={props.unit} />
     </div>
@@ -69,15 +69,21 @@ function frameOf({ low, high, counts }: Histogram, width: number, log: boolean):
   return { x, y, width };
 }
 
+/** The width of a chart before its own is known: the last one seen. */
+let usualWidth = 400;
+
 /** The width of the chart's box, followed as it changes. */
 function useWidth(): [{ current: HTMLDivElement | null }, number] {
   const box = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(380);
+  const [width, setWidth] = useState(usualWidth);
   useLayoutEffect(() => {
     const element = box.current;
     if (element === null) return undefined;
-    setWidth(Math.max(element.clientWidth, 160));
-    const watcher = new ResizeObserver(() => setWidth(Math.max(element.clientWidth, 160)));
+    // The observer looks after the browser's own layout; asking for the width here would lay out the page too early.
+    const watcher = new ResizeObserver(() => {
+      usualWidth = Math.max(element.clientWidth, 160);
+      setWidth(usualWidth);
+    });
     watcher.observe(element);
     return () => watcher.disconnect();
   }, []);
@@ -163,7 +169,7 @@ function BarShapes({ histogram, of, stops, frame, active, log }: BarsProps & { f
           <stop key={i} offset={at} style={{ "stop-color": colour }} />
         ))}
       </linearGradient>
-      <path class="bars" d={Array.from(histogram.counts, (_, i) => bar(i)).join("")} fill={`url(#${fill})`} />
+      <path class={`bars ${of}`} d={Array.from(histogram.counts, (_, i) => bar(i)).join("")} fill={`url(#${fill})`} />
       {active !== null && <path class="active" d={bar(active)} />}
     </g>
   );
@@ -211,27 +217,6 @@ function Interval({ card, frame }: { card: Card; frame: Frame }): VNode | null {
   if (band === null) return null;
   const left = frame.x(band.low);
   return <rect class="interval" x={left} width={frame.x(band.high) - left} y={MARGIN.top} height={HEIGHT - MARGIN.top - MARGIN.bottom} />;
-}
-
-/** The line at the value of the token that the pointer is on. */
-function Marker({ card, mark, frame }: { card: Card; mark: BarsProps["mark"]; frame: Frame }): VNode | null {
-  const token = useSignal(card.token);
-  const value = token === null ? null : mark(token);
-  if (token === null || value === null || Number.isNaN(value)) return null;
-  const x = frame.x(value);
-  const end = x > frame.width - LABEL_ROOM;
-  const text = card.texts.plain(token.id);
-  return (
-    <g class="marker" transform={`translate(${x},0)`}>
-      <line y1={4} y2={HEIGHT - MARGIN.bottom} />
-      <text x={end ? -5 : 5} y={11} text-anchor={end ? "end" : "start"}>
-        {text.length > 14 ? `${text.slice(0, 13)}…` : text}
-      </text>
-      <text class="value" x={end ? -5 : 5} y={25} text-anchor={end ? "end" : "start"}>
-        {number(value)}
-      </text>
-    </g>
-  );
 }
 
 /** The same numbers in a table, made when it is opened. */

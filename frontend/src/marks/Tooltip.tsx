@@ -1,30 +1,62 @@
-// The page's one tooltip. It never takes the pointer, so it can't get in its own way.
+// The page's tooltips: one for what the pointer or the keyboard is on, one for the pinned token. They never take the
+// pointer, so they can't get in its way; they keep off each other and off both tokens.
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { tip, type Tip, type TokenAt } from "../card";
-import { number, signed } from "../format";
+import { pin, tip, type Card, type Change, type Effect, type TokenAt } from "../card";
+import { number, percent, signed } from "../format";
 import { useSignal } from "../signal";
 import type { TokenTexts } from "../tokens";
+import { place, type Box } from "./place";
 import { Chip } from "./TokenText";
 
 export const TIP_ID = "tip";
-const GAP = 8;
+export const PIN_ID = "pin";
 
-export function Tooltip({ texts, below }: { texts: TokenTexts; below: boolean }): VNode {
-  const shown = useSignal(tip);
-  const box = useRef<HTMLDivElement>(null);
+export interface TooltipProps {
+  readonly below: boolean;
+  /** Whether several cards are on the page, so that a tooltip must say which one it is about. */
+  readonly several: boolean;
+}
+
+export function Tooltips({ below, several }: TooltipProps): VNode {
+  const [shown, pinned] = [useSignal(tip), useSignal(pin)];
+  const tipBox = useRef<HTMLDivElement>(null);
+  const pinBox = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
-    if (shown !== null && box.current !== null) place(box.current, anchor(shown), below);
-  }, [shown, below]);
+    if (shown === null && pinned === null) return undefined;
+    const arrange = (): void => {
+      const at = shown === null ? null : shown.kind === "token" ? shown.near.getBoundingClientRect() : shown.box;
+      const held = pinned?.near.getBoundingClientRect() ?? null;
+      let taken: Box[] = [at, held].filter((box) => box !== null);
+      if (held !== null && pinBox.current !== null) taken = [...taken, place(pinBox.current, held, taken, below)];
+      if (at !== null && tipBox.current !== null) place(tipBox.current, at, taken, below);
+    };
+    arrange();
+    if (pinned === null) return undefined;
+    window.addEventListener("scroll", arrange, { capture: true, passive: true });
+    window.addEventListener("resize", arrange);
+    return () => {
+      window.removeEventListener("scroll", arrange, { capture: true });
+      window.removeEventListener("resize", arrange);
+    };
+  }, [shown, pinned, below]);
   return (
-    <div id={TIP_ID} ref={box} class={`tip ${shown?.kind === "token" && shown.pinned ? "pinned" : ""}`} role="tooltip" hidden={shown === null}>
-      {shown?.kind === "token" && <TokenLines token={shown.token} texts={texts} />}
-      {shown?.kind === "lines" && shown.lines.map((line) => <div key={line}>{line}</div>)}
-    </div>
+    <>
+      <div id={PIN_ID} ref={pinBox} class="tip pinned" role="status" hidden={pinned === null}>
+        {pinned !== null && <p class="which">Pinned{several && ` · feature ${pinned.card.view.feature}`}</p>}
+        {pinned !== null && <Details token={pinned.token} card={pinned.card} />}
+      </div>
+      <div id={TIP_ID} ref={tipBox} class="tip" role="tooltip" hidden={shown === null}>
+        {shown?.kind === "token" && several && <p class="which">Feature {shown.card.view.feature}</p>}
+        {shown?.kind === "token" && <Details token={shown.token} card={shown.card} />}
+        {shown?.kind === "lines" && shown.lines.map((line) => <div key={line}>{line}</div>)}
+      </div>
+    </>
   );
 }
 
-function TokenLines({ token, texts }: { token: TokenAt; texts: TokenTexts }): VNode {
+function Details({ token, card }: { token: TokenAt; card: Card }): VNode {
+  const { texts } = card;
   return (
     <dl>
       <dt>Token</dt>
@@ -37,12 +69,24 @@ function TokenLines({ token, texts }: { token: TokenAt; texts: TokenTexts }): VN
       </dd>
       <dt>Activation</dt>
       <dd>{activation(token.act)}</dd>
-      <dt>Logit effect</dt>
-      <dd>{token.logit === null ? <span class="quiet">not computed</span> : signed(token.logit)}</dd>
-      <dt>Loss effect</dt>
-      <dd>{lossEffect(token.effect?.loss ?? null)}</dd>
+      <dt>Logit effect, logit lens</dt>
+      <dd>{token.logit === null ? <NotKnown /> : signed(token.logit)}</dd>
+      {token.effect === null ? (
+        <>
+          <dt>Loss effect, probabilities</dt>
+          <dd>
+            <NotKnown />
+          </dd>
+        </>
+      ) : (
+        <EffectLines effect={token.effect} texts={texts} />
+      )}
     </dl>
   );
+}
+
+function NotKnown(): VNode {
+  return <span class="quiet">not computed</span>;
 }
 
 function activation(act: number): string | VNode {
@@ -50,22 +94,58 @@ function activation(act: number): string | VNode {
   return act === 0 ? <span class="quiet">0, does not fire</span> : <b>{number(act)}</b>;
 }
 
-function lossEffect(loss: number | null): string | VNode {
-  if (loss === null || Number.isNaN(loss)) return <span class="quiet">not computed</span>;
+function EffectLines({ effect, texts }: { effect: Effect; texts: TokenTexts }): VNode {
+  return (
+    <>
+      <dt>Loss effect, {effect.kind}</dt>
+      <dd>{lossEffect(effect.loss)}</dd>
+      <dt>
+        Next token <Chip list={texts.runs(effect.next)} />
+      </dt>
+      <dd>
+        {probability(effect.probWith)} with, {probability(effect.probWithout)} without
+      </dd>
+      {effect.up.length + effect.down.length === 0 ? (
+        <>
+          <dt>Tokens changed most</dt>
+          <dd>
+            <NotKnown />
+          </dd>
+        </>
+      ) : (
+        <dd class="changes">
+          <Changes title="Raised most" changes={effect.up} texts={texts} />
+          <Changes title="Lowered most" changes={effect.down} texts={texts} />
+          <p class="quiet">Change of log-probability with the feature, in nats</p>
+        </dd>
+      )}
+    </>
+  );
+}
+
+function lossEffect(loss: number): string | VNode {
+  if (Number.isNaN(loss)) return <NotKnown />;
   return `${signed(loss)} nats${loss === 0 ? "" : loss < 0 ? " (helps)" : " (harms)"}`;
 }
 
-function anchor(shown: Tip): DOMRect {
-  return shown.kind === "token" ? shown.near.getBoundingClientRect() : shown.box;
+function probability(share: number): string | VNode {
+  return Number.isNaN(share) ? <NotKnown /> : percent(share);
 }
 
-/** Beside the anchor, inside the window; on the other side where there is no room. */
-function place(box: HTMLElement, at: DOMRect, below: boolean): void {
-  const { offsetWidth: width, offsetHeight: height } = box;
-  const under = at.bottom + GAP;
-  const over = at.top - GAP - height;
-  const fitsUnder = under + height <= window.innerHeight;
-  const top = below ? (fitsUnder || over < 0 ? under : over) : over >= 0 || !fitsUnder ? over : under;
-  const left = Math.min(Math.max(at.left + at.width / 2 - width / 2, GAP), window.innerWidth - width - GAP);
-  box.style.transform = `translate(${Math.round(left)}px, ${Math.round(Math.max(top, GAP))}px)`;
+function Changes({ title, changes, texts }: { title: string; changes: readonly Change[]; texts: TokenTexts }): VNode {
+  return (
+    <table>
+      <caption>{title}</caption>
+      <tbody>
+        {changes.map(({ id, value }, i) => (
+          <tr key={i}>
+            <td>
+              <Chip list={texts.runs(id)} />
+            </td>
+            <td>{signed(value)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
 }

@@ -8,24 +8,44 @@ import type { Contexts } from "../payload";
 import type { Piece, Run } from "../tokens";
 import { strength } from "./colours";
 
+/** How much of a context a row shows, in tokens before and after the one in focus. */
+export interface Step {
+  readonly before: number;
+  readonly after: number;
+  /** What is shown then, in words. */
+  readonly name: string;
+}
+
+/** How the rows of a card are drawn. */
+export interface RowStyle {
+  /** From the first view of a context to the widest. */
+  readonly steps: readonly Step[];
+  /** Lines break where the text does. */
+  readonly breaks: boolean;
+}
+
 interface Row {
   readonly contexts: Contexts;
   readonly index: number;
   /** Number of the context's first token, counted through all groups of the card. */
   readonly number: number;
+  readonly style: RowStyle;
+  readonly step: number;
+  /** Whether every token has its element. */
+  readonly full: boolean;
 }
 
 const rowOf = new WeakMap<Element, Row>();
 
 /** One list item for each context of a group whose first token has the number `start`. */
-export function exampleRows(contexts: Contexts, start: number, card: Card): HTMLLIElement[] {
+export function exampleRows(contexts: Contexts, start: number, card: Card, style: RowStyle): HTMLLIElement[] {
   return Array.from({ length: contexts.offsets.length - 1 }, (_, index) => {
     const item = document.createElement("li");
-    const row = { contexts, index, number: start + (contexts.offsets[index] ?? 0) };
+    const row = { contexts, index, number: start + (contexts.offsets[index] ?? 0), style, step: 0, full: false };
     rowOf.set(item, row);
     item.append(
       element("span", "act", number(contexts.acts[(contexts.offsets[index] ?? 0) + (contexts.focus[index] ?? 0)] ?? NaN)),
-      text(row, card, false),
+      text(row, card),
     );
     const repeats = contexts.repeats[index] ?? 0;
     if (repeats > 0) {
@@ -40,24 +60,72 @@ export function exampleRows(contexts: Contexts, start: number, card: Card): HTML
 /** Give every token of a row an element of its own; nothing on screen moves. Returns whether anything was left to do. */
 export function detail(item: HTMLLIElement, card: Card): boolean {
   const row = rowOf.get(item);
-  if (row === undefined) return false;
-  rowOf.delete(item);
-  item.querySelector(".text")?.replaceWith(text(row, card, true));
+  if (row === undefined || row.full) return false;
+  redraw(item, { ...row, full: true }, card);
   return true;
 }
 
-/** The context's text: what stands before the token in focus, and the rest. */
-function text({ contexts, index, number: first }: Row, card: Card, full: boolean): HTMLElement {
-  const from = contexts.offsets[index] ?? 0;
+/** Show more of a row's context; after the widest view, the first again. Returns whether it has another view. */
+export function expand(item: HTMLLIElement, card: Card): boolean {
+  const row = rowOf.get(item);
+  const step = row === undefined ? null : nextStep(row);
+  if (row === undefined || step === null) return false;
+  item.classList.toggle("open", step > 0);
+  redraw(item, { ...row, step, full: true }, card);
+  return true;
+}
+
+/** What `expand` would show, in words; null where there is nothing else to show. */
+export function nextView(item: HTMLLIElement): string | null {
+  const row = rowOf.get(item);
+  const step = row === undefined ? null : nextStep(row);
+  return step === null ? null : (step === 0 ? "Show less" : `Show ${row?.style.steps[step]?.name ?? "more"}`);
+}
+
+/** Tokens of a row as shown. */
+export function shownTokens(item: HTMLLIElement): Int32Array {
+  const row = rowOf.get(item);
+  if (row === undefined) return new Int32Array();
+  const from = row.contexts.offsets[row.index] ?? 0;
+  const [first, last] = windowOf(row, row.step);
+  return row.contexts.tokens.subarray(from + first, from + last);
+}
+
+function redraw(item: HTMLLIElement, row: Row, card: Card): void {
+  rowOf.set(item, row);
+  item.querySelector(".text")?.replaceWith(text(row, card));
+}
+
+/** The next wider view; the first one after the widest; null where all views are one. */
+function nextStep(row: Row): number | null {
+  const size = (step: number): number => windowOf(row, step)[1] - windowOf(row, step)[0];
+  for (let step = row.step + 1; step < row.style.steps.length; step++) if (size(step) > size(row.step)) return step;
+  return row.step === 0 ? null : 0;
+}
+
+/** First and last token (exclusive) of a view, within the context. */
+function windowOf({ contexts, index, style }: Row, step: number): [number, number] {
+  const n = (contexts.offsets[index + 1] ?? 0) - (contexts.offsets[index] ?? 0);
+  const { before, after } = style.steps[step] ?? { before: Infinity, after: Infinity };
   const focus = contexts.focus[index] ?? 0;
-  const pieces = card.texts.pieces(contexts.tokens.subarray(from, contexts.offsets[index + 1] ?? from));
-  const drawing: Drawing = { contexts, from, first, focus, scale: card.scale, full };
+  return [Math.max(focus - before, 0), Math.min(focus + after + 1, n)];
+}
+
+/** The context's text: what stands before the token in focus, and the rest. */
+function text(row: Row, card: Card): HTMLElement {
+  const { contexts, index, style, step, full } = row;
+  const [skip, stop] = windowOf(row, step);
+  const from = (contexts.offsets[index] ?? 0) + skip;
+  const tokens = contexts.tokens.subarray(from, from + stop - skip);
+  const focus = (contexts.focus[index] ?? 0) - skip;
+  const breaks = style.breaks || step > 0;
+  const drawing: Drawing = { contexts, from, first: row.number + skip, focus, scale: card.scale, full, breaks };
   const [inner, after] = [element("span"), element("span", "after")];
-  for (const piece of pieces) (piece.last < focus ? inner : after).append(...drawPiece(piece, drawing));
+  for (const piece of card.texts.pieces(tokens)) (piece.last < focus ? inner : after).append(...drawPiece(piece, drawing));
   const before = element("span", "before");
   before.append(inner);
   const whole = element("span", "text");
-  whole.dir = "auto";
+  whole.dir = card.texts.direction(tokens);
   whole.append(before, after);
   return whole;
 }
@@ -70,12 +138,13 @@ interface Drawing {
   readonly focus: number;
   readonly scale: number;
   readonly full: boolean;
+  readonly breaks: boolean;
 }
 
 /** A token's text; or a character of several tokens, drawn once over a band for each of them. */
 function drawPiece(piece: Piece, d: Drawing): Node[] {
   if (piece.first === piece.last) {
-    const content = runNodes(piece.runs);
+    const content = runNodes(piece.runs, d.breaks);
     if (!d.full && !matters(piece.first, d)) return content;
     const token = band(piece.first, d);
     token.append(...content);
@@ -85,13 +154,17 @@ function drawPiece(piece: Piece, d: Drawing): Node[] {
   const bands = element("span", "bands");
   for (let token = piece.first; token <= piece.last; token++) bands.append(band(token, d));
   const glyph = element("span", "glyph");
-  glyph.append(...runNodes(piece.runs));
+  glyph.append(...runNodes(piece.runs, d.breaks));
   shared.append(bands, glyph);
   return [shared];
 }
 
-function runNodes(runs: readonly Run[]): Node[] {
-  return runs.map((run) => (run.kind === "text" ? document.createTextNode(run.text) : element("i", run.kind, run.text)));
+function runNodes(runs: readonly Run[], breaks: boolean): Node[] {
+  return runs.flatMap((run): Node[] => {
+    if (run.kind === "text") return [document.createTextNode(run.text)];
+    if (run.kind !== "line" || !breaks) return [element("i", run.kind, run.text)];
+    return Array.from(run.text, (mark) => [element("i", "line", mark), document.createTextNode(mark === "↵" ? "\n" : "\t")]).flat();
+  });
 }
 
 /** Whether a token looks other than plain text. */

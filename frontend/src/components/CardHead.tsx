@@ -1,0 +1,59 @@
+// The top of a card: which feature, and how much it fires. Of several side by side, each has its own way to others.
+import type { ComponentChildren, VNode } from "preact";
+import type { Card } from "../card";
+import { number, percent, plural } from "../format";
+import type { Panes } from "../panes";
+import type { FeatureStats } from "../payload";
+import type { Head } from "../source";
+import { DeadFeature } from "./Messages";
+import { Stepper } from "./Stepper";
+
+export interface CardHeadProps {
+  readonly feature: number;
+  /** null: nothing to show of it, which the children say. */
+  readonly card: Card | null;
+  readonly head: Head;
+  readonly place: number;
+  readonly panes: Panes;
+  readonly children: ComponentChildren;
+}
+
+export function CardHead({ feature, card, head, place, panes, children }: CardHeadProps): VNode {
+  const several = panes.features.length > 1;
+  return (
+    <header class="card-head">
+      <h2 class={several ? "unseen" : ""}>
+        Feature <b>{feature}</b>
+      </h2>
+      {several && (
+        <nav class="picker" aria-label={`Feature ${feature}`}>
+          <Stepper head={head} feature={feature} step={(by) => panes.step(place, by)} go={(to) => panes.go(place, to)} />
+          <button type="button" class="icon close" aria-label={`Close feature ${feature}`} title="Close" onClick={() => panes.close(place)}>
+            ×
+          </button>
+        </nav>
+      )}
+      {children}
+      {card !== null && (card.dead ? <DeadFeature feature={feature} head={head} /> : <Stats stats={card.view.stats} />)}
+    </header>
+  );
+}
+
+function Stats({ stats }: { stats: FeatureStats }): VNode {
+  return (
+    <p class="stats">
+      <span>
+        fires on <b>{percent(stats.density)}</b> of tokens
+      </span>
+      <span>
+        <b>{plural(stats.n_firings, "time")}</b>
+      </span>
+      <span>
+        max <b>{number(stats.max)}</b>
+      </span>
+      <span>
+        mean <b>{number(stats.mean)}</b> ± {number(stats.std)}
+      </span>
+    </p>
+  );
+}

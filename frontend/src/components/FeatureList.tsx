@@ -1,0 +1,261 @@
+// The features of the page in a list that is searched, filtered and sorted.
+import type { VNode } from "preact";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { count, number, percent, plural } from "../format";
+import { Chip } from "../marks/TokenText";
+import type { ExampleSearch, Progress, Snippet } from "../search";
+import type { Head } from "../source";
+import type { TokenTexts } from "../tokens";
+
+/** Rows drawn at once; the rest are found by searching. */
+const MOST_ROWS = 300;
+
+export interface FeatureListProps {
+  readonly head: Head;
+  readonly texts: TokenTexts;
+  readonly search: ExampleSearch;
+  /** The features that are open, and which of them is active. */
+  readonly shown: readonly number[];
+  readonly active: number;
+  readonly close: () => void;
+  readonly go: (feature: number) => void;
+  readonly beside: (feature: number) => void;
+}
+
+/** What the list is narrowed down to. */
+interface Filter {
+  /** Begins a feature's number, or is in its top token. */
+  readonly words: string;
+  readonly example: string;
+  /** Shares, 0 to 1. */
+  readonly from: number;
+  readonly to: number;
+  readonly max: number;
+}
+
+const ALL: Filter = { words: "", example: "", from: 0, to: 1, max: 0 };
+
+interface Row {
+  readonly feature: number;
+  readonly density: number;
+  readonly max: number;
+  readonly token: number;
+}
+
+type By = "feature" | "density" | "max";
+
+interface Order {
+  readonly by: By;
+  readonly down: boolean;
+}
+
+export function FeatureList(props: FeatureListProps): VNode {
+  const { head, texts, search, close } = props;
+  const [filter, setFilter] = useState(ALL);
+  const [order, setOrder] = useState<Order>({ by: "feature", down: false });
+  const [cursor, setCursor] = useState(-1);
+  const progress = useExamples(search, filter.example);
+  const all = useMemo(() => rowsOf(head), [head]);
+  const rows = useMemo(() => found(all, texts, filter, progress, order), [all, texts, filter, progress, order]);
+  const change = (next: Partial<Filter>): void => {
+    setFilter({ ...filter, ...next });
+    setCursor(-1);
+  };
+  const choose = (row: Row | undefined, beside: boolean): void => {
+    if (row === undefined) return;
+    (beside ? props.beside : props.go)(row.feature);
+    close();
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (event.key === "Escape") close();
+    else if (event.key === "ArrowDown") setCursor(Math.min(cursor + 1, rows.length - 1, MOST_ROWS - 1));
+    else if (event.key === "ArrowUp") setCursor(Math.max(cursor - 1, 0));
+    else if (event.key === "Enter" && event.target instanceof HTMLInputElement) choose(rows[Math.max(cursor, 0)], event.shiftKey);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  return (
+    <div id="features" class="list-panel" role="dialog" aria-label="Find a feature" onKeyDown={onKeyDown}>
+      <Filters change={change} />
+      <div class="scroll">
+        <table>
+          <Heads order={order} setOrder={setOrder} examples={progress !== null} />
+          <Rows {...props} rows={rows.slice(0, MOST_ROWS)} cursor={cursor} progress={progress} choose={choose} />
+        </table>
+      </div>
+      <p class="quiet" role="status">
+        {progress !== null && progress.searched < progress.of && `Searching ${count(progress.searched)} of ${count(progress.of)}… `}
+        {rows.length === 0 ? "No feature matches." : plural(rows.length, "feature")}
+        {rows.length > MOST_ROWS && `, the first ${MOST_ROWS} shown`}
+      </p>
+      <p class="quiet keys">↑ ↓ choose · Enter opens · Shift+Enter opens beside · Esc closes</p>
+    </div>
+  );
+}
+
+/** Progress of the search in the examples; null while nothing is searched for. */
+function useExamples(search: ExampleSearch, words: string): Progress | null {
+  const [progress, setProgress] = useState<Progress | null>(null);
+  useLayoutEffect(() => {
+    if (words === "") {
+      setProgress(null);
+      return undefined;
+    }
+    setProgress({ searched: 0, of: search.size, hits: new Map() });
+    return search.start(words, setProgress);
+  }, [search, words]);
+  return words === "" ? null : progress;
+}
+
+function Filters({ change }: { change: (next: Partial<Filter>) => void }): VNode {
+  const first = useRef<HTMLInputElement>(null);
+  useLayoutEffect(() => first.current?.focus(), []);
+  const value = (box: HTMLInputElement, otherwise: number): number => (Number.isFinite(box.valueAsNumber) ? box.valueAsNumber : otherwise);
+  return (
+    <div class="filters">
+      <input
+        ref={first}
+        type="search"
+        placeholder="Number, or text of the top token"
+        aria-label="Search by number or top token"
+        onInput={(event) => change({ words: event.currentTarget.value.trim().toLowerCase() })}
+      />
+      <input
+        type="search"
+        placeholder="Text in the examples"
+        aria-label="Search the text of the examples"
+        onInput={(event) => change({ example: event.currentTarget.value })}
+      />
+      <div class="limits">
+        <label>
+          Density{" "}
+          <input
+            type="number"
+            min="0"
+            max="100"
+            step="any"
+            placeholder="0"
+            aria-label="Density at least, in percent"
+            onInput={(event) => change({ from: value(event.currentTarget, 0) / 100 })}
+          />
+        </label>
+        <label>
+          to{" "}
+          <input
+            type="number"
+            min="0"
+            max="100"
+            step="any"
+            placeholder="100"
+            aria-label="Density at most, in percent"
+            onInput={(event) => change({ to: value(event.currentTarget, 100) / 100 })}
+          />{" "}
+          %
+        </label>
+        <label>
+          Max at least{" "}
+          <input type="number" min="0" step="any" placeholder="0" aria-label="Maximum at least" onInput={(event) => change({ max: value(event.currentTarget, 0) })} />
+        </label>
+      </div>
+    </div>
+  );
+}
+
+function Heads({ order, setOrder, examples }: { order: Order; setOrder: (order: Order) => void; examples: boolean }): VNode {
+  const sort = (by: By, title: string): VNode => {
+    const chosen = order.by === by;
+    const down = chosen ? !order.down : by !== "feature";
+    return (
+      <th aria-sort={!chosen ? "none" : order.down ? "descending" : "ascending"}>
+        <button type="button" onClick={() => setOrder({ by, down })}>
+          {title}
+          {chosen ? (order.down ? " ↓" : " ↑") : ""}
+        </button>
+      </th>
+    );
+  };
+  return (
+    <thead>
+      <tr>
+        {sort("feature", "Feature")}
+        {sort("density", "Density")}
+        {sort("max", "Max")}
+        <th>{examples ? "In an example" : "Top token"}</th>
+        <th>
+          <span class="unseen">Open beside</span>
+        </th>
+      </tr>
+    </thead>
+  );
+}
+
+interface RowsProps extends FeatureListProps {
+  readonly rows: readonly Row[];
+  readonly cursor: number;
+  readonly progress: Progress | null;
+  readonly choose: (row: Row, beside: boolean) => void;
+}
+
+function Rows({ rows, cursor, progress, shown, active, texts, choose }: RowsProps): VNode {
+  const body = useRef<HTMLTableSectionElement>(null);
+  useLayoutEffect(() => body.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }), [cursor]);
+  const onClick = (event: MouseEvent): void => {
+    const target = event.target instanceof Element ? event.target : null;
+    const row = rows[Number(target?.closest<HTMLElement>("[data-row]")?.dataset["row"])];
+    if (row !== undefined) choose(row, target?.closest(".open-beside") !== null || event.ctrlKey || event.metaKey || event.shiftKey);
+  };
+  return (
+    <tbody ref={body} onClick={onClick}>
+      {rows.map((row, i) => (
+        <tr key={row.feature} data-row={i} aria-selected={i === cursor} class={row.feature === shown[active] ? "current" : ""}>
+          <td>
+            <button type="button">{row.feature}</button>
+          </td>
+          <td>{row.density === 0 ? "dead" : percent(row.density)}</td>
+          <td>{row.density === 0 ? "" : number(row.max)}</td>
+          <td>{progress !== null ? <Match snippet={progress.hits.get(row.feature)} /> : row.token < 0 ? "" : <Chip list={texts.runs(row.token)} />}</td>
+          <td>
+            <button type="button" class="open-beside" aria-label={`Open feature ${row.feature} beside`} title="Open beside">
+              +
+            </button>
+          </td>
+        </tr>
+      ))}
+    </tbody>
+  );
+}
+
+function Match({ snippet }: { snippet: Snippet | undefined }): VNode | null {
+  if (snippet === undefined) return null;
+  return (
+    <span class="snippet" dir="auto">
+      {snippet.before}
+      <mark>{snippet.match}</mark>
+      {snippet.after}
+    </span>
+  );
+}
+
+function rowsOf({ summary }: Head): Row[] {
+  return Array.from(summary.feature, (feature, i) => ({
+    feature,
+    density: summary.density[i] ?? 0,
+    max: summary.max[i] ?? 0,
+    token: summary.top_token[i] ?? -1,
+  }));
+}
+
+function found(rows: readonly Row[], texts: TokenTexts, filter: Filter, progress: Progress | null, order: Order): Row[] {
+  const { words, from, to, max } = filter;
+  const hits = rows.filter(
+    (row) =>
+      row.density >= from &&
+      row.density <= to &&
+      row.max >= max &&
+      (progress === null || progress.hits.has(row.feature)) &&
+      (words === "" || String(row.feature).startsWith(words) || (row.token >= 0 && texts.plain(row.token).toLowerCase().includes(words))),
+  );
+  const way = order.down ? -1 : 1;
+  return hits.sort((a, b) => way * (a[order.by] - b[order.by]));
+}

@@ -1,0 +1,63 @@
+// Buttons of the row that the pointer or the keyboard is on: one set, which moves from row to row.
+import type { Card } from "../card";
+import { copyText } from "../copy";
+import { plural } from "../format";
+import { nextView, shownTokens } from "../marks/examples";
+import { say } from "../notice";
+
+export const NO_WIDER =
+  "This page holds no more of the text than it shows. SeqMultiGroupConfig(expand=16) or (expand=\"sequence\") in the layout would add it.";
+
+export class RowTools {
+  private readonly element = document.createElement("span");
+  private readonly more = button("Expand");
+  private readonly copy = button("Copy");
+
+  constructor(
+    card: Card,
+    /** Whether the layout put wider views into the page. */
+    private readonly expandable: boolean,
+    expand: (row: HTMLLIElement) => void,
+  ) {
+    this.element.className = "tools";
+    this.element.append(this.more, this.copy);
+    this.copy.title = expandable ? "Copy the text as shown (c)" : `Copy the text as shown (c). ${NO_WIDER}`;
+    const act = (event: Event, what: (row: HTMLLIElement) => void): void => {
+      event.stopPropagation();
+      if (this.row !== null) what(this.row);
+    };
+    this.more.addEventListener("click", (event) => act(event, expand));
+    this.copy.addEventListener("click", (event) => act(event, (row) => void copyRow(row, card)));
+  }
+
+  private get row(): HTMLLIElement | null {
+    return this.element.closest("li");
+  }
+
+  /** To another row; not out from under the keyboard. */
+  moveTo(row: HTMLLIElement): void {
+    if (this.row !== row && !this.element.contains(document.activeElement)) row.append(this.element);
+    this.refresh();
+  }
+
+  refresh(): void {
+    const view = this.row === null || !this.expandable ? null : nextView(this.row);
+    this.more.hidden = view === null;
+    this.more.textContent = view === "Show less" ? "Less" : "More";
+    this.more.title = `${view ?? ""} (e)`;
+    this.more.setAttribute("aria-label", view ?? "Expand");
+  }
+}
+
+function button(name: string): HTMLButtonElement {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = name;
+  return made;
+}
+
+export async function copyRow(row: HTMLLIElement, card: Card): Promise<void> {
+  const tokens = shownTokens(row);
+  const done = await copyText(card.texts.raw(tokens));
+  say(done ? `Copied ${plural(tokens.length, "token")}` : "The browser does not let this page copy");
+}
