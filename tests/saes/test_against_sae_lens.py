@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sae_vis.saes.base import dense_to_codes
+from sae_vis.saes.formats import as_dictionary, load_dictionary
 from sae_vis.saes.saelens_format import from_sae_lens, load_sae
 
 with warnings.catch_warnings():
@@ -47,6 +48,8 @@ def test_what_sae_lens_writes(tmp_path, name, options, normalize, apply_b_dec):
     assert torch.equal(ours.encode_dense(x), expected)
     assert all(torch.equal(a, b) for a, b in zip(ours.encode(x), dense_to_codes(expected), strict=True))
     in_memory = from_sae_lens(theirs)
+    assert as_dictionary(theirs).fingerprint() == ours.fingerprint()
+    assert load_dictionary(tmp_path, subfolder="sae").fingerprint() == ours.fingerprint()
     assert in_memory.fingerprint() == ours.fingerprint()
     assert torch.equal(in_memory.encode_dense(x), expected)
     scale = ours.output_scale(x)

@@ -117,7 +117,7 @@ def test_gemma_scope(tmp_path):
 
 
 def test_dictionary_learning_as_sae_lens_reads_it(tmp_path):
-    """SAELens rounds elsewhere (the bias after the product), and leaves decoder norms alone: close, not equal."""
+    """Another library, another memory layout: close, not equal in every bit."""
     library("sae_lens")
     sae = importlib.import_module("sae_lens").JumpReLUSAE
     cfg = importlib.import_module("sae_lens").JumpReLUSAEConfig(d_in=D_IN, d_sae=D_SAE, apply_b_dec_to_input=False)
