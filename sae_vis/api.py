@@ -10,14 +10,16 @@ from sae_vis.config import IndexConfig
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.deliver.page import PageReport, write_page
+from sae_vis.effects.ablation import DirectEffects
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.build import Progress, Source, build_index
 from sae_vis.index.index import Index
 from sae_vis.layout import SaeVisLayoutConfig
-from sae_vis.models.base import LanguageModel
+from sae_vis.models.base import LanguageModel, RunnableModel
 from sae_vis.saes.base import Dictionary
-from sae_vis.views.feature import ViewSources, feature_page
+from sae_vis.views.feature import feature_page
+from sae_vis.views.sources import ViewSources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,13 @@ class ModelAndSae:
         if hook.site == "other":
             return None
         return LogitLens(self.model, self.sae, hook, n_tokens=config.logit_tokens, n_bins=config.logits_bins)
+
+    def direct_effects(self) -> DirectEffects | None:
+        """Direct effects of the dictionary's features; None where the way to the logits is not known."""
+        hook = self.model.hook_point(self.hook_name)
+        if hook.site == "other" or not isinstance(self.model, RunnableModel):
+            return None
+        return DirectEffects(self.model, self.sae, hook)
 
 
 def index_features(
@@ -84,7 +93,7 @@ def index_features(
     return build_index(source, out, config=config, columns=columns, progress=progress)
 
 
-def save_feature_page(
+def save_feature_page(  # noqa: PLR0913  all that makes a page
     index: Index,
     path: str | Path,
     *,
@@ -93,6 +102,7 @@ def save_feature_page(
     layout: SaeVisLayoutConfig | None = None,
     title: str | None = None,
     selection: str | None = None,
+    effects: bool = True,
     seed: int = 0,
 ) -> PageReport:
     """Write one self-contained HTML file of feature views.
@@ -101,10 +111,12 @@ def save_feature_page(
         index: where the numbers come from.
         path: the file.
         features: feature ids; or how many of those that fire, evenly spaced by number; None: all that fire.
-        parts: model and dictionary of the index: with them every token shown has its logit effect.
+        parts: model and dictionary of the index: with them every token shown has its logit effect, features have their
+            decoder neighbours, and tokens on which the feature fires its direct effect on the next token's loss.
         layout: columns of components; None: the default three.
         title: page title; None: made from model and hook point.
         selection: how the features were chosen, said on the page; None: said from ``features``.
+        effects: whether to compute direct effects that the index does not keep yet; they are kept in it.
         seed: of the interval samples.
 
     Raises:
@@ -114,13 +126,25 @@ def save_feature_page(
     if parts is not None:
         _require_parts(index, parts)
     ids, rule = _selected(index, features)
-    lens = parts.lens(IndexConfig()) if parts is not None else None
     made = index.manifest.provenance
-    sources = ViewSources(index=index, text=index.text, lens=lens, sae=None if parts is None else parts.sae, seed=seed)
+    sources = _sources(index, parts, effects=effects, seed=seed)
     page = feature_page(
         sources, ids, layout, title=title or f"Features at {made.hook['name']} — sae_vis", selection=selection or rule
     )
     return write_page(page, path)
+
+
+def _sources(index: Index, parts: ModelAndSae | None, *, effects: bool, seed: int) -> ViewSources:
+    if parts is None:
+        return ViewSources(index=index, text=index.text, seed=seed)
+    return ViewSources(
+        index=index,
+        text=index.text,
+        lens=parts.lens(IndexConfig()),
+        sae=parts.sae,
+        effects=parts.direct_effects() if effects else None,
+        seed=seed,
+    )
 
 
 def _selected(index: Index, features: Sequence[int] | int | None) -> tuple[list[int], str]:

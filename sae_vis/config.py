@@ -7,6 +7,9 @@ from typing import Literal
 
 from sae_vis.errors import InputError
 
+MOST_CHANGED = 10
+"""Tokens in a list of those whose probability a feature changes most."""
+
 NeuronCorrelations = Literal["privileged", "always", "never"]
 
 

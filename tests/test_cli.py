@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from sae_vis.demo import run as demo
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.neighbours import decoder_neighbours
-from sae_vis.views.feature import ViewSources, feature_page
+from sae_vis.views.feature import feature_page
+from sae_vis.views.sources import ViewSources
 from tests.fixtures.page_decoder import read_page
 from tests.index.checks import check_correlations, check_feature, check_queries
 from tests.reference import Dense
@@ -135,6 +137,52 @@ def test_contexts_hold_what_they_can_be_expanded_to(built: Path, expand, reach):
     assert contexts.tokens.tolist() == windows.tokens.tolist()
     assert contexts.focus.tolist() == windows.focus.tolist()
     assert contexts.start.tolist() == index.place(windows.positions[windows.offsets[:-1]])[1].tolist()
+
+
+def test_effects_are_those_of_the_model_and_are_kept(built: Path, tmp_path: Path):
+    index, parts = Index.open(built), demo.demo_parts(demo.RESID)
+    layout = sae_vis.SaeVisLayoutConfig([sae_vis.Column(sae_vis.SeqMultiGroupConfig(top_logits_hoverdata=3))])
+    features = index.select(3).tolist()
+    save_feature_page(index, tmp_path / "with.html", features=features, parts=parts, layout=layout)
+    _, views = read_page((tmp_path / "with.html").read_text())
+    effects = parts.direct_effects()
+    for feature in features:
+        about = set(index.top_examples(feature, 20).positions.tolist())
+        for group in views[feature].sequences:
+            contexts, found = group.contexts, group.contexts.effects
+            lengths = np.diff(contexts.offsets)
+            first = index.offsets[contexts.sequence] + contexts.start
+            every = np.repeat(first - contexts.offsets[:-1], lengths) + np.arange(lengths.sum())
+            fires = (contexts.acts > 0) & ~np.isin(every, index.offsets[1:] - 1)  # at the end nothing comes next
+            assert found.at.tolist() == np.flatnonzero(fires).tolist()
+            positions, acts = every[found.at], contexts.acts[found.at]
+            table = effects.at(
+                effects.prepare_corpus(index.tokens, index.offsets, positions),
+                positions,
+                np.full(len(positions), feature),
+                acts,
+                n_changed=3,
+            )
+            np.testing.assert_allclose(found.loss, table.loss, atol=1e-5)
+            np.testing.assert_allclose(found.prob, table.prob_with, atol=1e-5)
+            np.testing.assert_allclose(found.prob * np.exp(found.loss), table.prob_without, atol=1e-5)
+            assert found.next_token.tolist() == index.tokens[positions + 1].tolist()
+            assert found.listed.tolist() == [i for i, position in enumerate(positions.tolist()) if position in about]
+            np.testing.assert_allclose(found.up_values, table.top_changes[found.listed].reshape(-1), atol=1e-5)
+            np.testing.assert_allclose(found.down_values, table.bottom_changes[found.listed].reshape(-1), atol=1e-5)
+    again, made = tmp_path / "again.html", built / "effects"
+    save_feature_page(Index.open(built), again, features=features, layout=layout)  # without the model
+    _, kept = read_page(again.read_text())
+    for feature in features:
+        for a, b in zip(views[feature].sequences, kept[feature].sequences, strict=True):
+            assert a.contexts.effects.loss.tolist() == b.contexts.effects.loss.tolist()
+    other = next(f for f in index.select(20).tolist() if f not in features)
+    save_feature_page(Index.open(built), again, features=[other], layout=layout)
+    assert all(group.contexts.effects is None for group in read_page(again.read_text())[1][other].sequences)
+    shutil.rmtree(made)
+    save_feature_page(Index.open(built), again, features=features, layout=layout)
+    assert all(group.contexts.effects is None for group in read_page(again.read_text())[1][features[0]].sequences)
+    Index.open(built)  # the manifest never spoke of them
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ def test_every_option_has_a_meaning_and_components_are_frozen(kind):
         (lambda: SeqMultiGroupConfig(buffer=(-1, 2)), ("buffer=(-1, 2)",)),
         (lambda: SeqMultiGroupConfig(n_quantiles=-1), ("n_quantiles=-1",)),
         (lambda: SeqMultiGroupConfig(n_quantiles=0, top_acts_group_size=0), ("n_quantiles=0", "top_acts_group_size=0")),
+        (lambda: SeqMultiGroupConfig(top_logits_hoverdata=11), ("top_logits_hoverdata=11", "at most 10")),
         (lambda: SeqMultiGroupConfig(expand=-1), ("expand=-1", "'sequence'")),
         (lambda: SeqMultiGroupConfig(expand="all"), ("expand='all'", "'sequence'")),
         (Column, ("Column", "no components")),
@@ -104,7 +105,6 @@ def test_buffers(buffer):
         (ProbeLogitsTablesConfig(), "ProbeLogitsTablesConfig"),
         (SeqMultiGroupConfig(othello=True), "othello=True"),
         (SeqMultiGroupConfig(dfa_buffer=None), "dfa_buffer=None"),
-        (SeqMultiGroupConfig(top_logits_hoverdata=7), "top_logits_hoverdata=7"),
     ],
 )
 def test_what_is_not_available_yet_is_said_and_never_ignored(component, word):

@@ -15,6 +15,7 @@ from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import DamagedIndexError, InputError
 from sae_vis.index.by_position import PositionBins, PositionCounts
+from sae_vis.index.effects_cache import EffectKind, EffectsCache
 from sae_vis.index.examples import distinct_contexts, sample_priority, spans
 from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord
 from sae_vis.index.postings import Postings, bins_of, histograms
@@ -113,6 +114,7 @@ class Index:
         self._parts: OrderedDict[int, Postings] = OrderedDict()
         self._table: pa.Table | None = None
         self._position_bins: dict[int, PositionBins] = {}
+        self._effects: dict[EffectKind, EffectsCache] = {}
 
     @classmethod
     def open(cls, path: str | Path, *, verify: Literal["contents", "sizes"] = "contents") -> Index:
@@ -208,6 +210,12 @@ class Index:
         if n_bins not in self._position_bins:
             self._position_bins[n_bins] = PositionBins(self.offsets, self._counted, n_bins)
         return self._position_bins[n_bins].count(*self.firings(feature))
+
+    def effects(self, kind: EffectKind) -> EffectsCache:
+        """Effects on single tokens that pages made before have left here."""
+        if kind not in self._effects:
+            self._effects[kind] = EffectsCache(self._store, self.manifest.provenance.identity, kind)
+        return self._effects[kind]
 
     def quantile_of(
         self, feature: int, values: NDArray[Any] | Sequence[float], *, among: Literal["tokens", "firings"] = "tokens"

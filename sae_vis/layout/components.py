@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
+from sae_vis.config import MOST_CHANGED
 from sae_vis.errors import InputError
 from sae_vis.layout.base import Component, option
 
@@ -53,6 +54,8 @@ class SeqMultiGroupConfig(Component):
         self._need_count("top_acts_group_size", 0)
         self._need_count("quantile_group_size", 1)
         self._need_count("top_logits_hoverdata", 0)
+        if self.top_logits_hoverdata > MOST_CHANGED:
+            raise InputError(f"{self._where('top_logits_hoverdata')}, expected at most {MOST_CHANGED}")
         self._need_count("n_boards_per_row", 1)
         if self.top_acts_group_size == 0 and self.n_quantiles == 0:
             raise InputError(
@@ -61,14 +64,13 @@ class SeqMultiGroupConfig(Component):
             )
 
     def unavailable(self) -> dict[str, str]:
-        """Othello boards, and other than default options of attention sources and hover logits."""
+        """Othello boards, and other than default options of attention sources."""
         leave = "leave it at its default"
         asked = {
             "compute_buffer": not self.compute_buffer,
             "othello": self.othello,
             "n_boards_per_row": self.n_boards_per_row != 3,
             "dfa_buffer": self.dfa_buffer != (5, 5),
-            "top_logits_hoverdata": self.top_logits_hoverdata != 5,
         }
         return {name: leave for name, is_asked in asked.items() if is_asked}
 

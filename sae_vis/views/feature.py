@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sae_vis.corpus.text import TokenText
-from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import InputError
-from sae_vis.index.index import Examples, Index, Windows
+from sae_vis.index.index import Index
 from sae_vis.layout import (
     ActsByPositionConfig,
     ActsHistogramConfig,
     CustomComponent,
-    FeatureQuery,
     FeatureTablesConfig,
     LogitsHistogramConfig,
     LogitsTableConfig,
     SaeVisLayoutConfig,
     SeqMultiGroupConfig,
 )
-from sae_vis.saes.base import Dictionary
 from sae_vis.saes.neighbours import decoder_neighbours
 from sae_vis.views.payload import (
-    F32,
     AlignmentTable,
-    Contexts,
     CorrelationTable,
     FeaturePage,
     FeatureStats,
@@ -40,32 +34,10 @@ from sae_vis.views.payload import (
     NeighbourTable,
     PageMeta,
     PositionProfile,
-    SequenceGroup,
     token_arrays,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViewSources:
-    """What views are made from.
-
-    Attributes:
-        index: the index.
-        text: the bytes of each token id.
-        lens: logit effects on single tokens; None: a page made without the model, whose tokens have none.
-        sae: the dictionary, for decoder neighbours; None: a page made without it, which has none.
-        seed: of the interval samples.
-    """
-
-    index: Index
-    text: TokenText
-    lens: LogitLens | None = None
-    sae: Dictionary | None = None
-    seed: int = 0
-
-    def query(self, feature: int) -> FeatureQuery:
-        """What the user's own components may ask about a feature."""
-        return FeatureQuery(feature=feature, index=self.index, text=self.text, lens=self.lens, sae=self.sae)
+from sae_vis.views.sequences import sequence_groups
+from sae_vis.views.sources import ViewSources
 
 
 def feature_page(
@@ -115,17 +87,19 @@ def feature_views(sources: ViewSources, features: Sequence[int], layout: SaeVisL
     """All that ``layout`` shows of each feature, one after the other."""
     for own in _own(layout):
         own.require(sources.query(0))
-    for feature, neighbours in zip(features, _neighbours(sources, features, layout), strict=True):
-        yield _feature_view(sources, feature, layout, neighbours)
+    neighbours = _neighbours(sources, features, layout)
+    sequences = sequence_groups(sources, features, layout.find(SeqMultiGroupConfig))
+    for feature, own_neighbours, own_sequences in zip(features, neighbours, sequences, strict=True):
+        view = _feature_view(sources, feature, layout)
+        yield replace(view, decoder_neighbours=own_neighbours, sequences=own_sequences)
 
 
-def _feature_view(
-    sources: ViewSources, feature: int, layout: SaeVisLayoutConfig, neighbours: NeighbourTable | None
-) -> FeatureView:
+def _feature_view(sources: ViewSources, feature: int, layout: SaeVisLayoutConfig) -> FeatureView:
+    """What does not need to be made for many features at once."""
     index = sources.index
     tables, acts = layout.find(FeatureTablesConfig), layout.find(ActsHistogramConfig)
     logits, logit_table = layout.find(LogitsHistogramConfig), layout.find(LogitsTableConfig)
-    sequences, position = layout.find(SeqMultiGroupConfig), layout.find(ActsByPositionConfig)
+    position = layout.find(ActsByPositionConfig)
     fires = len(index.firings(feature).acts) > 0
     return FeatureView(
         feature=feature,
@@ -136,12 +110,10 @@ def _feature_view(
         neuron_alignment=_alignment(index, feature, tables),
         correlated_neurons=_correlated(index, "correlated_neurons", feature, tables),
         correlated_features=_correlated(index, "correlated_features", feature, tables),
-        decoder_neighbours=neighbours,
         acts_histogram=_acts_histogram(index, feature, acts) if acts and fires else None,
         logits_histogram=_logits_histogram(sources, feature, logits) if logits else None,
         logits_table=_logits_table(index, feature, logit_table) if logit_table else None,
         acts_by_position=_position_profile(index, feature, position) if position and fires else None,
-        sequences=_groups(sources, feature, sequences) if sequences and fires else (),
         custom={own.type_name: own.data(sources.query(feature)) for own in _own(layout)},
     )
 
@@ -217,74 +189,6 @@ def _logits_table(index: Index, feature: int, config: LogitsTableConfig) -> Logi
         for name in ("top_tokens", "top_logits", "bottom_tokens", "bottom_logits")
     )
     return LogitTable(top_tokens=top, top_values=top_values, bottom_tokens=bottom, bottom_values=bottom_values)
-
-
-class _Chosen(NamedTuple):
-    """The examples of one group, before their text is fetched."""
-
-    kind: Literal["top", "interval"]
-    low: float
-    high: float
-    n_firings: int
-    examples: Examples
-
-
-def _groups(sources: ViewSources, feature: int, config: SeqMultiGroupConfig) -> tuple[SequenceGroup, ...]:
-    """The largest firings, then the intervals from the highest to the lowest."""
-    index = sources.index
-    before, after = config.buffer if config.buffer is not None else (None, None)
-    n_firings = len(index.firings(feature).acts)
-    chosen = _chosen(sources, feature, config, before, after)
-    wide = _widened(before, config.expand), _widened(after, config.expand)
-    windows = [index.windows(feature, one.examples.positions, before=wide[0], after=wide[1]) for one in chosen]
-    logits: list[F32] | list[None] = [None] * len(chosen)
-    if sources.lens is not None and windows:
-        every = sources.lens.effects_on(feature, np.concatenate([window.tokens for window in windows]))
-        logits = np.split(every, np.cumsum([len(window.tokens) for window in windows])[:-1])
-    return tuple(
-        SequenceGroup(
-            kind=one.kind,
-            low=one.low,
-            high=one.high,
-            n_firings=one.n_firings,
-            share=one.n_firings / n_firings,
-            contexts=_contexts(index, window, one.examples, effects),
-        )
-        for one, window, effects in zip(chosen, windows, logits, strict=True)
-    )
-
-
-def _widened(n: int | None, expand: int | Literal["sequence"]) -> int | None:
-    """Tokens of context on one side that a page holds; None: to the end of the sequence."""
-    return None if n is None or expand == "sequence" else max(n, expand)
-
-
-def _chosen(
-    sources: ViewSources, feature: int, config: SeqMultiGroupConfig, before: int | None, after: int | None
-) -> list[_Chosen]:
-    index, groups = sources.index, []
-    if config.top_acts_group_size:
-        top = index.top_examples(feature, config.top_acts_group_size, before=before, after=after)
-        low, high = float(top.acts[-1]), float(top.acts[0])
-        at_least = int(np.count_nonzero(index.firings(feature).acts >= top.acts[-1]))
-        groups.append(_Chosen("top", low, high, at_least, top))
-    intervals = index.intervals(feature, config.n_quantiles or 0, config.quantile_group_size, seed=sources.seed)
-    return groups + [_Chosen("interval", i.low, i.high, i.n_firings, i.examples) for i in reversed(intervals)]
-
-
-def _contexts(index: Index, windows: Windows, examples: Examples, logits: F32 | None) -> Contexts:
-    sequence, start = index.place(windows.positions[windows.offsets[:-1]])
-    return Contexts(
-        offsets=windows.offsets.astype(np.int32),
-        tokens=windows.tokens,
-        acts=windows.acts,
-        logits=logits,
-        effects=None,
-        sequence=sequence.astype(np.int32),
-        start=start.astype(np.int32),
-        focus=windows.focus.astype(np.int32),
-        repeats=examples.repeats.astype(np.int32),
-    )
 
 
 def _summary(index: Index, features: NDArray[np.int64]) -> FeatureSummary:

@@ -1,0 +1,122 @@
+"""Effects of features at the tokens of their examples: taken from what the index keeps, else computed and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sae_vis.config import MOST_CHANGED
+from sae_vis.effects.ablation import DirectEffects, DirectEffectTable
+from sae_vis.index.effects_cache import StoredEffects, merged, no_effects
+from sae_vis.index.index import Index, Windows
+from sae_vis.views.payload import TokenEffects
+from sae_vis.views.sources import ViewSources
+
+
+class Asked(NamedTuple):
+    """Tokens at which effects of one feature are wanted.
+
+    Attributes:
+        feature: which.
+        positions: int64 ``[n]`` corpus positions, ascending.
+        acts: float32 ``[n]`` the feature's activations there.
+        listed: bool ``[n]`` whether the most changed tokens are wanted, too.
+    """
+
+    feature: int
+    positions: NDArray[np.int64]
+    acts: NDArray[np.float32]
+    listed: NDArray[np.bool_]
+
+
+def kept_effects(sources: ViewSources, asked: Sequence[Asked]) -> list[StoredEffects]:
+    """What is known of each feature's effects, after computing and keeping what is asked for and was not.
+
+    Without a model nothing is computed: what earlier pages left in the index is all there is.
+    """
+    cache = sources.index.effects("direct")
+    if sources.effects is not None:
+        missing = [_missing(one, cache.of(one.feature)) for one in asked]
+        if any(len(one.positions) for one in missing):
+            cache.add(_computed(sources.effects, sources.index, missing))
+    return [cache.of(one.feature) for one in asked]
+
+
+def _missing(asked: Asked, kept: StoredEffects) -> Asked:
+    rows = kept.find(asked.positions)
+    known = rows >= 0
+    enough = known.copy()
+    enough[known] = kept.listed[rows[known]] | ~asked.listed[known]
+    return Asked(asked.feature, *(column[~enough] for column in asked[1:]))
+
+
+def _computed(effects: DirectEffects, index: Index, asked: Sequence[Asked]) -> StoredEffects:
+    """All of them with one forward pass of each sequence that holds any."""
+    every = Asked(0, *(np.concatenate([one[i] for one in asked]) for i in (1, 2, 3)))
+    features = np.repeat([one.feature for one in asked], [len(one.positions) for one in asked])
+    prepared = effects.prepare_corpus(index.tokens, index.offsets, every.positions)
+    found = no_effects()
+    for listed in (False, True):
+        own = every.listed == listed
+        if own.any():
+            table = effects.at(
+                prepared, every.positions[own], features[own], every.acts[own], n_changed=MOST_CHANGED if listed else 0
+            )
+            found = merged(found, _stored(features[own], every.positions[own], table, listed=listed))
+    return found
+
+
+def _stored(
+    features: NDArray[np.int64], positions: NDArray[np.int64], table: DirectEffectTable, *, listed: bool
+) -> StoredEffects:
+    lists = (table.top_tokens, table.top_changes, table.bottom_tokens, table.bottom_changes)
+    made = lists if listed and table.top_tokens.shape[1] == MOST_CHANGED else no_effects()[5:]
+    return StoredEffects(
+        feature=features.astype(np.int32),
+        position=positions,
+        loss=table.loss,
+        prob=table.prob_with,
+        listed=np.full(len(features), listed and len(made[0]) > 0),
+        up_tokens=made[0].astype(np.int32),
+        up_values=made[1],
+        down_tokens=made[2].astype(np.int32),
+        down_values=made[3],
+    )
+
+
+def token_effects(index: Index, kept: StoredEffects, windows: Windows, n_listed: int) -> TokenEffects | None:
+    """What is known of the effects at the tokens of some windows; None where the feature has none anywhere.
+
+    Args:
+        index: whose tokens follow on those of the windows.
+        kept: of the feature.
+        windows: of one group of examples.
+        n_listed: rows of the lists of most changed tokens.
+    """
+    if len(kept.feature) == 0:
+        return None
+    rows = np.where(fires(windows.acts), kept.find(windows.positions), -1)
+    at = np.flatnonzero((rows >= 0) & ~np.isnan(kept.loss[rows]))  # no next token: nothing to tell
+    chosen = kept.rows(rows[at])
+    n = min(n_listed, MOST_CHANGED)
+    return TokenEffects(
+        kind="direct",
+        at=at.astype(np.int32),
+        loss=chosen.loss,
+        next_token=index.tokens[windows.positions[at] + 1].astype(np.int32),
+        prob=chosen.prob,
+        listed=np.flatnonzero(chosen.listed).astype(np.int32) if n else np.zeros(0, dtype=np.int32),
+        n_changed=n,
+        **{name: getattr(chosen, name)[:, :n].reshape(-1) for name in _LISTS},
+    )
+
+
+def fires(acts: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where the feature fires: not 0, not masked."""
+    return np.not_equal(np.nan_to_num(acts), 0)
+
+
+_LISTS = ("up_tokens", "up_values", "down_tokens", "down_values")

@@ -1,0 +1,137 @@
+"""Examples of a feature: which, with how much text around them, and what is known of every token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sae_vis.index.index import Examples, Index, Windows
+from sae_vis.layout import SeqMultiGroupConfig
+from sae_vis.views.effects import Asked, fires, kept_effects, token_effects
+from sae_vis.views.payload import F32, Contexts, SequenceGroup, TokenEffects
+from sae_vis.views.sources import ViewSources
+
+BLOCK_TOKENS = 16_384  # tokens whose effects are computed together, at most about
+
+
+class Group(NamedTuple):
+    """Examples of one kind with their text, before effects are known.
+
+    Attributes:
+        kind, low, high, n_firings: as in `SequenceGroup`.
+        examples: which.
+        windows: the text around them, as wide as the page holds.
+    """
+
+    kind: Literal["top", "interval"]
+    low: float
+    high: float
+    n_firings: int
+    examples: Examples
+    windows: Windows
+
+
+def sequence_groups(
+    sources: ViewSources, features: Sequence[int], config: SeqMultiGroupConfig | None
+) -> Iterator[tuple[SequenceGroup, ...]]:
+    """Of each feature the largest firings, then the intervals from the highest to the lowest; () for dead ones."""
+    block: list[tuple[int, list[Group]]] = []
+    n_tokens = 0
+    for feature in features:
+        block.append((feature, [] if config is None else _groups(sources, feature, config)))
+        n_tokens += sum(int(fires(group.windows.acts).sum()) for group in block[-1][1])
+        if n_tokens > BLOCK_TOKENS:
+            yield from _finished(sources, block, config)
+            block, n_tokens = [], 0
+    yield from _finished(sources, block, config)
+
+
+def _finished(
+    sources: ViewSources, block: list[tuple[int, list[Group]]], config: SeqMultiGroupConfig | None
+) -> Iterator[tuple[SequenceGroup, ...]]:
+    n_listed = 0 if config is None else config.top_logits_hoverdata
+    asked = [_asked(feature, groups, n_listed) for feature, groups in block]
+    for (feature, groups), kept in zip(block, kept_effects(sources, asked), strict=True):
+        effects = [token_effects(sources.index, kept, group.windows, n_listed) for group in groups]
+        yield _payload(sources, feature, groups, None if all(e is None for e in effects) else effects)
+
+
+def _asked(feature: int, groups: list[Group], n_listed: int) -> Asked:
+    """Effects wherever the feature fires; lists of changed tokens where examples are about (of the largest firings)."""
+    at = [group.windows.positions[fires(group.windows.acts)] for group in groups]
+    acts = [group.windows.acts[fires(group.windows.acts)] for group in groups]
+    about = [group.examples.positions for group in groups if group.kind == "top" and n_listed]
+    none = np.zeros(0, dtype=np.int64)
+    positions, first = np.unique(np.concatenate([none, *at]), return_index=True)
+    values = np.concatenate([none.astype(np.float32), *acts])[first]
+    return Asked(feature, positions, values, np.isin(positions, np.concatenate([none, *about])))
+
+
+def _groups(sources: ViewSources, feature: int, config: SeqMultiGroupConfig) -> list[Group]:
+    index, groups = sources.index, []
+    acts = index.firings(feature).acts
+    if len(acts) == 0:
+        return []
+    before, after = config.buffer if config.buffer is not None else (None, None)
+    wide = _widened(before, config.expand), _widened(after, config.expand)
+
+    def text(examples: Examples) -> Windows:
+        return index.windows(feature, examples.positions, before=wide[0], after=wide[1])
+
+    if config.top_acts_group_size:
+        top = index.top_examples(feature, config.top_acts_group_size, before=before, after=after)
+        low, high = float(top.acts[-1]), float(top.acts[0])
+        groups.append(Group("top", low, high, int(np.count_nonzero(acts >= top.acts[-1])), top, text(top)))
+    intervals = index.intervals(feature, config.n_quantiles, config.quantile_group_size, seed=sources.seed)
+    groups += [Group("interval", *interval, text(interval.examples)) for interval in reversed(intervals)]
+    return groups
+
+
+def _widened(n: int | None, expand: int | Literal["sequence"]) -> int | None:
+    """Tokens of context on one side that a page holds; None: to the end of the sequence."""
+    return None if n is None or expand == "sequence" else max(n, expand)
+
+
+def _payload(
+    sources: ViewSources, feature: int, groups: list[Group], effects: list[TokenEffects | None] | None
+) -> tuple[SequenceGroup, ...]:
+    n_firings = len(sources.index.firings(feature).acts)
+    logits = _logits(sources, feature, [group.windows.tokens for group in groups])
+    return tuple(
+        SequenceGroup(
+            kind=group.kind,
+            low=group.low,
+            high=group.high,
+            n_firings=group.n_firings,
+            share=group.n_firings / n_firings,
+            contexts=_contexts(sources.index, group, logits[i], None if effects is None else effects[i]),
+        )
+        for i, group in enumerate(groups)
+    )
+
+
+def _logits(sources: ViewSources, feature: int, tokens: list[NDArray[np.int32]]) -> list[F32] | list[None]:
+    """Logit effects of the feature on the tokens of each group, all at once."""
+    if sources.lens is None or not tokens:
+        return [None] * len(tokens)
+    every = sources.lens.effects_on(feature, np.concatenate(tokens))
+    return np.split(every, np.cumsum([len(own) for own in tokens])[:-1])
+
+
+def _contexts(index: Index, group: Group, logits: F32 | None, effects: TokenEffects | None) -> Contexts:
+    windows = group.windows
+    sequence, start = index.place(windows.positions[windows.offsets[:-1]])
+    return Contexts(
+        offsets=windows.offsets.astype(np.int32),
+        tokens=windows.tokens,
+        acts=windows.acts,
+        logits=logits,
+        effects=effects,
+        sequence=sequence.astype(np.int32),
+        start=start.astype(np.int32),
+        focus=windows.focus.astype(np.int32),
+        repeats=group.examples.repeats.astype(np.int32),
+    )

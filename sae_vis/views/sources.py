@@ -1,0 +1,38 @@
+"""What views are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sae_vis.corpus.text import TokenText
+from sae_vis.effects.ablation import DirectEffects
+from sae_vis.effects.logit_lens import LogitLens
+from sae_vis.index.index import Index
+from sae_vis.layout import FeatureQuery
+from sae_vis.saes.base import Dictionary
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewSources:
+    """What views are made from.
+
+    Attributes:
+        index: the index.
+        text: the bytes of each token id.
+        lens: logit effects on single tokens; None: a page made without the model, whose tokens have none.
+        sae: the dictionary, for decoder neighbours; None: a page made without it, which has none.
+        effects: direct effects of features, for the examples shown; None: only those that the index keeps from earlier
+            pages are shown.
+        seed: of the interval samples.
+    """
+
+    index: Index
+    text: TokenText
+    lens: LogitLens | None = None
+    sae: Dictionary | None = None
+    effects: DirectEffects | None = None
+    seed: int = 0
+
+    def query(self, feature: int) -> FeatureQuery:
+        """What the user's own components may ask about a feature."""
+        return FeatureQuery(feature=feature, index=self.index, text=self.text, lens=self.lens, sae=self.sae)
