@@ -99,8 +99,12 @@ function snippetOf(examples: readonly string[], wanted: string): Snippet | null 
   return null;
 }
 
+/** What can't be seen, as the examples show it: a stray direction mark must not turn the list around. */
 function inLine(text: string): string {
-  return text.replaceAll("\n", "↵").replaceAll("\t", "→");
+  return text
+    .replaceAll("\n", "↵")
+    .replaceAll("\t", "→")
+    .replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu, (c) => `⟨U+${(c.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
 }
 
 function whenIdle(work: () => void): void {

@@ -14,8 +14,8 @@ const LONGEST_LINE = 32;
 /** Tokens on each side of the first wider view, where the page holds more than that. */
 const FIRST_STEP = 16;
 /** Pixels that a row takes, and that stand above the first one, at least. */
-const LEAST_ROW = 22;
-const LEAST_ABOVE = 200;
+const LEAST_ROW = 24;
+const LEAST_ABOVE = 230;
 
 export function SeqMultiGroup({ card, options, wrap, set }: ComponentProps): VNode {
   const root = useRef<HTMLElement>(null);
@@ -32,6 +32,7 @@ export function SeqMultiGroup({ card, options, wrap, set }: ComponentProps): VNo
   return (
     <section class={look} ref={root} style={{ "--before": before }} {...handlers}>
       <Legend card={card}>
+        {steps.length > 1 && <span class="hint">Click beside a text for more of it</span>}
         {!long && (
           <label class="switch wrapping">
             <input type="checkbox" checked={wrap} onChange={(event) => set({ wrap: event.currentTarget.checked })} /> wrap lines
