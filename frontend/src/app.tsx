@@ -4,6 +4,7 @@ import { useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { parse, write, type Address } from "./address";
 import { Card, opened } from "./card";
 import { Custom } from "./components/Custom";
+import { ActsByPosition } from "./components/ActsByPosition";
 import { ActsHistogram } from "./components/ActsHistogram";
 import { CardHead } from "./components/CardHead";
 import { FeatureTables } from "./components/FeatureTables";
@@ -29,6 +30,7 @@ import { TokenTexts } from "./tokens";
 /** What draws each component that a layout can name. */
 const COMPONENTS: Readonly<Record<string, FunctionComponent<ComponentProps>>> = {
   FeatureTables,
+  ActsByPosition,
   ActsHistogram,
   LogitsHistogram,
   LogitsTable,

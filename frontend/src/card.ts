@@ -34,9 +34,9 @@ export interface Change {
   readonly value: number;
 }
 
-/** A range of activations or of logit effects, low end exclusive. */
+/** A range of activations, logit effects or positions, low end exclusive. */
 export interface Range {
-  readonly of: "act" | "logit";
+  readonly of: "act" | "logit" | "position";
   readonly low: number;
   readonly high: number;
   /** The first bin of a histogram holds its low end too. */
@@ -230,9 +230,9 @@ export function lossOf({ effects, tokens }: Contexts): Float32Array | null {
   return out;
 }
 
-/** Whether a token's value is in a range; what is not known is in none, nor is an activation of 0 (not a firing). */
+/** Whether a token's value is in a range; what is not known is in none. By activation or position, only firings are. */
 export function within(token: TokenAt, range: Range): boolean {
-  const value = range.of === "act" ? token.act : token.logit;
-  if (value === null || (range.of === "act" && value === 0)) return false;
+  const value = token[range.of];
+  if (value === null || (range.of !== "logit" && (token.act === 0 || Number.isNaN(token.act)))) return false;
   return (value > range.low || (range.closed && value === range.low)) && value <= range.high;
 }

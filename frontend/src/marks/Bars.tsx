@@ -1,22 +1,31 @@
-// A histogram: bars of equal width, an axis, a labelled line, and a table of the same numbers behind it.
+// Bars of equal width over an axis, with labelled lines, and a table of the same numbers behind them.
 import { scaleLinear, scaleLog, type ScaleContinuousNumeric } from "d3-scale";
 import type { VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { tip, type Card, type Range, type TokenAt } from "../card";
 import { count, number } from "../format";
-import type { Histogram } from "../payload";
 import { useSignal } from "../signal";
 import { Markers } from "./Markers";
 
 const HEIGHT = 150;
 const MARGIN = { top: 30, right: 10, bottom: 22, left: 42 };
 
+/** Heights of the bars between two ends of an axis. */
+export interface Bins {
+  readonly low: number;
+  readonly high: number;
+  readonly counts: Int32Array | Float32Array;
+}
+
 export interface BarsProps {
   readonly card: Card;
-  readonly histogram: Histogram;
-  readonly of: "act" | "logit";
+  readonly histogram: Bins;
+  /** What the axis is of: what a bar lights up. */
+  readonly of: Range["of"];
   /** What is counted, such as "firings". */
   readonly unit: string;
+  /** A bar's bin in words, where it is not its two ends; and its height, where it is not a count. */
+  readonly words?: BarWords;
   /** The chart's accessible name. */
   readonly label: string;
   readonly log: boolean;
@@ -24,6 +33,19 @@ export interface BarsProps {
   readonly stops: readonly Stop[];
   /** Where a token's line stands; null for no line. */
   readonly mark: (token: TokenAt) => number | null;
+}
+
+export interface BarWords {
+  /** Heads of the table's columns. */
+  readonly heads: readonly string[];
+  /** A bar's cells in the table. */
+  readonly cells: (bin: number) => readonly string[];
+  /** Lines of the tooltip. */
+  readonly lines: (bin: number) => readonly string[];
+  /** The value at a token's line. */
+  readonly mark?: (value: number) => string;
+  /** A height on the axis. */
+  readonly tick: (height: number) => string;
 }
 
 /** A colour of the gradient that fills the bars. */
@@ -42,26 +64,39 @@ interface Frame {
 
 export function Bars(props: BarsProps): VNode {
   const { histogram, log, label } = props;
+  const words = props.words ?? countWords(props);
   const [box, width] = useWidth();
   const frame = useMemo(() => frameOf(histogram, width, log), [histogram, width, log]);
-  const bin = useBin(props, frame);
+  const bin = useBin(props, words, frame);
   return (
     <div class="chart" ref={box}>
       <svg width={width} height={HEIGHT} role="img" aria-label={`${label} Arrow keys move over the bars.`} tabIndex={0} {...bin.handlers}>
         {props.of === "act" && <Interval card={props.card} frame={frame} />}
-        <Grid frame={frame} log={log} />
+        <Grid frame={frame} log={log} tick={words.tick} whole={props.words === undefined} />
         <BarShapes {...props} frame={frame} active={bin.active} />
         <XAxis frame={frame} />
-        <Markers card={props.card} mark={props.mark} x={frame.x} width={frame.width} margin={MARGIN} height={HEIGHT} />
+        <Markers card={props.card} mark={props.mark} say={props.words?.mark} x={frame.x} width={frame.width} margin={MARGIN} height={HEIGHT} />
       </svg>
-      <DataTable histogram={histogram} unit={props.unit} />
+      <DataTable n={histogram.counts.length} words={words} />
     </div>
   );
 }
 
-function frameOf({ low, high, counts }: Histogram, width: number, log: boolean): Frame {
-  let most = 1;
+function countWords({ histogram, unit }: BarsProps): BarWords {
+  const ends = (i: number): [string, string] => edges(histogram, i).map(number) as [string, string];
+  const height = (i: number): string => count(histogram.counts[i] ?? 0);
+  return {
+    heads: ["From", "To", unit],
+    cells: (i) => [...ends(i), height(i)],
+    lines: (i) => [ends(i).join(" to "), `${height(i)} ${unit}`],
+    tick: short,
+  };
+}
+
+function frameOf({ low, high, counts }: Bins, width: number, log: boolean): Frame {
+  let most = counts instanceof Int32Array ? 1 : 0;
   for (const n of counts) most = Math.max(most, n);
+  most ||= 1;
   const across: [number, number] = [MARGIN.left, Math.max(width - MARGIN.right, MARGIN.left + 1)];
   const up: [number, number] = [HEIGHT - MARGIN.bottom, MARGIN.top];
   const x = scaleLinear([low, high > low ? high : low + 1], across);
@@ -90,7 +125,7 @@ function useWidth(): [{ current: HTMLDivElement | null }, number] {
   return [box, width];
 }
 
-function edges({ low, high, counts }: Histogram, i: number): [number, number] {
+export function edges({ low, high, counts }: Bins, i: number): [number, number] {
   const step = (high - low) / counts.length;
   return [low + i * step, i === counts.length - 1 ? high : low + (i + 1) * step];
 }
@@ -103,7 +138,7 @@ interface BinHandlers {
 }
 
 /** The bar under the pointer or the keyboard: it lights up tokens of its range and says its count. */
-function useBin({ card, histogram, of, unit }: BarsProps, frame: Frame): { active: number | null; handlers: BinHandlers } {
+function useBin({ card, histogram, of }: BarsProps, words: BarWords, frame: Frame): { active: number | null; handlers: BinHandlers } {
   const [active, setActive] = useState<number | null>(null);
   const show = useCallback(
     (i: number | null, svg: Element | null) => {
@@ -114,14 +149,15 @@ function useBin({ card, histogram, of, unit }: BarsProps, frame: Frame): { activ
         return;
       }
       const [low, high] = edges(histogram, i);
-      const range: Range = { of, low, high, closed: i === 0 };
-      card.range.set(range);
+      // A bin of positions holds its low end, one of values its high end.
+      const shift = of === "position" ? 0.5 : 0;
+      card.range.set({ of, low: low - shift, high: high - shift, closed: i === 0 });
       const at = svg.getBoundingClientRect();
       const left = at.left + frame.x(low);
       const box = new DOMRect(left, at.top + MARGIN.top, frame.x(high) - frame.x(low), HEIGHT - MARGIN.top);
-      tip.set({ kind: "lines", lines: [`${number(low)} to ${number(high)}`, `${count(histogram.counts[i] ?? 0)} ${unit}`], box });
+      tip.set({ kind: "lines", lines: words.lines(i), box });
     },
-    [card, histogram, of, unit, frame],
+    [card, histogram, of, words, frame],
   );
   const n = histogram.counts.length;
   const handlers: BinHandlers = {
@@ -175,15 +211,24 @@ function BarShapes({ histogram, of, stops, frame, active, log }: BarsProps & { f
   );
 }
 
-function Grid({ frame, log }: { frame: Frame; log: boolean }): VNode {
-  const ticks = log ? frame.y.ticks(4).filter((t) => t >= 1 && Math.log10(t) % 1 === 0) : frame.y.ticks(3).filter((t) => t % 1 === 0);
+interface GridProps {
+  readonly frame: Frame;
+  readonly log: boolean;
+  readonly tick: (height: number) => string;
+  /** Counts have no fractions. */
+  readonly whole: boolean;
+}
+
+function Grid({ frame, log, tick, whole }: GridProps): VNode {
+  const plain = frame.y.ticks(3).filter((t) => !whole || t % 1 === 0);
+  const ticks = log ? frame.y.ticks(4).filter((t) => t >= 1 && Math.log10(t) % 1 === 0) : plain;
   return (
     <g class="grid">
       {ticks.map((t) => (
         <g key={t}>
           <line x1={MARGIN.left} x2={frame.width - MARGIN.right} y1={frame.y(t)} y2={frame.y(t)} />
           <text x={MARGIN.left - 6} y={frame.y(t)} dy="0.32em" text-anchor="end">
-            {short(t)}
+            {tick(t)}
           </text>
         </g>
       ))}
@@ -220,33 +265,32 @@ function Interval({ card, frame }: { card: Card; frame: Frame }): VNode | null {
 }
 
 /** The same numbers in a table, made when it is opened. */
-function DataTable({ histogram, unit }: { histogram: Histogram; unit: string }): VNode {
+function DataTable({ n, words }: { n: number; words: BarWords }): VNode {
   const [open, setOpen] = useState(false);
   return (
     <details class="data" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>As a table</summary>
       {open && (
-        <table>
-          <thead>
-            <tr>
-              <th>From</th>
-              <th>To</th>
-              <th>{unit}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {Array.from(histogram.counts, (n, i) => {
-              const [low, high] = edges(histogram, i);
-              return (
+        <div class="scroll" tabIndex={0} role="region" aria-label="The chart as a table">
+          <table>
+            <thead>
+              <tr>
+                {words.heads.map((head) => (
+                  <th key={head}>{head}</th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {Array.from({ length: n }, (_, i) => (
                 <tr key={i}>
-                  <td>{number(low)}</td>
-                  <td>{number(high)}</td>
-                  <td>{count(n)}</td>
+                  {words.cells(i).map((cell, k) => (
+                    <td key={k}>{cell}</td>
+                  ))}
                 </tr>
-              );
-            })}
-          </tbody>
-        </table>
+              ))}
+            </tbody>
+          </table>
+        </div>
       )}
     </details>
   );

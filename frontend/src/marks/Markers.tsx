@@ -13,6 +13,8 @@ export interface MarkersProps {
   readonly card: Card;
   /** Where a token's line stands; null for no line. */
   readonly mark: (token: TokenAt) => number | null;
+  /** A line's value in words. */
+  readonly say?: ((value: number) => string) | undefined;
   readonly x: (value: number) => number;
   readonly width: number;
   readonly height: number;
@@ -55,12 +57,12 @@ function same(a: TokenAt, b: TokenAt): boolean {
   return a.id === b.id && a.sequence === b.sequence && a.position === b.position;
 }
 
-function markOf(name: Mark["name"], token: TokenAt | null, { card, mark, x }: MarkersProps): Mark | null {
+function markOf(name: Mark["name"], token: TokenAt | null, { card, mark, x, say }: MarkersProps): Mark | null {
   const value = token === null ? null : mark(token);
   if (token === null || value === null || Number.isNaN(value)) return null;
   const whole = card.texts.plain(token.id);
   const text = whole.length > LONGEST ? `${whole.slice(0, LONGEST - 1)}…` : whole;
-  const words = number(value);
+  const words = (say ?? number)(value);
   return { name, x: x(value), text, value: words, size: Math.max(widthOf(text), widthOf(words)) };
 }
 
