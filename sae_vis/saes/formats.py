@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -27,6 +28,7 @@ from sae_vis.saes.tensors import TensorOptions, from_tensors, load_tensors
 from sae_vis.saes.weights import SUFFIXES, entry_names
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_LOOKED_AT = 10_000  # paths below a folder without a checkpoint, to say where there is one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +217,8 @@ def _of_file(file: Path) -> Format:
 def _inside(folder: Path) -> str:
     """What folders below have checkpoints, for an error message."""
     markers = {name for known in FORMATS for name in known.files} - set(_COMPANIONS)
-    files = (file for file in folder.rglob("*") if file.name in markers)
+    looked_at = islice(folder.rglob("*"), _LOOKED_AT)
+    files = (file for file in looked_at if file.name in markers)
     folders = sorted({file.parent.relative_to(folder).as_posix() for file in files})
     if not folders:
         return ""
