@@ -24,6 +24,11 @@ def open_list(tab):
     tab.get_by_role("dialog").wait_for()
 
 
+def open_help(tab):
+    tab.keyboard.press("?")
+    tab.get_by_role("dialog").wait_for()
+
+
 def pin_a_token(tab):
     tab.locator(".examples li").nth(2).locator("[data-t]").first.click()
 
@@ -51,6 +56,8 @@ STATES = {
     "tooltip": ("", pin_a_token),
     "tables": ("", open_tables),
     "narrow": ("", make_narrow),
+    "beside": ("#f=0,3", do_nothing),
+    "help": ("", open_help),
     "dead": ("#f=6", do_nothing),
     "missing": ("#f=7", wait_for_message),
 }

@@ -6,6 +6,7 @@ Without ``--update`` each picture is compared with the one in docs/gallery. ``--
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 
 from PIL import Image
@@ -29,8 +30,9 @@ def main() -> int:
     if unknown:
         parser.error(f"no entry {', '.join(unknown)}; there are {', '.join(ENTRIES)}")
     folder = FOLDER if options.update else options.out
-    stage, differing = Stage(), []
-    with chromium() as browser:
+    differing = []
+    with tempfile.TemporaryDirectory() as scratch, chromium() as browser:
+        stage = Stage(Path(scratch))
         for name in options.names or ENTRIES:
             picture = take(browser, stage, ENTRIES[name])
             if folder is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 FONT_NAME = "Noto Sans"
 FONT = ':root { font-family: "Noto Sans", "Noto Sans CJK SC", "Noto Color Emoji", sans-serif !important }'
 MARGIN = 16
-COLOURS, EXACT = 256, 192
+COLOURS, EXACT = 256, 96
 
 
 @contextmanager
@@ -38,27 +37,26 @@ def chromium() -> Iterator[Any]:
 @contextmanager
 def opened(browser: Any, stage: Stage, entry: Entry, style: str = FONT) -> Iterator[Any]:
     """The entry's page in a tab, ready for its picture, with a style on top of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "page.html"
-        write_page(entry.page(stage), file)
-        context = browser.new_context(
-            offline=True,
-            viewport={"width": entry.width, "height": entry.height},
-            color_scheme=entry.scheme,
-            reduced_motion="reduce",
-        )
-        tab = context.new_page()
-        tab.set_default_timeout(15_000)
-        tab.emulate_media(media=entry.media)
-        tab.goto(file.as_uri() + entry.address)
-        add_style(context.new_cdp_session(tab), style)
-        wait_until(tab, "document.querySelector('article, .message') !== null")
+    made = entry.page(stage)
+    file = made if isinstance(made, Path) else write_page(made, stage.folder / f"{entry.name}.html").path
+    context = browser.new_context(
+        offline=True,
+        viewport={"width": entry.width, "height": entry.height},
+        color_scheme=entry.scheme,
+        reduced_motion="reduce",
+    )
+    tab = context.new_page()
+    tab.set_default_timeout(15_000)
+    tab.emulate_media(media=entry.media)
+    tab.goto(file.as_uri() + entry.address)
+    add_style(context.new_cdp_session(tab), style)
+    wait_until(tab, "document.querySelector('article, .message') !== null")
+    settle(tab)
+    if entry.act is not None:
+        entry.act(tab)
         settle(tab)
-        if entry.act is not None:
-            entry.act(tab)
-            settle(tab)
-        yield tab
-        context.close()
+    yield tab
+    context.close()
 
 
 def add_style(devtools: Any, text: str) -> None:
@@ -105,7 +103,9 @@ def few_colours(picture: Image.Image) -> Image.Image:
     """The picture with a palette: its most frequent colours as they are, the rest by the nearest."""
     counts = sorted(picture.getcolors(picture.width * picture.height), reverse=True)
     exact = [colour for _, colour in counts[:EXACT]]
-    others = picture.quantize(COLOURS - EXACT).getpalette() or []
+    rare = Image.new("RGB", (max(len(counts) - EXACT, 1), 1))
+    rare.putdata([colour for _, colour in counts[EXACT:]] or exact[:1])
+    others = rare.quantize(COLOURS - EXACT).getpalette() or []
     palette = Image.new("P", (1, 1))
     palette.putpalette([channel for colour in exact for channel in colour] + others)
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)

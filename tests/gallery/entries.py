@@ -6,8 +6,11 @@ looked at before it is committed.
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from sae_vis.layout import (
@@ -26,6 +29,8 @@ from tests.fixtures.synthetic_page import synthetic_page
 from tests.gallery.languages import languages_page
 from tests.gallery.stage import COMMENT, SELF_DOT, UNITED, Stage
 
+OWN = Path(__file__).resolve().parents[2] / "examples" / "first_letters" / "first_letters.py"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -33,7 +38,7 @@ class Entry:
 
     Attributes:
         name: of the file in docs/gallery, without ``.png``.
-        page: makes what is shown.
+        page: makes what is shown, or the file of it.
         width: of the window, pixels.
         height: of the window, pixels.
         scheme: the system's colour setting.
@@ -44,7 +49,7 @@ class Entry:
     """
 
     name: str
-    page: Callable[[Stage], FeaturePage]
+    page: Callable[[Stage], Path | FeaturePage]
     width: int = 1500
     height: int = 950
     scheme: Literal["light", "dark"] = "light"
@@ -99,9 +104,50 @@ CUSTOM_LAYOUTS = {
 }
 
 
-def hover_second_example(tab: Any) -> None:
-    """Point at the firing token of the third example."""
-    tab.locator(".group").first.locator("li").nth(2).locator(".focus").first.hover()
+EXPANDING = SaeVisLayoutConfig(
+    [Column(ActsHistogramConfig(), width=420), Column(SeqMultiGroupConfig(expand="sequence", n_quantiles=2))]
+)
+"""Contexts that open to the whole sequence."""
+
+
+def own_component() -> SaeVisLayoutConfig:
+    """The worked example of a component of one's own."""
+    spec = importlib.util.spec_from_file_location("first_letters", OWN)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module.layout()
+
+
+def focus(tab: Any, row: int) -> Any:
+    """The firing token of an example in the first group."""
+    return tab.locator(".group").first.locator("li").nth(row).locator(".focus").first
+
+
+def pin_and_point(tab: Any) -> None:
+    """Pin one token, point at another."""
+    focus(tab, 2).click()
+    focus(tab, 14).hover()
+
+
+def expand(tab: Any) -> None:
+    """Open the third example as far as it goes."""
+    tab.get_by_role("group", name="Examples").focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "e", "e"):
+        tab.keyboard.press(key)
+
+
+def press(key: str) -> Callable[[Any], None]:
+    """A key of the page."""
+    return lambda tab: tab.keyboard.press(key)
+
+
+def search_text(tab: Any) -> None:
+    """Look for a text in the examples of all features."""
+    tab.keyboard.press("/")
+    tab.get_by_placeholder("Text in the examples").fill("self")
 
 
 ENTRIES = {
@@ -122,8 +168,23 @@ ENTRIES = {
         ),
         Entry(name="narrow", page=lambda stage: stage.page(SELF_DOT), width=420, height=1400),
         Entry(name="print", page=lambda stage: stage.page(SELF_DOT), width=800, height=1130, media="print"),
-        Entry(name="hover", page=lambda stage: stage.page(SELF_DOT), act=hover_second_example),
-        Entry(name="list", page=Stage.long_page, act=lambda tab: tab.keyboard.press("/")),
+        Entry(name="hover", page=lambda stage: stage.page(SELF_DOT), act=lambda tab: focus(tab, 2).hover()),
+        Entry(name="list", page=Stage.long_page, act=press("/")),
+        Entry(name="search", page=Stage.long_page, act=search_text),
+        Entry(name="beside", page=lambda stage: stage.page(SELF_DOT), address=f"#f={SELF_DOT},{COMMENT}"),
+        Entry(
+            name="beside-dark",
+            page=lambda stage: stage.page(SELF_DOT),
+            address=f"#f={SELF_DOT},{COMMENT}",
+            scheme="dark",
+        ),
+        Entry(name="pinned", page=lambda stage: stage.page(COMMENT), act=pin_and_point),
+        Entry(name="expanded", page=lambda stage: stage.page(COMMENT, layout=EXPANDING), act=expand),
+        Entry(name="help", page=lambda stage: stage.page(SELF_DOT), act=press("?")),
+        Entry(name="own-component", page=lambda stage: stage.page(COMMENT, layout=own_component())),
+        Entry(
+            name="effects", page=lambda _: synthetic_page(3, seed=5, loss=True), act=lambda tab: focus(tab, 2).hover()
+        ),
         Entry(name="languages", page=lambda _: languages_page(), height=800),
         Entry(name="languages-dark", page=lambda _: languages_page(), height=800, scheme="dark"),
         Entry(name="dead", page=lambda _: synthetic_page(3, seed=1, dead=(0,)), height=800),

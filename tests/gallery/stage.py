@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 
-from sae_vis.api import ModelAndSae, index_features
+from sae_vis.api import ModelAndSae, index_features, save_feature_page
 from sae_vis.config import IndexConfig
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
@@ -12,8 +13,6 @@ from sae_vis.demo import run as demo
 from sae_vis.index.index import Index
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.models.huggingface import load_tokenizer
-from sae_vis.views.feature import ViewSources, feature_page
-from sae_vis.views.payload import FeaturePage
 
 EVERY = 4
 TITLE = "sae_vis demo: residual stream after layer 2"
@@ -22,7 +21,15 @@ SELF_DOT, COMMENT, UNITED, WARM = 1945, 111, 1594, 1008
 
 
 class Stage:
-    """One index for all pictures; the same text, seed and features every time."""
+    """One index for all pictures; the same text, seed and features every time.
+
+    Args:
+        folder: where pages are put.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: dict[object, Path] = {}
 
     @cached_property
     def parts(self) -> ModelAndSae:
@@ -40,16 +47,20 @@ class Stage:
         config = IndexConfig(neuron_correlations="always")
         return index_features(corpus, self.parts, text=TokenText.from_tokenizer(tokenizer), config=config)
 
-    @cached_property
-    def sources(self) -> ViewSources:
-        """What views are made from."""
-        return ViewSources(index=self.index, text=self.index.text, lens=self.parts.lens(IndexConfig()))
+    def page(self, *features: int, layout: SaeVisLayoutConfig | None = None) -> Path:
+        """The file of a page of the given features and a few more."""
+        every = (*features, *(f for f in (SELF_DOT, COMMENT, UNITED, WARM) if f not in features))
+        return self.saved(every, layout)
 
-    def page(self, *features: int, layout: SaeVisLayoutConfig | None = None) -> FeaturePage:
-        """A page of the given features and a few more."""
-        every = [*features, *(f for f in (SELF_DOT, COMMENT, UNITED, WARM) if f not in features)]
-        return feature_page(self.sources, every, layout, title=TITLE)
+    def long_page(self) -> Path:
+        """The file of a page of many features: those picked for the demo."""
+        return self.saved(demo.RESID_PICKED, SaeVisLayoutConfig.default_feature_centric_layout())
 
-    def long_page(self) -> FeaturePage:
-        """A page of many features: those picked for the demo."""
-        return feature_page(self.sources, demo.RESID_PICKED, title=TITLE, selection="16 features, picked by hand")
+    def saved(self, features: tuple[int, ...], layout: SaeVisLayoutConfig | None) -> Path:
+        """Make a page once."""
+        key = (features, layout)
+        if key not in self.files:
+            file = self.folder / f"page{len(self.files)}.html"
+            save_feature_page(self.index, file, features=features, parts=self.parts, layout=layout, title=TITLE)
+            self.files[key] = file
+        return self.files[key]
