@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import embedding_bag, pad
 
 TABLE_BYTES = 1 << 28  # rows of logits kept at a time
 STREAMED_ROWS = 256  # rows of one matrix product: enough for its full speed
-CACHED_BYTES = 3 << 19  # logits of the pairs in work at a time: they stay in the second-level caches of two cores
+CACHED_BYTES = 3 << 18  # logits of the pairs in work at a time, for each thread: they stay in its second-level cache
 DEVICE_BYTES = 1 << 28  # the same on an accelerator
 GROUP = 32  # columns in a group whose extremes are found in one pass
 SAFE_EXPONENT = 60.0  # exp of it, summed over any vocabulary, is far from the ends of float32
@@ -76,7 +76,14 @@ class Mixed(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Pairs whose two rows are in the table now: their numbers, the table, and ``[n, 2]`` where the rows are in it."""
+    """n pairs whose two rows are in the table now.
+
+    Attributes:
+        pairs: int64 ``[n]``, their numbers.
+        table: float32 ``[n_table, d_vocab]``, the last row being the bias.
+        places: int64 ``[n, 2]``, where `u` and `l` are in it.
+        tops: float64 ``[n]``, what was taken off `u`.
+    """
 
     pairs: Tensor
     table: Tensor
@@ -95,26 +102,25 @@ def mixed(head: Head, us: Tensor, ls: Tensor, mixes: Mixes, *, n_changed: int = 
         n_changed: k, tokens at either end.
         n_asked: pairs for which they are wanted.
     """
-    n, k, height = len(mixes.rows), min(n_changed, len(head.weight)), _pairs_in_cache(head.weight)
+    n, k = len(mixes.rows), min(n_changed, len(head.weight))
     found = us.new_zeros((3, n), dtype=torch.float64)
     tokens = torch.zeros((n_asked, 2, k), dtype=torch.int64, device=us.device)
     changes = us.new_zeros((n_asked, 2, k), dtype=torch.float64)
     for block in _blocks(head, us, ls, mixes) if n else ():
-        for part in torch.split(torch.arange(len(block.pairs), device=us.device), height):
-            pairs, places = block.pairs[part], block.places[part]
-            here = Mixes(*(column[pairs] for column in mixes))
-            found[:2, pairs] = _totals(head, block.table, places, here)
-            found[2, pairs] = here.scale * block.tops[part]
-            asked = pairs < n_asked
-            if k and bool(asked.any()):
-                some = Mixes(*(column[asked] for column in here))
-                numbers = pairs[asked]
-                tokens[numbers], changes[numbers] = _changed(head, block.table, places[asked], some, k)
+        here = Mixes(*(column[block.pairs] for column in mixes))
+        sums = _with_bias(head, _Sums(block.table, block.places, torch.stack([here.scale, here.weight], dim=1).float()))
+        found[0, block.pairs] = _log_totals(head, sums)
+        found[1, block.pairs] = _targets(head, sums, here.targets)
+        found[2, block.pairs] = here.scale * block.tops
+        asked = torch.nonzero(block.pairs < n_asked)[:, 0]
+        if k and len(asked):
+            of = block.pairs[asked]
+            tokens[of], changes[of] = _changed(head, block, Mixes(*(column[asked] for column in here)), asked, k)
     return Mixed(found[0], found[1], found[2], tokens, changes)
 
 
 def _pairs_in_cache(weight: Tensor) -> int:
-    room = CACHED_BYTES if weight.device.type == "cpu" else DEVICE_BYTES
+    room = CACHED_BYTES * torch.get_num_threads() if weight.device.type == "cpu" else DEVICE_BYTES
     return max(1, room // (4 * len(weight)))
 
 
@@ -161,42 +167,67 @@ def _fill(head: Head, rows: Tensor, inputs: Tensor, *, shift: bool) -> Tensor:
     return tops.double()
 
 
-def _logits(head: Head, table: Tensor, places: Tensor, mixes: Mixes) -> Tensor:
-    """Logits (less the offset) of some pairs ``[n, d_vocab]``: one pass over the table's rows."""
-    factors = [mixes.scale, mixes.weight]
+class _Sums(NamedTuple):
+    """n weighted sums of rows of a table: ``places`` int64 ``[n, few]`` which, ``weights`` float32 ``[n, few]``."""
+
+    table: Tensor
+    places: Tensor
+    weights: Tensor
+
+    def some(self, chosen: Tensor | slice) -> _Sums:
+        return _Sums(self.table, self.places[chosen], self.weights[chosen])
+
+    def made(self) -> Tensor:
+        """``[n, d_vocab]``, in one pass over the rows."""
+        return embedding_bag(self.places, self.table, per_sample_weights=self.weights, mode="sum")
+
+
+def _with_bias(head: Head, sums: _Sums) -> _Sums:
+    """With the bias, which is the table's last row, and with the cap's divisor."""
+    places, weights = sums.places, sums.weights
     if head.bias is not None:
-        places = torch.nn.functional.pad(places, (0, 1), value=len(table) - 1)
-        factors.append(torch.ones_like(mixes.scale))
-    weights = torch.stack(factors, dim=1)
-    if head.softcap is None:
-        return _sums(table, places, weights)
-    return _sums(table, places, weights / head.softcap).tanh_().mul_(head.softcap)
+        places = pad(places, (0, 1), value=len(sums.table) - 1)
+        weights = pad(weights, (0, 1), value=1.0)
+    return _Sums(sums.table, places, weights if head.softcap is None else weights / head.softcap)
 
 
-def _sums(table: Tensor, places: Tensor, weights: Tensor) -> Tensor:
-    return embedding_bag(places, table, per_sample_weights=weights.float(), mode="sum")
+def _logits(head: Head, sums: _Sums) -> Tensor:
+    logits = sums.made()
+    return logits if head.softcap is None else logits.tanh_().mul_(head.softcap)
 
 
-def _totals(head: Head, table: Tensor, places: Tensor, mixes: Mixes) -> Tensor:
-    """Log-sum-exp and target's logit, float64 ``[2, n]``, both less the offset."""
-    logits = _logits(head, table, places, mixes)
-    targets = logits.gather(1, mixes.targets[:, None])[:, 0]
-    totals = logits.exp_().sum(dim=1).double().log()
-    unsafe = ~(totals.abs() < SAFE_EXPONENT)  # the change moved all logits far up or down: take the largest off
-    if bool(unsafe.any()):
-        some = Mixes(*(column[unsafe] for column in mixes))
-        totals[unsafe] = _logits(head, table, places[unsafe], some).logsumexp(dim=1).double()
-    return torch.stack([totals, targets.double()])
+def _log_totals(head: Head, sums: _Sums) -> Tensor:
+    """Log-sum-exp of the logits, float64 ``[n]``, a few pairs at a time."""
+    totals, height = sums.weights.new_empty(len(sums.places)), _pairs_in_cache(head.weight)
+    for start in range(0, len(totals), height):
+        part = slice(start, start + height)
+        torch.sum(_logits(head, sums.some(part)).exp_(), dim=1, out=totals[part])
+    logs = totals.double().log()
+    unsafe = torch.nonzero(~(logs.abs() < SAFE_EXPONENT))[:, 0]  # all logits moved far up or down: take the largest off
+    for few in torch.split(unsafe, height) if len(unsafe) else ():
+        logs[few] = _logits(head, sums.some(few)).logsumexp(dim=1).double()
+    return logs
 
 
-def _changed(head: Head, table: Tensor, places: Tensor, mixes: Mixes, k: int) -> tuple[Tensor, Tensor]:
-    """The most changed tokens of some pairs and by how much; see `Mixed`."""
-    clean = mixes._replace(scale=mixes.clean_scale, weight=torch.zeros_like(mixes.weight))
-    if head.softcap is None:
-        differences = _sums(table, places, torch.stack([clean.scale - mixes.scale, -mixes.weight], dim=1))
-    else:
-        differences = _logits(head, table, places, clean).sub_(_logits(head, table, places, mixes))
-    return extremes(differences, k)
+def _targets(head: Head, sums: _Sums, tokens: Tensor) -> Tensor:
+    """The logit of one token for each pair, float64 ``[n]``."""
+    logits = (sums.table[sums.places, tokens[:, None]].double() * sums.weights).sum(dim=1)
+    return logits if head.softcap is None else logits.tanh() * head.softcap
+
+
+def _changed(head: Head, block: _Block, mixes: Mixes, asked: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The most changed tokens of some pairs of a block and by how much; see `Mixed`."""
+    places, clean = block.places[asked], torch.stack([mixes.clean_scale, torch.zeros_like(mixes.scale)], dim=1)
+    changed = torch.stack([mixes.scale, mixes.weight], dim=1)
+    found = []
+    for part in torch.split(torch.arange(len(asked), device=asked.device), _pairs_in_cache(head.weight)):
+        if head.softcap is None:
+            differences = _Sums(block.table, places[part], (clean - changed)[part].float()).made()
+        else:
+            both = [_with_bias(head, _Sums(block.table, places[part], w[part].float())) for w in (clean, changed)]
+            differences = _logits(head, both[0]).sub_(_logits(head, both[1]))
+        found.append(extremes(differences, k))
+    return torch.cat([tokens for tokens, _ in found]), torch.cat([changes for _, changes in found])
 
 
 def extremes(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
