@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sae_vis.config import IndexConfig
+from sae_vis.corpus.mask import MaskConfig
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.deliver.page import PageReport, write_page
@@ -19,7 +21,11 @@ from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.models.base import LanguageModel, RunnableModel
 from sae_vis.saes.base import Dictionary
 from sae_vis.views.feature import feature_page
+from sae_vis.views.prompt import PromptSettings, PromptSources, prompt_page
 from sae_vis.views.sources import ViewSources
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +138,95 @@ def save_feature_page(  # noqa: PLR0913  all that makes a page
         sources, ids, layout, title=title or f"Features at {made.hook['name']} — sae_vis", selection=selection or rule
     )
     return write_page(page, path)
+
+
+Prompt = str | Sequence[int] | Sequence[dict[str, str]]
+"""A text, token ids, or the messages of a chat."""
+
+
+def save_prompt_page(  # noqa: PLR0913  all that makes a page
+    index: Index,
+    path: str | Path,
+    prompt: Prompt,
+    *,
+    parts: ModelAndSae,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    compare: Prompt | None = None,
+    settings: PromptSettings | None = None,
+    layout: SaeVisLayoutConfig | None = None,
+    title: str | None = None,
+) -> PageReport:
+    """Write one self-contained HTML file about one text: at every token, the features that matter most.
+
+    Args:
+        index: of the model and dictionary; the features' cards are made from it.
+        path: the file.
+        prompt: a text, token ids ``[n]``, or chat messages ``[{"role": …, "content": …}, …]``.
+        parts: model and dictionary of the index.
+        tokenizer: of the model; not needed for token ids.
+        compare: a second prompt, shown beside the first.
+        settings: what is measured, and how the page begins.
+        layout: of a feature's card; None: the default of prompt-centric pages.
+        title: page title; None: made from model and hook point.
+
+    Raises:
+        InputError: an empty prompt, one longer than the model takes, no tokenizer for a text, a position out of range.
+        ForeignIndexError: ``parts`` are not those of the index.
+    """
+    _require_parts(index, parts)
+    if not isinstance(parts.model, RunnableModel):
+        raise InputError(f"a prompt page runs the model to its end, which a {type(parts.model).__name__} can't")
+    mask = mask_of(index)
+    given = [prompt] if compare is None else [prompt, compare]
+    names = ["Prompt"] if compare is None else ["Prompt A", "Prompt B"]
+    sources = PromptSources(
+        views=_sources(index, parts, effects=False, seed=0),
+        model=parts.model,
+        sae=parts.sae,
+        hook=parts.model.hook_point(parts.hook_name),
+        mask=mask,
+    )
+    prompts = [(name, token_ids(one, tokenizer, mask.bos_id)) for name, one in zip(names, given, strict=True)]
+    hook = index.manifest.provenance.hook["name"]
+    page = prompt_page(sources, prompts, settings, layout, title=title or f"Prompt at {hook} — sae_vis")
+    return write_page(page, path)
+
+
+def token_ids(prompt: Prompt, tokenizer: PreTrainedTokenizerBase | None, bos_id: int | None = None) -> list[int]:
+    """Token ids of a prompt.
+
+    Args:
+        prompt: a text, which gets `bos_id` in front; chat messages, through the tokenizer's template; or token ids,
+            which are taken as they are.
+        tokenizer: for text and messages.
+        bos_id: what the index's sequences began with; None: nothing.
+
+    Raises:
+        InputError: an empty prompt, text without a tokenizer, messages without a template.
+    """
+    if len(prompt) == 0:
+        raise InputError("the prompt is empty: give some text, messages or token ids")
+    if not isinstance(prompt, str):
+        numbers = [token for token in prompt if not isinstance(token, dict)]
+        if len(numbers) == len(prompt):
+            return [int(token) for token in numbers]
+    if tokenizer is None:
+        raise InputError("the prompt is text, so its tokenizer is needed: give tokenizer=, or the prompt as token ids")
+    if isinstance(prompt, str):
+        ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        return ([] if bos_id is None else [bos_id]) + [int(token) for token in ids]
+    if tokenizer.chat_template is None:
+        raise InputError("the prompt is a chat, but the tokenizer has no chat template: give the text, or token ids")
+    messages: Any = list(prompt)
+    found: Any = tokenizer.apply_chat_template(messages, tokenize=True, add_generation_prompt=True, return_dict=True)
+    return [int(token) for token in found["input_ids"]]
+
+
+def mask_of(index: Index) -> MaskConfig:
+    """The mask that an index was made with; an empty one where its manifest does not say."""
+    settings = dict(index.manifest.provenance.corpus.get("mask_settings", {}))
+    listed = {name: tuple(settings[name]) for name in ("ids", "seqpos_slice") if name in settings}
+    return MaskConfig(**{**settings, **listed})
 
 
 def _sources(index: Index, parts: ModelAndSae | None, *, effects: bool, seed: int) -> ViewSources:

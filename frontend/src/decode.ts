@@ -12,6 +12,9 @@ import type {
   NeighbourTable,
   PageMeta,
   PositionProfile,
+  PromptMetric,
+  PromptPart,
+  PromptView,
   SequenceGroup,
   TokenEffects,
 } from "./payload";
@@ -36,6 +39,8 @@ export interface Head {
   readonly special: ReadonlySet<number>;
   /** Types of the user's own components, in the order of their blocks. */
   readonly modules: readonly string[];
+  /** Whether the page is prompt-centric: it has a block of that name. */
+  readonly prompt: boolean;
 }
 
 class Reader {
@@ -140,7 +145,7 @@ export function decodeHead(base64: string): Head {
   const r = Reader.open(base64);
   const version = r.uint();
   if (version !== FORMAT_VERSION) throw new Error(`the data has format ${version}, this page reads ${FORMAT_VERSION}`);
-  const words = JSON.parse(r.text()) as Pick<Head, "meta" | "layout" | "modules">;
+  const words = JSON.parse(r.text()) as Pick<Head, "meta" | "layout" | "modules" | "prompt">;
   const ids = r.ints();
   const lengths = r.ints();
   const text = r.blob();
@@ -148,13 +153,44 @@ export function decodeHead(base64: string): Head {
   let at = 0;
   ids.forEach((id, i) => tokenBytes.set(id, text.subarray(at, (at += lengths[i] ?? 0))));
   const special = new Set(Array.from(r.ints(), (i) => ids[i] ?? -1));
-  const summary: FeatureSummary = {
-    feature: r.ints(),
-    density: r.floats(),
-    max: r.floats(),
-    top_token: tokenIds(r.ints(), ids),
+  return { ...words, summary: summary(r, ids), ids, tokenBytes, special };
+}
+
+function summary(r: Reader, ids: Int32Array): FeatureSummary {
+  return { feature: r.ints(), density: r.floats(), max: r.floats(), top_token: tokenIds(r.ints(), ids) };
+}
+
+/** The prompt block of a prompt-centric page. Throws when it is cut off. */
+export function decodePrompt(base64: string, head: Head): PromptPart {
+  const r = Reader.open(base64);
+  const words = JSON.parse(r.text()) as Pick<PromptPart, "metric" | "position" | "n_features">;
+  const aligned = r.ints();
+  const firing = summary(r, head.ids);
+  return { ...words, aligned, firing, prompts: Array.from({ length: r.uint() }, () => promptView(r, head.ids)) };
+}
+
+function promptView(r: Reader, ids: Int32Array): PromptView {
+  type Words = Pick<PromptView, "title" | "n_predicted" | "n_targets" | "attributed"> & { metrics: Omit<PromptMetric, "values">[] };
+  const { metrics, ...words } = JSON.parse(r.text()) as Words;
+  return {
+    ...words,
+    tokens: tokenIds(r.ints(), ids),
+    masked: r.ints(),
+    loss: r.floats(),
+    predicted: tokenIds(r.ints(), ids),
+    predicted_prob: r.floats(),
+    offsets: sums([0, ...r.ints()]),
+    features: sums(r.ints()),
+    metrics: metrics.map((metric) => ({ ...metric, values: r.floats() })),
+    targets: tokenIds(r.ints(), ids),
+    logit_effects: r.floats(),
   };
-  return { ...words, summary, ids, tokenBytes, special };
+}
+
+/** Running sums. */
+function sums(steps: Int32Array | number[]): Int32Array {
+  let at = 0;
+  return Int32Array.from(steps, (step) => (at += step));
 }
 
 /** A feature's block. Throws when it is cut off. */

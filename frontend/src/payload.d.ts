@@ -215,6 +215,68 @@ export interface FeatureSummary {
   readonly top_token: Int32Array;
 }
 
+/** A way to rank the features that fire on a prompt's tokens. */
+export interface PromptMetric {
+  /** as in the Python API, such as ``act_size``. */
+  readonly name: string;
+  /** in words. */
+  readonly title: string;
+  /** what the number is, its unit, and its sign, in a sentence. */
+  readonly meaning: string;
+  /** whether large or small values come first in a ranking. */
+  readonly first: "large" | "small";
+  /** float32 ``[n_pairs]``, NaN where not computed. */
+  readonly values: Float32Array;
+}
+
+/** One prompt and every feature that fires on it. A pair is a token and a feature that fires there. */
+export interface PromptView {
+  /** what to call it. */
+  readonly title: string;
+  /** int32 ``[n]`` token ids. */
+  readonly tokens: Int32Array;
+  /** int32 ``[n]``, 1 where the index's mask would leave the token out of its statistics. */
+  readonly masked: Int32Array;
+  /** float32 ``[n]`` loss of the token that follows, in nats; NaN at the last position. */
+  readonly loss: Float32Array;
+  /** tokens in each list of predictions. */
+  readonly n_predicted: number;
+  /** int32 ``[n * n_predicted]`` the model's likeliest next tokens at each position, likeliest first. */
+  readonly predicted: Int32Array;
+  /** float32 ``[n * n_predicted]`` their probabilities. */
+  readonly predicted_prob: Float32Array;
+  /** int32 ``[n + 1]``: token ``i`` owns pairs ``offsets[i]:offsets[i + 1]``. */
+  readonly offsets: Int32Array;
+  /** int32 ``[n_pairs]``, ascending within a token. */
+  readonly features: Int32Array;
+  /** values of every pair; `act_size` is the activation. */
+  readonly metrics: readonly PromptMetric[];
+  /** tokens at each position on whose logit the effect is known. */
+  readonly n_targets: number;
+  /** int32 ``[n * n_targets]``: first the token that follows (-1 at the last position), then others. */
+  readonly targets: Int32Array;
+  /** float32 ``[n_pairs * n_targets]`` direct effect on the logits of the pair's position's targets. */
+  readonly logit_effects: Float32Array;
+  /** the attribution's target in words. */
+  readonly attributed: string;
+}
+
+/** What makes a page prompt-centric. */
+export interface PromptPart {
+  /** one, or two to be compared. */
+  readonly prompts: readonly PromptView[];
+  /** int32 ``[2 * k]`` pairs of positions in the first and second prompt that stand for each other, ascending; empty for one prompt. */
+  readonly aligned: Int32Array;
+  /** every feature that fires on any of them. Cards of some may be missing from the page. */
+  readonly firing: FeatureSummary;
+  /** name of the metric to begin with. */
+  readonly metric: string;
+  /** position to begin with; None: the whole prompt. */
+  readonly position: number | null;
+  /** features in a ranking. */
+  readonly n_features: number;
+}
+
 /** A page of feature views, before it is written anywhere. */
 export interface FeaturePage {
   readonly meta: PageMeta;
@@ -227,4 +289,6 @@ export interface FeaturePage {
   readonly special: readonly number[];
   /** how the user's own components are drawn. */
   readonly modules: readonly ComponentModule[];
+  /** of a prompt-centric page; its features are cards of those that fire on the prompt. */
+  readonly prompt: PromptPart | null;
 }

@@ -1,6 +1,6 @@
 // Where data comes from. One interface; each way of delivering a page implements it once.
-import { decodeFeature, decodeHead, decodeShared, type Head, type Named } from "./decode";
-import type { FeatureView } from "./payload";
+import { decodeFeature, decodeHead, decodePrompt, decodeShared, type Head, type Named } from "./decode";
+import type { FeatureView, PromptPart } from "./payload";
 
 export type { Head, Named } from "./decode";
 
@@ -13,6 +13,8 @@ export interface Source {
   feature(id: number): Loaded | Promise<Loaded>;
   /** Data of a user's own component that all features share. */
   shared(type: string): Named;
+  /** What makes the page prompt-centric; null on others. */
+  readonly prompt: PromptPart | null;
 }
 
 /** Data in blocks of this very document; a block is decoded when its feature is opened. */
@@ -21,8 +23,10 @@ export function inlineSource(page: Document): Source {
   const packed = block("head");
   if (packed === null) throw new Error("the page holds no data");
   const head = decodeHead(packed);
+  const prompt = head.prompt ? block("prompt") : null;
   return {
     head,
+    prompt: prompt === null ? null : decodePrompt(prompt, head),
     feature(id) {
       const data = block(`f${id}`);
       return data === null ? null : decodeFeature(data, head);

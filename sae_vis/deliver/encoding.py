@@ -44,14 +44,17 @@ from sae_vis.views.payload import (
     ComponentData,
     CorrelationTable,
     FeaturePage,
+    FeatureSummary,
     FeatureView,
     Histogram,
     LogitTable,
     NeighbourTable,
     PositionProfile,
+    PromptPart,
+    PromptView,
     SequenceGroup,
     TokenEffects,
-    token_arrays,
+    page_token_arrays,
 )
 
 FORMAT_VERSION = 2
@@ -133,10 +136,9 @@ class TokenIndex:
     """
 
     def __init__(self, page: FeaturePage) -> None:
-        used: list[NDArray[Any]] = [np.empty(0, dtype=np.int64), page.summary.top_token[page.summary.top_token >= 0]]
-        for view in page.features:
-            used.extend(token_arrays(view))
-        ids, counts = np.unique(np.concatenate(used).astype(np.int64), return_counts=True)
+        used = np.concatenate([np.empty(0, dtype=np.int64), *page_token_arrays(page)])
+        used = used[used >= 0]
+        ids, counts = np.unique(used, return_counts=True)
         missing = [int(i) for i in ids if int(i) not in page.token_bytes]
         if missing:
             raise InputError(
@@ -163,14 +165,74 @@ def encode_head(page: FeaturePage, index: TokenIndex) -> str:
         "meta": asdict(page.meta),
         "layout": asdict(page.layout),
         "modules": [module.type for module in page.modules],
+        "prompt": page.prompt is not None,
     }
     out.blob(json.dumps(words, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii"))
     _encode_tokens(out, index.ids, page.token_bytes, page.special)
-    out.ints(page.summary.feature)
-    out.floats(page.summary.density)
-    out.floats(page.summary.max)
-    out.ints(index(page.summary.top_token))
+    _encode_summary(out, page.summary, index)
     return out.finish()
+
+
+def encode_prompt(part: PromptPart, index: TokenIndex) -> str:
+    """What makes a page prompt-centric.
+
+    Raises:
+        InputError: arrays that contradict each other.
+    """
+    out = BlockWriter()
+    words = {name: getattr(part, name) for name in ("metric", "position", "n_features")}
+    out.blob(json.dumps(words).encode("ascii"))
+    out.ints(part.aligned)
+    _encode_summary(out, part.firing, index)
+    out.uint(len(part.prompts))
+    for prompt in part.prompts:
+        _check_prompt(prompt)
+        _encode_prompt_view(out, prompt, index)
+    return out.finish()
+
+
+def _encode_prompt_view(out: BlockWriter, prompt: PromptView, index: TokenIndex) -> None:
+    metrics = [
+        {name: getattr(metric, name) for name in ("name", "title", "meaning", "first")} for metric in prompt.metrics
+    ]
+    words = {name: getattr(prompt, name) for name in ("title", "n_predicted", "n_targets", "attributed")}
+    out.blob(json.dumps({**words, "metrics": metrics}, ensure_ascii=True).encode("ascii"))
+    out.ints(index(prompt.tokens))
+    out.ints(prompt.masked)
+    out.floats(prompt.loss)
+    out.ints(index(prompt.predicted))
+    out.floats(prompt.predicted_prob)
+    out.ints(np.diff(prompt.offsets))
+    out.ints(np.diff(prompt.features, prepend=0))
+    for metric in prompt.metrics:
+        out.floats(metric.values)
+    out.ints(index(prompt.targets))
+    out.floats(prompt.logit_effects)
+
+
+def _check_prompt(prompt: PromptView) -> None:
+    n, n_pairs = len(prompt.tokens), len(prompt.features)
+    expected = {
+        "masked": n,
+        "loss": n,
+        "predicted": n * prompt.n_predicted,
+        "predicted_prob": n * prompt.n_predicted,
+        "offsets": n + 1,
+        "targets": n * prompt.n_targets,
+        "logit_effects": n_pairs * prompt.n_targets,
+    }
+    sizes = {name: (len(getattr(prompt, name)), size) for name, size in expected.items()}
+    sizes |= {f"metric {metric.name}": (len(metric.values), n_pairs) for metric in prompt.metrics}
+    for name, (found, size) in sizes.items():
+        if found != size:
+            raise InputError(f"prompt {prompt.title!r}: {name} has {found} values, expected {size}")
+
+
+def _encode_summary(out: BlockWriter, summary: FeatureSummary, index: TokenIndex) -> None:
+    out.ints(summary.feature)
+    out.floats(summary.density)
+    out.floats(summary.max)
+    out.ints(index(summary.top_token))
 
 
 def _encode_tokens(

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from sae_vis.deliver.encoding import TokenIndex, encode_feature, encode_head, encode_shared
+from sae_vis.deliver.encoding import TokenIndex, encode_feature, encode_head, encode_prompt, encode_shared
 from sae_vis.errors import InputError
 from sae_vis.views.payload import ComponentModule, FeaturePage
 
@@ -84,6 +84,8 @@ def render_page(page: FeaturePage) -> str:
     _check(page)
     index = TokenIndex(page)
     blocks = [BLOCK.format(name="head", data=encode_head(page, index))]
+    if page.prompt is not None:
+        blocks.append(BLOCK.format(name="prompt", data=encode_prompt(page.prompt, index)))
     blocks += [
         BLOCK.format(name=f"c{i}", data=encode_shared(module.type, module.shared))
         for i, module in enumerate(page.modules)

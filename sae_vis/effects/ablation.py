@@ -91,6 +91,43 @@ class Prepared:
     factor: Tensor
 
 
+class Predictions(NamedTuple):
+    """What the model expects next at n positions.
+
+    Attributes:
+        tokens: int64 ``[n, k]``, the likeliest next tokens, likeliest first.
+        probs: float32 ``[n, k]``, their probabilities.
+        loss: float32 ``[n]``, loss of the token that really follows, in nats; NaN where none does.
+    """
+
+    tokens: NDArray[np.int64]
+    probs: NDArray[np.float32]
+    loss: NDArray[np.float32]
+
+
+class _Scaled(NamedTuple):
+    """Pairs with all that their ablation needs but the vocabulary.
+
+    Attributes:
+        row, direction: int64 ``[n]`` which of the rows of `x`, of `d` a pair is of.
+        used: int64 ``[n_rows]`` which prepared positions the rows of `x` are.
+        x: ``[n_rows, d_model]`` final residuals, centred where the final norm centres.
+        d: ``[n_directions, d_model]`` directions, alike.
+        a: float64 ``[n]`` what is taken out, in units of the direction.
+        clean: float64 ``[n_rows]``, one over the norm's divisor.
+        scale: float64 ``[n]``, the same without the feature.
+    """
+
+    row: Tensor
+    direction: Tensor
+    used: Tensor
+    x: Tensor
+    d: Tensor
+    a: Tensor
+    clean: Tensor
+    scale: Tensor
+
+
 class _Evaluated(NamedTuple):
     """Losses and target logits (float64 ``[n]``) with and without the feature, and what else was found of the pairs."""
 
@@ -223,15 +260,58 @@ class DirectEffects:
         """`DirectEffectTable.loss` of n pairs, alone; arguments and errors as for `at`."""
         return self.at(prepared, positions, features, acts, n_changed=0).loss
 
+    def logit_effects(
+        self, prepared: Prepared, positions: Numbers, features: Numbers, acts: Numbers, tokens: NDArray[Any]
+    ) -> NDArray[np.float32]:
+        """Direct effects of n pairs on the logits of chosen tokens, with minus without the feature: float32 ``[n, m]``.
+
+        Args:
+            prepared: of the text.
+            positions: ``[n]``, among those prepared.
+            features: ``[n]``.
+            acts: ``[n]``, what the SAE's `encode` gives.
+            tokens: int64 ``[n, m]``, ids.
+
+        Raises:
+            InputError: as for `at`; a token id that does not exist.
+        """
+        pairs = checked_pairs(positions, features, acts, self._sae.d_sae)
+        d_vocab = len(self._end.weight)
+        if tokens.size and not 0 <= int(tokens.min()) <= int(tokens.max()) < d_vocab:
+            raise InputError(f"token ids from {tokens.min()} to {tokens.max()}; there are logits of 0 to {d_vocab - 1}")
+        found = self._scaled(prepared, _rows_of(prepared, pairs.positions), pairs)
+        gain, weight = self._end.gain, self._end.weight
+        effects = np.empty(tokens.shape, dtype=np.float32)
+        height = max(1, DOT_PAIRS // max(tokens.shape[1], 1))
+        for first in range(0, len(tokens), height):
+            span = slice(first, first + height)
+            ids = torch.from_numpy(tokens[span]).to(weight.device)
+            rows = weight[ids].double()  # [n, m, d_model]
+            u = torch.einsum("nmd,nd->nm", rows, found.x[found.row[span]].double() * gain)
+            of_feature = torch.einsum("nmd,nd->nm", rows, found.d[found.direction[span]].double() * gain)
+            bias = 0 if self._end.bias is None else self._end.bias[ids]
+            clean = self._capped(u * found.clean[found.row[span], None] + bias)
+            without = self._capped((u - found.a[span, None] * of_feature) * found.scale[span, None] + bias)
+            effects[span] = (clean - without).float().cpu().numpy()
+        return effects
+
+    def predictions(self, prepared: Prepared, k: int) -> Predictions:
+        """The model's predictions at every prepared position, from the final residual: logits ``[n, d_vocab]``."""
+        x = self._centred(prepared.residual)
+        logits = (x * self._end.gain * self._scale(_square(x))[:, None].float()) @ self._end.weight.T
+        log_probs = self._capped(logits if self._end.bias is None else logits + self._end.bias).log_softmax(dim=1)
+        best = log_probs.topk(min(k, log_probs.shape[1]), dim=1)
+        following = prepared.next_tokens
+        loss = -log_probs.gather(1, following.clamp(min=0)[:, None])[:, 0]
+        return Predictions(best.indices.cpu().numpy(), best.values.exp().cpu().numpy(), _known(loss, following < 0))
+
+    def _capped(self, logits: Tensor) -> Tensor:
+        cap = self._model.logit_softcap
+        return logits if cap is None else cap * torch.tanh(logits / cap)
+
     def _evaluate(self, prepared: Prepared, rows: Tensor, pairs: Pairs, n_changed: int) -> _Evaluated:
         device = self._end.weight.device
-        used, row = torch.unique(rows, return_inverse=True)
-        features, feature = np.unique(pairs.features, return_inverse=True)
-        direction = torch.from_numpy(feature).to(device)
-        x, d = self._centred(prepared.residual[used]), self._directions(features)
-        a = torch.from_numpy(pairs.acts).to(device) * prepared.factor[rows]
-        clean = self._scale(_square(x))
-        scale = self._scale(_square(x)[row] - 2 * a * _dots(x, d, row, direction) + a**2 * _square(d)[direction])
+        row, direction, used, x, d, a, clean, scale = self._scaled(prepared, rows, pairs)
         # The clean logits go the same way, as further pairs without weight: equal logits give equal bits.
         some = torch.zeros(len(used), dtype=torch.int64, device=device).scatter_(0, row, direction)
         everything = Mixes(
@@ -253,6 +333,17 @@ class DirectEffects:
             log_change=found.log_total[:n] - found.log_total[n:][row],
             found=found,
         )
+
+    def _scaled(self, prepared: Prepared, rows: Tensor, pairs: Pairs) -> _Scaled:
+        device = self._end.weight.device
+        used, row = torch.unique(rows, return_inverse=True)
+        features, feature = np.unique(pairs.features, return_inverse=True)
+        direction = torch.from_numpy(feature).to(device)
+        x, d = self._centred(prepared.residual[used]), self._directions(features)
+        a = torch.from_numpy(pairs.acts).to(device) * prepared.factor[rows]
+        clean = self._scale(_square(x))
+        scale = self._scale(_square(x)[row] - 2 * a * _dots(x, d, row, direction) + a**2 * _square(d)[direction])
+        return _Scaled(row, direction, used, x, d, a, clean, scale)
 
     def _directions(self, features: NDArray[np.int64]) -> Tensor:
         chosen = self._sae.decoder[torch.from_numpy(features).to(self._sae.decoder.device)].detach().float()

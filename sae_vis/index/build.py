@@ -86,6 +86,7 @@ class Source:
                 "n_tokens": corpus.n_tokens,
                 "n_counted": corpus.n_counted,
                 "mask": corpus.mask.describe(),
+                "mask_settings": asdict(corpus.mask),
                 "fingerprint": corpus.fingerprint(),
             },
             settings={

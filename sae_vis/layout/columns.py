@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, Field, dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,7 +26,10 @@ from sae_vis.layout.components import (
 from sae_vis.views.payload import ColumnSpec, LayoutSpec
 
 C = TypeVar("C", bound="Component")
-NOT_IN_FEATURE_PAGES: tuple[type[Component], ...] = (PromptConfig, ProbeLogitsTablesConfig)
+NOT_IN_PAGES: dict[str, tuple[type[Component], ...]] = {
+    "feature": (PromptConfig, ProbeLogitsTablesConfig),
+    "prompt": (ProbeLogitsTablesConfig,),
+}
 
 HELP_KEY = """\
 The tree shows the components of each column, from left to right.
@@ -139,17 +142,16 @@ class SaeVisLayoutConfig:
         """The component of a kind, such as ``layout.find(SeqMultiGroupConfig)``; None where the layout has none."""
         return next((c for c in self.components if isinstance(c, kind)), None)
 
-    def to_spec(self) -> LayoutSpec:
-        """This layout as a feature-centric page's payload names it.
+    def to_spec(self, page: Literal["feature", "prompt"] = "feature") -> LayoutSpec:
+        """This layout as the payload of a feature-centric or prompt-centric page names it.
 
         Raises:
-            InputError: the layout asks for something that a feature-centric page can't show (yet); names component and
-                option.
+            InputError: the layout asks for something that such a page can't show (yet); names component and option.
         """
         for component in self.components:
-            if isinstance(component, NOT_IN_FEATURE_PAGES):
+            if isinstance(component, NOT_IN_PAGES[page]):
                 raise InputError(
-                    f"{type(component).__name__} is not available yet in a feature-centric page; leave it out"
+                    f"{type(component).__name__} is not available yet in a {page}-centric page; leave it out"
                 )
         return LayoutSpec(columns=tuple(column.to_spec() for column in self.columns), height=self.height)
 

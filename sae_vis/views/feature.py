@@ -34,7 +34,8 @@ from sae_vis.views.payload import (
     NeighbourTable,
     PageMeta,
     PositionProfile,
-    token_arrays,
+    PromptPart,
+    page_token_arrays,
 )
 from sae_vis.views.sequences import sequence_groups
 from sae_vis.views.sources import ViewSources
@@ -47,6 +48,7 @@ def feature_page(
     *,
     title: str = "sae_vis",
     selection: str | None = None,
+    prompt: PromptPart | None = None,
 ) -> FeaturePage:
     """A page of some features.
 
@@ -56,6 +58,7 @@ def feature_page(
         layout: what to show; None: the default three columns.
         title: page title.
         selection: the rule that chose the features, in words; None: that they were asked for by number.
+        prompt: what makes the page prompt-centric; the features are then cards beside it.
 
     Raises:
         InputError: no feature, a feature that does not exist, a layout that asks for more than the index holds.
@@ -63,18 +66,24 @@ def feature_page(
     if len(features) == 0:
         raise InputError("no features to show; give at least one feature id (or build over text on which some fire)")
     layout = layout or SaeVisLayoutConfig.default_feature_centric_layout()
-    spec = layout.to_spec()
+    spec = layout.to_spec("feature" if prompt is None else "prompt")
     views = tuple(feature_views(sources, [int(feature) for feature in features], layout))
-    summary = _summary(sources.index, np.asarray(features, dtype=np.int64))
-    ids = sorted(set().union(*(_token_ids(view) for view in views), (int(t) for t in summary.top_token if t >= 0)))
-    return FeaturePage(
+    summary = feature_summary(sources.index, np.asarray(features, dtype=np.int64))
+    page = FeaturePage(
         meta=_meta(sources.index, title, selection or f"{len(features)} features, asked for by number"),
         layout=spec,
         summary=summary,
         features=views,
+        token_bytes={},
+        special=(),
+        modules=tuple(own.module(sources.index) for own in _own(layout)),
+        prompt=prompt,
+    )
+    ids = [int(token) for token in np.unique(np.concatenate(page_token_arrays(page))) if token >= 0]
+    return replace(
+        page,
         token_bytes={token: sources.text.bytes_of(token) for token in ids},
         special=tuple(token for token in ids if sources.text.is_special(token)),
-        modules=tuple(own.module(sources.index) for own in _own(layout)),
     )
 
 
@@ -191,7 +200,8 @@ def _logits_table(index: Index, feature: int, config: LogitsTableConfig) -> Logi
     return LogitTable(top_tokens=top, top_values=top_values, bottom_tokens=bottom, bottom_values=bottom_values)
 
 
-def _summary(index: Index, features: NDArray[np.int64]) -> FeatureSummary:
+def feature_summary(index: Index, features: NDArray[np.int64]) -> FeatureSummary:
+    """Rows of the picker."""
     at = index.column("max_position")[features]
     return FeatureSummary(
         feature=features.astype(np.int32),
@@ -220,12 +230,6 @@ def _meta(index: Index, title: str, selection: str) -> PageMeta:
         selection=selection,
         version=__version__,
     )
-
-
-def _token_ids(view: FeatureView) -> set[int]:
-    """Ids of all tokens that a view shows."""
-    shown = token_arrays(view)
-    return set(np.unique(np.concatenate(shown)).tolist()) if shown else set()
 
 
 def _has(index: Index, column: str) -> bool:

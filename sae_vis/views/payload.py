@@ -304,10 +304,89 @@ class FeatureSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PromptMetric:
+    """A way to rank the features that fire on a prompt's tokens.
+
+    Attributes:
+        name: as in the Python API, such as ``act_size``.
+        title: in words.
+        meaning: what the number is, its unit, and its sign, in a sentence.
+        first: whether large or small values come first in a ranking.
+        values: float32 ``[n_pairs]``, NaN where not computed.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    first: Literal["large", "small"]
+    values: F32
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptView:
+    """One prompt and every feature that fires on it. A pair is a token and a feature that fires there.
+
+    Attributes:
+        title: what to call it.
+        tokens: int32 ``[n]`` token ids.
+        masked: int32 ``[n]``, 1 where the index's mask would leave the token out of its statistics.
+        loss: float32 ``[n]`` loss of the token that follows, in nats; NaN at the last position.
+        n_predicted: tokens in each list of predictions.
+        predicted: int32 ``[n * n_predicted]`` the model's likeliest next tokens at each position, likeliest first.
+        predicted_prob: float32 ``[n * n_predicted]`` their probabilities.
+        offsets: int32 ``[n + 1]``: token ``i`` owns pairs ``offsets[i]:offsets[i + 1]``.
+        features: int32 ``[n_pairs]``, ascending within a token.
+        metrics: values of every pair; `act_size` is the activation.
+        n_targets: tokens at each position on whose logit the effect is known.
+        targets: int32 ``[n * n_targets]``: first the token that follows (-1 at the last position), then others.
+        logit_effects: float32 ``[n_pairs * n_targets]`` direct effect on the logits of the pair's position's targets.
+        attributed: the attribution's target in words.
+    """
+
+    title: str
+    tokens: I32
+    masked: I32
+    loss: F32
+    n_predicted: int
+    predicted: I32
+    predicted_prob: F32
+    offsets: I32
+    features: I32
+    metrics: tuple[PromptMetric, ...]
+    n_targets: int
+    targets: I32
+    logit_effects: F32
+    attributed: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptPart:
+    """What makes a page prompt-centric.
+
+    Attributes:
+        prompts: one, or two to be compared.
+        aligned: int32 ``[2 * k]`` pairs of positions in the first and second prompt that stand for each other,
+            ascending; empty for one prompt.
+        firing: every feature that fires on any of them. Cards of some may be missing from the page.
+        metric: name of the metric to begin with.
+        position: position to begin with; None: the whole prompt.
+        n_features: features in a ranking.
+    """
+
+    prompts: tuple[PromptView, ...]
+    aligned: I32
+    firing: FeatureSummary
+    metric: str
+    position: int | None
+    n_features: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeaturePage:
     """A page of feature views, before it is written anywhere.
 
     Attributes:
+        prompt: of a prompt-centric page; its features are cards of those that fire on the prompt.
         token_bytes: bytes of each token id that occurs in the views.
         special: the ids among them that are special tokens (shown as a name, not as text).
         modules: how the user's own components are drawn.
@@ -320,10 +399,22 @@ class FeaturePage:
     token_bytes: dict[int, bytes]
     special: tuple[int, ...]
     modules: tuple[ComponentModule, ...] = ()
+    prompt: PromptPart | None = None
+
+
+def page_token_arrays(page: FeaturePage) -> list[NDArray[np.integer[Any]]]:
+    """Every array of token ids that a page holds: what its token table must cover (-1 stands for none)."""
+    summaries = [page.summary] if page.prompt is None else [page.summary, page.prompt.firing]
+    found: list[NDArray[np.integer[Any]]] = [summary.top_token for summary in summaries]
+    for view in page.features:
+        found += token_arrays(view)
+    for prompt in () if page.prompt is None else page.prompt.prompts:
+        found += [prompt.tokens, prompt.predicted, prompt.targets]
+    return found
 
 
 def token_arrays(view: FeatureView) -> list[NDArray[np.integer[Any]]]:
-    """Every array of token ids that a view holds: what the page's token table must cover."""
+    """Every array of token ids that a view holds."""
     found: list[NDArray[np.integer[Any]]] = []
     if view.logits_table is not None:
         found += [view.logits_table.top_tokens, view.logits_table.bottom_tokens]

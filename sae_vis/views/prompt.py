@@ -1,0 +1,314 @@
+"""The prompt-centric view: which features fire on one text, and what each does there, by every metric at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sae_vis.corpus.mask import MaskConfig
+from sae_vis.effects.ablation import DirectEffects
+from sae_vis.effects.attribution import AttributionTable, NextTokenLoss, Target, attribute
+from sae_vis.effects.intervention import FullEffects
+from sae_vis.errors import InputError
+from sae_vis.index.index import Index
+from sae_vis.layout import SaeVisLayoutConfig
+from sae_vis.models.base import HookPoint, RunnableModel
+from sae_vis.saes.base import Dictionary
+from sae_vis.views.feature import feature_page, feature_summary
+from sae_vis.views.payload import FeaturePage, PromptMetric, PromptPart, PromptView
+from sae_vis.views.sources import ViewSources
+
+F32 = NDArray[np.float32]
+Order = Literal["large", "small"]
+
+
+class MetricInfo(NamedTuple):
+    """What a metric is called, what it is, and which end of a ranking by it comes first."""
+
+    title: str
+    meaning: str
+    first: Order
+
+
+METRICS: dict[str, MetricInfo] = {
+    "act_size": MetricInfo("Activation", "The feature's activation at the token.", "large"),
+    "act_quantile": MetricInfo(
+        "Activation quantile", "Share of the corpus's unmasked tokens whose activation is at most this one.", "large"
+    ),
+    "rarity": MetricInfo(
+        "Rarity-weighted activation",
+        "Activation times -ln(density): features that seldom fire in the corpus count for more.",
+        "large",
+    ),
+    "loss_effect": MetricInfo(
+        "Loss effect, direct",
+        "Loss of the next token with the feature minus without it, its contribution taken out of the final residual, "
+        "in nats. Negative: it helps.",
+        "small",
+    ),
+    "logit_effect": MetricInfo(
+        "Logit effect, direct", "What the feature adds to the logit of the chosen token, directly.", "large"
+    ),
+    "attribution": MetricInfo(
+        "Attribution",
+        "Activation times gradient: to first order, the target with the feature minus without it, in nats.",
+        "small",
+    ),
+    "full_loss_effect": MetricInfo(
+        "Loss effect, full",
+        "Loss of the next token with the feature minus without it, its contribution taken out at the hook and the rest "
+        "of the model run again, in nats. Negative: it helps.",
+        "small",
+    ),
+    "full_later_effect": MetricInfo(
+        "Loss effect on the rest, full",
+        "As the full loss effect, summed over this and all later tokens of the prompt.",
+        "small",
+    ),
+}
+N_PREDICTED = 5  # likeliest next tokens named at each position
+MOST_CARDS = 1000  # features whose cards a page holds, at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSettings:
+    """What is measured on a prompt, and how its page begins.
+
+    Attributes:
+        metric: name of the metric to begin with, one of `METRICS`.
+        seq_pos: position to begin with, negative from the end; None: the whole prompt.
+        num_top_features: features in a ranking.
+        target: what attribution is to; None: the sum of the losses of all next tokens.
+        target_words: the target in words.
+        full_effects: how many (token, feature) pairs of largest attribution have their full effects measured; each is a
+            run of the model.
+    """
+
+    metric: str = "act_size"
+    seq_pos: int | None = None
+    num_top_features: int = 10
+    target: Target | None = None
+    target_words: str = "the summed loss of all next tokens"
+    full_effects: int = 0
+
+    def __post_init__(self) -> None:
+        """Every setting must make sense."""
+        if self.metric not in METRICS:
+            raise InputError(f"metric is {self.metric!r}, expected one of {', '.join(METRICS)}")
+        if self.num_top_features < 1:
+            raise InputError(f"num_top_features is {self.num_top_features}, expected at least 1")
+        if self.full_effects < 0:
+            raise InputError(f"full_effects is {self.full_effects}, expected a number of pairs, 0 for none")
+        if self.metric.startswith("full") and self.full_effects == 0:
+            raise InputError(f"metric is {self.metric!r}, but full_effects is 0: give the number of pairs to measure")
+
+    def position(self, n: int) -> int | None:
+        """`seq_pos` from the start, for a prompt of ``n`` tokens.
+
+        Raises:
+            InputError: no such position.
+        """
+        if self.seq_pos is None:
+            return None
+        if not -n <= self.seq_pos < n:
+            raise InputError(f"seq_pos is {self.seq_pos}, but the prompt has {n} tokens: 0 to {n - 1}")
+        return self.seq_pos % n
+
+
+class PromptSources(NamedTuple):
+    """What a prompt is read with; the index is that of model and dictionary at this hook point.
+
+    Attributes:
+        views: index, token text and logit lens, for the cards.
+        model: runs the prompt.
+        sae: the dictionary.
+        hook: where it reads.
+        mask: the index's, or None where it is not known.
+    """
+
+    views: ViewSources
+    model: RunnableModel
+    sae: Dictionary
+    hook: HookPoint
+    mask: MaskConfig | None = None
+
+
+def prompt_page(
+    sources: PromptSources,
+    prompts: Sequence[tuple[str, Sequence[int]]],
+    config: PromptSettings | None = None,
+    layout: SaeVisLayoutConfig | None = None,
+    *,
+    title: str = "sae_vis",
+) -> FeaturePage:
+    """A page of one prompt, or of two to be compared.
+
+    Args:
+        sources: index, model and dictionary.
+        prompts: a name and token ids of each.
+        config: what is measured, and how the page begins.
+        layout: of a feature's card; None: the default of prompt-centric pages.
+        title: page title.
+
+    Raises:
+        InputError: no prompt or more than two, an empty one, one that is longer than the model takes, a position out of
+            range, a layout that asks for what such a page can't show.
+    """
+    config = config or PromptSettings()
+    layout = layout or SaeVisLayoutConfig.default_prompt_centric_layout()
+    if len(prompts) not in {1, 2}:
+        raise InputError(f"a page shows one prompt, or compares two; got {len(prompts)}")
+    position = config.position(len(prompts[0][1]))
+    views = tuple(prompt_view(sources, name, tokens, config) for name, tokens in prompts)
+    firing = np.unique(np.concatenate([view.features for view in views])).astype(np.int64)
+    part = PromptPart(
+        prompts=views,
+        aligned=aligned(views[0].tokens, views[-1].tokens) if len(views) == 2 else np.zeros(0, dtype=np.int32),
+        firing=feature_summary(sources.views.index, firing),
+        metric=config.metric,
+        position=position,
+        n_features=config.num_top_features,
+    )
+    cards = firing if len(firing) <= MOST_CARDS else np.sort(best(views, MOST_CARDS))
+    rule = f"{len(cards)} of the {len(firing)} features that fire on the prompt"
+    return feature_page(sources.views, cards.tolist(), layout, title=title, selection=rule, prompt=part)
+
+
+def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], config: PromptSettings) -> PromptView:
+    """Every feature that fires on a text, with every metric.
+
+    Raises:
+        InputError: no tokens, tokens the model does not have, or more than it takes.
+    """
+    text = torch.as_tensor(list(tokens), dtype=torch.int64)
+    if len(text) == 0:
+        raise InputError("the prompt is empty: give at least one token")
+    effects = DirectEffects(sources.model, sources.sae, sources.hook)
+    table = _attributions(sources, text, config)
+    prepared = effects.prepare(text)
+    predictions = effects.predictions(prepared, N_PREDICTED)
+    following = np.append(text.numpy()[1:], -1)
+    targets = np.concatenate([following[:, None], predictions.tokens], axis=1)  # [n, 1 + N_PREDICTED]
+    pairs = table.positions, table.features, table.acts
+    logits = effects.logit_effects(prepared, *pairs, np.maximum(targets, 0)[table.positions])
+    logits[targets[table.positions] < 0] = np.nan
+    values = _values(sources, table, config, text)
+    values["loss_effect"] = effects.losses_only(prepared, *pairs)
+    values["logit_effect"] = logits[:, 0]
+    return PromptView(
+        title=title,
+        tokens=text.numpy().astype(np.int32),
+        masked=_masked(sources.mask, text),
+        loss=predictions.loss,
+        n_predicted=N_PREDICTED,
+        predicted=predictions.tokens.astype(np.int32).reshape(-1),
+        predicted_prob=predictions.probs.reshape(-1),
+        offsets=np.searchsorted(table.positions, np.arange(len(text) + 1)).astype(np.int32),
+        features=table.features.astype(np.int32),
+        metrics=tuple(
+            PromptMetric(name=name, title=info.title, meaning=info.meaning, first=info.first, values=values[name])
+            for name, info in METRICS.items()
+            if name in values
+        ),
+        n_targets=targets.shape[1],
+        targets=targets.astype(np.int32).reshape(-1),
+        logit_effects=logits.reshape(-1),
+        attributed=config.target_words,
+    )
+
+
+def _attributions(sources: PromptSources, text: torch.Tensor, config: PromptSettings) -> AttributionTable:
+    """Of all firing features; a text of one token has no next token, so nothing can be attributed to its loss."""
+    if len(text) > 1 or config.target is not None:
+        return attribute(sources.model, sources.sae, sources.hook, text, config.target or NextTokenLoss())
+    codes = sources.sae.encode(sources.model.activations(text[None], sources.hook)[0])
+    return AttributionTable(
+        positions=np.zeros(len(codes.acts), dtype=np.int64),
+        features=codes.features.cpu().numpy(),
+        acts=codes.acts.cpu().numpy(),
+        values=np.full(len(codes.acts), np.nan),
+        target=float("nan"),
+    )
+
+
+def _values(
+    sources: PromptSources, table: AttributionTable, config: PromptSettings, text: torch.Tensor
+) -> dict[str, F32]:
+    """Metrics that need neither norm nor unembedding, by name."""
+    index = sources.views.index
+    density = np.maximum(index.column("density")[table.features], 1 / index.n_counted)
+    found = {
+        "act_size": table.acts,
+        "act_quantile": _quantiles(index, table.features, table.acts),
+        "rarity": (-np.log(density) * table.acts).astype(np.float32),
+        "attribution": table.values.astype(np.float32),
+    }
+    if config.full_effects:
+        found |= _full_effects(sources, table, config.full_effects, text)
+    return found
+
+
+def _quantiles(index: Index, features: NDArray[np.int64], acts: F32) -> F32:
+    """`Index.quantile_of` of each pair, each feature's firings read once."""
+    found = np.empty(len(acts), dtype=np.float32)
+    order = np.argsort(features, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(features[order])) + 1):
+        if len(rows):
+            found[rows] = index.quantile_of(int(features[rows[0]]), acts[rows])
+    return found
+
+
+def _full_effects(sources: PromptSources, table: AttributionTable, n: int, text: torch.Tensor) -> dict[str, F32]:
+    """Of the pairs of largest attribution; NaN for the others."""
+    chosen = np.argsort(-np.abs(table.values), kind="stable")[:n]
+    measured = FullEffects(sources.model, sources.sae, sources.hook).at(
+        text, table.positions[chosen], table.features[chosen], table.acts[chosen]
+    )
+    found = {
+        name: np.full(len(table.acts), np.nan, dtype=np.float32) for name in ("full_loss_effect", "full_later_effect")
+    }
+    found["full_loss_effect"][chosen] = measured.loss_at_first
+    found["full_later_effect"][chosen] = measured.total_loss
+    return found
+
+
+def _masked(mask: MaskConfig | None, text: torch.Tensor) -> NDArray[np.int32]:
+    if mask is None:
+        return np.zeros(len(text), dtype=np.int32)
+    kept = mask.counted(text.numpy().astype(np.int32), np.array([0, len(text)], dtype=np.int64))
+    return (~kept).astype(np.int32)
+
+
+def aligned(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Positions of two prompts that stand for each other, int32 ``[2 * k]``: ``a0, b0, a1, b1, …``.
+
+    Equal tokens in the longest common runs; between two runs, tokens that were replaced by equally many.
+    """
+    found: list[tuple[int, int]] = []
+    matcher = difflib.SequenceMatcher(None, a.tolist(), b.tolist(), autojunk=False)
+    for kind, a0, a1, b0, b1 in matcher.get_opcodes():
+        if kind == "equal" or (kind == "replace" and a1 - a0 == b1 - b0):
+            found += zip(range(a0, a1), range(b0, b1), strict=True)
+    return np.array(found, dtype=np.int32).reshape(-1)
+
+
+def best(views: Sequence[PromptView], n: int) -> NDArray[np.int64]:
+    """The ``n`` features that stand highest in a ranking of any metric at any position; equal ones by number."""
+    ranks: dict[int, int] = {}
+    for view in views:
+        positions = np.repeat(np.arange(len(view.tokens)), np.diff(view.offsets))
+        for metric in view.metrics:
+            values = np.where(
+                np.isnan(metric.values), np.inf, -metric.values if metric.first == "large" else metric.values
+            )
+            order = np.lexsort((values, positions))
+            rank = np.arange(len(order)) - view.offsets[positions[order]]
+            for feature, place in zip(view.features[order].tolist(), rank.tolist(), strict=True):
+                ranks[feature] = min(place, ranks.get(feature, place))
+    return np.array(sorted(ranks, key=lambda feature: (ranks[feature], feature))[:n], dtype=np.int64)
