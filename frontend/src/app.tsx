@@ -54,7 +54,7 @@ export function App({ source }: { source: Source }): VNode {
   const page: Page = { source, texts, address, move, panes, has: (id) => known.has(id) };
   return (
     <>
-      <div class="bar">
+      <section class="bar" aria-label="Controls">
         <span class="brand">sae_vis</span>
         <Picker head={head} texts={texts} search={search} panes={panes} open={finding} setOpen={setFinding} />
         <span class="settings">
@@ -63,7 +63,7 @@ export function App({ source }: { source: Source }): VNode {
             ?
           </button>
         </span>
-      </div>
+      </section>
       {about}
       <main class={several ? "beside" : ""} style={{ "--panes": panes.features.length }}>
         {panes.features.map((feature, place) => (

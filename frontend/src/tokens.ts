@@ -20,7 +20,7 @@ interface Unit {
   readonly end: number;
 }
 
-const MAY_JOIN = /[\p{M}\p{Emoji_Modifier}\p{Regional_Indicator}\u200d\ufe0f\u1100-\u11ff\uac00-\ud7ff\u{e0020}-\u{e007f}]/u;
+const MAY_JOIN = /[\p{M}\u200c\p{Emoji_Modifier}\p{Regional_Indicator}\u200d\ufe0f\u1100-\u11ff\uac00-\ud7ff\u{e0020}-\u{e007f}]/u;
 const HIDDEN = /^[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]$/u;
 const EMPTY: readonly Run[] = [{ text: "∅", kind: "mark" }];
 const graphemes = typeof Intl.Segmenter === "function" ? new Intl.Segmenter("en", { granularity: "grapheme" }) : null;
@@ -106,7 +106,7 @@ export class TokenTexts {
     const bytes = this.bytes.get(id);
     if (bytes === undefined) return [{ text: `⟨token ${id}⟩`, kind: "mark" }];
     if (this.special.has(id)) return [{ text: new TextDecoder().decode(bytes) || `⟨token ${id}⟩`, kind: "special" }];
-    return bytes.length === 0 ? EMPTY : runsOf(unitsOf(bytes));
+    return bytes.length === 0 ? EMPTY : merge(clusters(unitsOf(bytes)).flatMap((cluster) => [...runsOf(cluster)]));
   }
 
   /** Whether a token's text is its own: special, empty, or ASCII. */

@@ -26,6 +26,9 @@ def page():
     return synthetic_page(8, seed=5, loss=True)
 
 
+HISTOGRAM = ".chart svg[aria-label^='Histogram of']"  # of activations, then of logit effects
+
+
 def words_of(tab):
     return tab.locator("article h2").inner_text()
 
@@ -124,7 +127,7 @@ def test_hovering_a_token_shows_its_details_and_lines_in_both_histograms(open_pa
     assert f"id {group.tokens[t]}" in details
     assert f"sequence {group.sequence[2]}, position {group.start[2] + group.focus[2]}" in details
     assert f"{group.acts[t]:#.3g}" in details
-    markers = tab.locator(".marker")
+    markers = tab.locator(f"{HISTOGRAM} .marker")
     assert markers.count() == 2
     assert f"{group.acts[t]:#.3g}" in markers.nth(0).text_content()
     logit = f"{abs(group.logits[t]):#.3g}"
@@ -140,14 +143,14 @@ def test_hovering_a_token_shows_its_details_and_lines_in_both_histograms(open_pa
 
 def marker_x(tab, chart):
     return (
-        tab.locator(".marker")
+        tab.locator(f"{HISTOGRAM} .marker")
         .nth(chart)
         .evaluate("e => Number(/translate\\(([-\\d.]+)/.exec(e.getAttribute('transform'))[1])")
     )
 
 
 def axis_x(tab, chart, histogram, value):
-    line = tab.locator(".chart svg").nth(chart).locator(".axis line")
+    line = tab.locator(HISTOGRAM).nth(chart).locator(".axis line")
     left, right = (float(line.get_attribute(name)) for name in ("x1", "x2"))
     return left + (value - histogram.low) / (histogram.high - histogram.low) * (right - left)
 
@@ -165,7 +168,7 @@ def test_a_bar_lights_up_the_tokens_in_its_range(open_page, page):
     tab = open_page(page)
     view = page.features[0]
     wait_until(tab, "document.querySelectorAll('.group:last-child li').length > 0")
-    chart = tab.locator(".chart svg").first
+    chart = tab.locator(HISTOGRAM).first
     chart.focus()
     for _ in range(4):
         tab.keyboard.press("ArrowRight")
@@ -179,7 +182,7 @@ def test_a_bar_lights_up_the_tokens_in_its_range(open_page, page):
     tab.keyboard.press("Escape")
     assert tab.locator("[data-t].lit").count() == 0
     logits = np.concatenate([g.contexts.logits for g in view.sequences]).astype(np.float64)
-    tab.locator(".chart svg").nth(1).focus()
+    tab.locator(HISTOGRAM).nth(1).focus()
     tab.keyboard.press("ArrowLeft")
     histogram = view.logits_histogram
     assert tab.locator("[data-t].lit").count() == int(
@@ -249,9 +252,9 @@ def test_a_page_inside_a_frame_without_an_address_works(open_page, page):
 
 def test_log_counts(open_page, page):
     tab = open_page(page)
-    before = tab.locator(".bars").first.get_attribute("d")
+    before = tab.locator(f"{HISTOGRAM} .bars").first.get_attribute("d")
     tab.get_by_label("log counts").check()
-    assert tab.locator(".bars").first.get_attribute("d") != before
+    assert tab.locator(f"{HISTOGRAM} .bars").first.get_attribute("d") != before
     wait_until(tab, "location.hash === '#f=0&log=1'")
     tab.keyboard.press("j")
     wait_until(tab, "location.hash === '#f=3&log=1'")
@@ -260,9 +263,10 @@ def test_log_counts(open_page, page):
 def test_a_table_stands_behind_each_chart(open_page, page):
     tab = open_page(page)
     for chart in tab.locator(".chart svg").all():
-        assert re.match(r"Histogram of ", chart.get_attribute("aria-label"))
-    tab.get_by_text("As a table").first.click()
-    counts = tab.locator(".data table").first.locator("tbody td:nth-child(3)").all_inner_texts()
+        assert re.match(r"(Histogram|Share) of ", chart.get_attribute("aria-label"))
+    activations = tab.locator(".chart", has=tab.locator(HISTOGRAM.removeprefix(".chart "))).first
+    activations.get_by_text("As a table").click()
+    counts = activations.locator(".data table").locator("tbody td:nth-child(3)").all_inner_texts()
     assert [int(c.replace(",", "")) for c in counts] == page.features[0].acts_histogram.counts.tolist()
 
 

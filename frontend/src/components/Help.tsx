@@ -32,7 +32,12 @@ const KEYS: readonly (readonly [title: string, rows: readonly (readonly [keys: s
 
 export function Help({ close }: { close: () => void }): VNode {
   const dialog = useRef<HTMLDialogElement>(null);
-  useLayoutEffect(() => dialog.current?.showModal(), []);
+  useLayoutEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    // Closed rather than only taken away, the dialog gives the keyboard back to where it was.
+    return () => element?.close();
+  }, []);
   return (
     <dialog
       ref={dialog}
@@ -40,7 +45,11 @@ export function Help({ close }: { close: () => void }): VNode {
       aria-label="Keys"
       onClose={close}
       onClick={(event) => event.target === dialog.current && close()}
-      onKeyDown={(event) => event.key === "?" && close()}
+      onKeyDown={(event) => {
+        if (event.key !== "?") return;
+        event.stopPropagation();
+        close();
+      }}
     >
       <header>
         <h2>Keys</h2>

@@ -185,6 +185,9 @@ function useBin({ card, histogram, of }: BarsProps, words: BarWords, frame: Fram
   return { active, handlers };
 }
 
+/** Charts made so far: each has a gradient of its own. */
+let next = 0;
+
 /** All bars in one path, filled by a gradient along the axis: a bar's colour depends on its place only. */
 function BarShapes({ histogram, of, stops, frame, active, log }: BarsProps & { frame: Frame; active: number | null }): VNode {
   const floor = frame.y(log ? 0.5 : 0);
@@ -197,7 +200,7 @@ function BarShapes({ histogram, of, stops, frame, active, log }: BarsProps & { f
     return `M${low + gap} ${floor}V${top}H${high - gap}V${floor}Z`;
   };
   const [low, high] = frame.x.range();
-  const fill = `${of}-fill`;
+  const fill = useMemo(() => `fill-${next++}`, []);
   return (
     <g>
       <linearGradient id={fill} gradientUnits="userSpaceOnUse" x1={low} x2={high} y1="0" y2="0">

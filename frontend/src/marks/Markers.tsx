@@ -8,6 +8,8 @@ import { useSignal } from "../signal";
 const LONGEST = 14;
 /** Pixels between a line and its label, and between two labels. */
 const GAP = 5;
+/** Where a line begins that would otherwise cross a label. */
+const BELOW_LABELS = 30;
 
 export interface MarkersProps {
   readonly card: Card;
@@ -40,7 +42,7 @@ export function Markers(props: MarkersProps): VNode | null {
     <>
       {marks.map((mark) => (
         <g key={mark.name} class={mark.name} transform={`translate(${mark.x},0)`}>
-          <line y1={4} y2={height - margin.bottom} />
+          <line y1={marks.some((m) => crosses(mark.x, left.get(m) ?? 0, m.size)) ? BELOW_LABELS : 4} y2={height - margin.bottom} />
           <text x={(left.get(mark) ?? 0) - mark.x} y={11}>
             {mark.text}
           </text>
@@ -51,6 +53,11 @@ export function Markers(props: MarkersProps): VNode | null {
       ))}
     </>
   );
+}
+
+/** Whether a line would strike a label through. */
+function crosses(x: number, left: number, size: number): boolean {
+  return x > left - 1 && x < left + size + 1;
 }
 
 function same(a: TokenAt, b: TokenAt): boolean {
