@@ -15,8 +15,10 @@ from sae_vis.errors import SaeVisError
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
+    from sae_vis.api import ModelAndSae
     from sae_vis.index.build import Progress
     from sae_vis.index.index import Index
+    from sae_vis.layout import SaeVisLayoutConfig
 
 app = typer.Typer(
     name="sae-vis",
@@ -54,7 +56,7 @@ def demo(
 @app.command()
 def index(  # noqa: PLR0913, PLR0917  the options of a command
     model: Annotated[str, typer.Option(help="Hugging Face model: local path or hub name")],
-    sae: Annotated[Path, typer.Option(help="SAE checkpoint: a folder with cfg.json and sae_weights.safetensors")],
+    sae: Annotated[str, typer.Option(help="SAE checkpoint: folder, file or hub name; docs/checkpoints.md has formats")],
     text: Annotated[list[Path], typer.Option(help="text file, one document; give several times for more")],
     out: Out,
     hook: Annotated[str | None, typer.Option(help="hook name or module path; default: what the SAE names")] = None,
@@ -64,15 +66,13 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
     dtype: Annotated[str, typer.Option(help="of the model's weights")] = "float32",
 ) -> None:
     """Index every feature of an SAE over text, in one pass. A killed run goes on when started again."""
-    from sae_vis.api import ModelAndSae, index_features
+    from sae_vis.api import index_features
     from sae_vis.corpus.text import TokenText
     from sae_vis.corpus.tokens import Corpus, read_document
-    from sae_vis.models.huggingface import load_model, load_tokenizer
-    from sae_vis.saes.saelens_format import load_sae
+    from sae_vis.models.huggingface import load_tokenizer
 
-    _hide_loading_bars()
     tokenizer = load_tokenizer(model)
-    parts = ModelAndSae(model=load_model(model, dtype=dtype), sae=load_sae(sae), hook=hook)
+    parts = _parts(model, sae, hook, dtype)
     corpus = Corpus.from_texts(
         map(read_document, text),
         tokenizer,
@@ -98,29 +98,57 @@ def feature(  # noqa: PLR0913, PLR0917  the options of a command
     every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False,
     layout: Annotated[Path | None, typer.Option(help="layout as JSON; default: the default layout")] = None,
     model: Annotated[str | None, typer.Option(help="the index's model, for logit effects on the tokens shown")] = None,
-    sae: Annotated[Path | None, typer.Option(help="the index's SAE, with --model")] = None,
+    sae: Annotated[str | None, typer.Option(help="the index's SAE, with --model")] = None,
     hook: Annotated[str | None, typer.Option(help="hook name or module path; default: what the SAE names")] = None,
     dtype: Annotated[str, typer.Option(help="of the model's weights")] = "float32",
 ) -> None:
     """Write a page of feature views from an index."""
-    from sae_vis.api import ModelAndSae, save_feature_page
+    from sae_vis.api import save_feature_page
     from sae_vis.errors import InputError
     from sae_vis.index.index import Index
-    from sae_vis.layout import SaeVisLayoutConfig
 
     if (model is None) != (sae is None):
         raise InputError("--model and --sae belong together: give both, or none")
-    parts = None
-    if model is not None and sae is not None:
-        from sae_vis.models.huggingface import load_model
-        from sae_vis.saes.saelens_format import load_sae
-
-        _hide_loading_bars()
-        parts = ModelAndSae(model=load_model(model, dtype=dtype), sae=load_sae(sae), hook=hook)
-    made = None if layout is None else SaeVisLayoutConfig.from_json(layout.read_text(encoding="utf-8"))
+    parts = None if model is None or sae is None else _parts(model, sae, hook, dtype)
     features = ids or (None if every else count)
-    report = save_feature_page(Index.open(index), out, features=features, parts=parts, layout=made)
+    report = save_feature_page(Index.open(index), out, features=features, parts=parts, layout=_layout(layout))
     _say(f"wrote {report.path} ({report.bytes / 1e6:.1f} MB, {report.bytes_per_feature / 1e3:.1f} KB a feature)")
+
+
+@app.command()
+def prompt(  # noqa: PLR0913, PLR0917  the options of a command
+    index: Annotated[Path, typer.Argument(help="index directory")],
+    text: Annotated[str, typer.Argument(help="the prompt")],
+    model: Annotated[str, typer.Option(help="the index's model: local path or hub name")],
+    sae: Annotated[str, typer.Option(help="the index's SAE")],
+    out: Out = Path("prompt.html"),
+    compare: Annotated[str | None, typer.Option(help="a second prompt, shown beside the first")] = None,
+    metric: Annotated[str, typer.Option(help="metric to begin with")] = "act_size",
+    pos: Annotated[int | None, typer.Option(help="position to begin with; default: the whole prompt")] = None,
+    top: Annotated[int, typer.Option(help="features in a ranking")] = 10,
+    full: Annotated[int, typer.Option(help="measure the full effects of so many (token, feature) pairs")] = 0,
+    layout: Annotated[Path | None, typer.Option(help="layout of a card as JSON; default: the default layout")] = None,
+    hook: Annotated[str | None, typer.Option(help="hook name or module path; default: what the SAE names")] = None,
+    dtype: Annotated[str, typer.Option(help="of the model's weights")] = "float32",
+) -> None:
+    """Write a page about one text: at every token, the features that matter most, by several metrics."""
+    from sae_vis.api import save_prompt_page
+    from sae_vis.index.index import Index
+    from sae_vis.models.huggingface import load_tokenizer
+    from sae_vis.views.prompt import PromptSettings
+
+    settings = PromptSettings(metric=metric, seq_pos=pos, num_top_features=top, full_effects=full)
+    report = save_prompt_page(
+        Index.open(index),
+        out,
+        text,
+        parts=_parts(model, sae, hook, dtype),
+        tokenizer=load_tokenizer(model),
+        compare=compare,
+        settings=settings,
+        layout=_layout(layout),
+    )
+    _say(f"wrote {report.path} ({report.bytes / 1e6:.1f} MB)")
 
 
 @app.command()
@@ -141,6 +169,21 @@ def info(
         f"  files   {sum(f.bytes for f in opened.manifest.files) / 1e6:.1f} MB, "
         + ("checksums right" if verify else "sizes right")
     )
+
+
+def _parts(model: str, sae: str, hook: str | None, dtype: str) -> ModelAndSae:
+    from sae_vis.api import ModelAndSae
+    from sae_vis.models.huggingface import load_model
+    from sae_vis.saes.formats import load_dictionary
+
+    _hide_loading_bars()
+    return ModelAndSae(model=load_model(model, dtype=dtype), sae=load_dictionary(sae), hook=hook)
+
+
+def _layout(path: Path | None) -> SaeVisLayoutConfig | None:
+    from sae_vis.layout import SaeVisLayoutConfig
+
+    return None if path is None else SaeVisLayoutConfig.from_json(path.read_text(encoding="utf-8"))
 
 
 def main() -> None:

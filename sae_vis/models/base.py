@@ -186,6 +186,11 @@ class RunnableModel(LanguageModel):
     def final_residual(self) -> HookPoint:
         """The residual stream that the final norm reads; raises `InputError` where that is not known."""
 
+    @property
+    def n_context(self) -> int | None:
+        """Tokens of the longest text that it was made for, or None where that is not known."""
+        return None
+
     @abstractmethod
     def activations_at(self, tokens: Tensor, hooks: Sequence[HookPoint]) -> list[Tensor]:
         """`activations` at several hook points, in one forward that stops after the last of them."""

@@ -266,6 +266,12 @@ class HuggingFaceModel(RunnableModel):
         )
 
     @property
+    def n_context(self) -> int | None:
+        """Tokens of the longest text that it was made for, or None where its configuration does not say."""
+        found = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return None if found is None else int(found)
+
+    @property
     def final_residual(self) -> HookPoint:
         """The residual stream that the final norm reads; raises `InputError` where the architecture is not known."""
         if self._arch is None:

@@ -189,6 +189,11 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
     text = torch.as_tensor(list(tokens), dtype=torch.int64)
     if len(text) == 0:
         raise InputError("the prompt is empty: give at least one token")
+    longest = sources.model.n_context
+    if longest is not None and len(text) > longest:
+        raise InputError(
+            f"the prompt has {len(text)} tokens, but the model takes {longest} at most: give a shorter one"
+        )
     effects = DirectEffects(sources.model, sources.sae, sources.hook)
     table = _attributions(sources, text, config)
     prepared = effects.prepare(text)
@@ -300,15 +305,15 @@ def aligned(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int32]:
 
 def best(views: Sequence[PromptView], n: int) -> NDArray[np.int64]:
     """The ``n`` features that stand highest in a ranking of any metric at any position; equal ones by number."""
-    ranks: dict[int, int] = {}
+    ranks = {int(feature): len(view.features) for view in views for feature in view.features}
     for view in views:
         positions = np.repeat(np.arange(len(view.tokens)), np.diff(view.offsets))
         for metric in view.metrics:
-            values = np.where(
-                np.isnan(metric.values), np.inf, -metric.values if metric.first == "large" else metric.values
-            )
-            order = np.lexsort((values, positions))
-            rank = np.arange(len(order)) - view.offsets[positions[order]]
+            sign = -1 if metric.first == "large" else 1
+            known = np.flatnonzero(~np.isnan(metric.values))
+            order = known[np.lexsort((sign * metric.values[known], positions[known]))]
+            starts = np.searchsorted(positions[known], positions[order])
+            rank = np.arange(len(order)) - starts
             for feature, place in zip(view.features[order].tolist(), rank.tolist(), strict=True):
-                ranks[feature] = min(place, ranks.get(feature, place))
+                ranks[feature] = min(place, ranks[feature])
     return np.array(sorted(ranks, key=lambda feature: (ranks[feature], feature))[:n], dtype=np.int64)
