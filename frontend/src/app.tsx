@@ -1,41 +1,24 @@
 // The page: the open features, each with its card drawn as the layout says.
-import type { FunctionComponent, VNode } from "preact";
+import type { VNode } from "preact";
 import { useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { parse, write, type Address } from "./address";
 import { Card, opened } from "./card";
-import { Custom } from "./components/Custom";
-import { ActsByPosition } from "./components/ActsByPosition";
-import { ActsHistogram } from "./components/ActsHistogram";
+import { columnWidth, Columns, type Shared } from "./columns";
 import { CardHead } from "./components/CardHead";
-import { FeatureTables } from "./components/FeatureTables";
 import { Header } from "./components/Header";
 import { Help } from "./components/Help";
-import { LogitsHistogram } from "./components/LogitsHistogram";
-import { LogitsTable } from "./components/LogitsTable";
-import { FailedLoad, MissingFeature, Notice, UnknownComponent } from "./components/Messages";
+import { FailedLoad, MissingFeature, Notice } from "./components/Messages";
 import { Picker } from "./components/Picker";
-import { SeqMultiGroup } from "./components/SeqMultiGroup";
 import { ThemeChoice } from "./components/ThemeChoice";
-import type { ComponentProps } from "./components/types";
 import { useAddress, type Move } from "./history";
 import { useKeys } from "./keys";
 import { useFeature } from "./load";
 import { Tooltips } from "./marks/Tooltip";
 import { usePanes, type Panes } from "./panes";
-import type { ColumnSpec, LayoutSpec } from "./payload";
+import type { LayoutSpec } from "./payload";
 import { ExampleSearch } from "./search";
-import type { Head, Source } from "./source";
+import type { Source } from "./source";
 import { TokenTexts } from "./tokens";
-
-/** What draws each component that a layout can name. */
-const COMPONENTS: Readonly<Record<string, FunctionComponent<ComponentProps>>> = {
-  FeatureTables,
-  ActsByPosition,
-  ActsHistogram,
-  LogitsHistogram,
-  LogitsTable,
-  SeqMultiGroup,
-};
 
 export function App({ source }: { source: Source }): VNode {
   const { head } = source;
@@ -168,8 +151,6 @@ function paneHandlers(place: number, { address, panes }: Page): PaneHandlers {
   };
 }
 
-type Shared = Omit<ComponentProps, "card" | "options" | "type">;
-
 function sharedOf(place: number, { source, address, move, panes, has }: Page): Shared {
   const { log, wrap, features } = address;
   return {
@@ -181,52 +162,4 @@ function sharedOf(place: number, { source, address, move, panes, has }: Page): S
     href: (feature) => write({ ...address, features: features.map((open, i) => (i === place ? feature : open)) }),
     shared: (type) => source.shared(type),
   };
-}
-
-interface ColumnsProps {
-  readonly card: Card;
-  readonly head: Head;
-  readonly several: boolean;
-  readonly shared: Shared;
-}
-
-/** The layout's columns; where cards are columns themselves, tables of numbers come last. */
-function Columns({ card, head, several, shared }: ColumnsProps): VNode {
-  const columns = head.layout.columns.map((column, i) => ({ column, i, rank: several && isTables(column) ? 1 : 0 }));
-  return (
-    <>
-      {columns.sort((a, b) => a.rank - b.rank).map(({ column, i }) => (
-        <div key={i} class={`column ${isWide(column) ? "wide" : "narrow"} ${isTables(column) ? "tables" : ""}`}>
-          {column.components.map(({ type, options }) => {
-            const Draw = drawerOf(type, head);
-            return (
-              <div key={type} class="part">
-                {Draw === undefined ? <UnknownComponent type={type} /> : <Draw type={type} card={card} options={options} {...shared} />}
-              </div>
-            );
-          })}
-        </div>
-      ))}
-    </>
-  );
-}
-
-/** What draws a component: the user's own come with the page, the others with the front end. */
-function drawerOf(type: string, head: Head): FunctionComponent<ComponentProps> | undefined {
-  if (head.modules.includes(type)) return Custom;
-  return Object.hasOwn(COMPONENTS, type) ? COMPONENTS[type] : undefined;
-}
-
-function isWide(column: ColumnSpec): boolean {
-  return column.components.some((c) => c.type === "SeqMultiGroup");
-}
-
-function isTables(column: ColumnSpec): boolean {
-  return column.components.every((c) => c.type === "FeatureTables" || c.type === "ActsByPosition");
-}
-
-function columnWidth(column: ColumnSpec): string {
-  if (column.width !== null) return `${column.width}px`;
-  if (isWide(column)) return "minmax(0, 1fr)";
-  return isTables(column) ? "260px" : "minmax(320px, 400px)";
 }
