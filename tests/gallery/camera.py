@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from sae_vis.deliver.page import write_page
@@ -101,14 +102,18 @@ def shoot(tab: Any, entry: Entry) -> Image.Image:
 
 def few_colours(picture: Image.Image) -> Image.Image:
     """The picture with a palette: its most frequent colours as they are, the rest by the nearest."""
-    counts = sorted(picture.getcolors(picture.width * picture.height), reverse=True)
-    exact = [colour for _, colour in counts[:EXACT]]
-    rare = Image.new("RGB", (max(len(counts) - EXACT, 1), 1))
-    rare.putdata([colour for _, colour in counts[EXACT:]] or exact[:1])
-    others = rare.quantize(COLOURS - EXACT).getpalette() or []
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([channel for colour in exact for channel in colour] + others)
-    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+    pixels = np.asarray(picture).reshape(-1, 3)
+    colours, which, counts = np.unique(pixels, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    frequent, rare = colours[order[:EXACT]], colours[order[EXACT:]]
+    palette = frequent
+    if len(rare):
+        spread = Image.fromarray(rare[None]).quantize(COLOURS - EXACT).getpalette() or []
+        palette = np.concatenate([frequent, np.array(spread, dtype=np.uint8).reshape(-1, 3)])
+    nearest = np.array([np.square(palette.astype(np.int32) - colour).sum(axis=1).argmin() for colour in colours])
+    made = Image.fromarray(nearest[which.ravel()].astype(np.uint8).reshape(picture.height, picture.width))
+    made.putpalette(palette.ravel().tolist())
+    return made
 
 
 def take(browser: Any, stage: Stage, entry: Entry, style: str = FONT) -> Image.Image:

@@ -1,0 +1,85 @@
+"""The pictures in docs/gallery show the page as it is; ``make gallery`` takes them again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sae_vis.layout import Column, LogitsHistogramConfig, SaeVisLayoutConfig
+from tests.gallery.__main__ import FOLDER
+from tests.gallery.camera import FONT, FONT_NAME, font_in_use, opened, take
+from tests.gallery.compare import difference
+from tests.gallery.entries import ENTRIES
+from tests.gallery.stage import SELF_DOT, Stage
+
+pytestmark = pytest.mark.browser
+LARGEST = 150 * 1024
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory) -> Stage:
+    return Stage(tmp_path_factory.mktemp("gallery"))
+
+
+@pytest.fixture(scope="module")
+def browser(chromium, stage):
+    with opened(chromium, stage, ENTRIES["dead"]) as tab:
+        font = font_in_use(tab)
+    if font != FONT_NAME:
+        message = f"the pictures are in {FONT_NAME}, this machine draws {font}: install Debian's fonts-noto-core"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return chromium
+
+
+def committed(name: str) -> Image.Image:
+    return Image.open(FOLDER / f"{name}.png")
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_picture(name: str, browser, stage: Stage, tmp_path: Path):
+    actual = take(browser, stage, ENTRIES[name])
+    found = difference(actual, committed(name))
+    if not found.tolerable:
+        actual.save(tmp_path / f"{name}.png")
+    assert found.tolerable, (
+        f"{found.share:.2%} of {name} differs from {FOLDER / name}.png, its size by {found.size:.1%}; now it is "
+        f"{tmp_path / name}.png. If that is as it should be: python -m tests.gallery --update {name}"
+    )
+
+
+def test_each_picture_has_its_entry_and_is_small():
+    files = {path.stem: path.stat().st_size for path in FOLDER.glob("*.png")}
+    assert set(files) == set(ENTRIES)
+    assert {name: size for name, size in files.items() if size > LARGEST} == {}
+
+
+def test_a_missing_component_is_seen(browser, stage: Stage):
+    default = SaeVisLayoutConfig.default_feature_centric_layout()
+    kept = [[c for c in column if not isinstance(c, LogitsHistogramConfig)] for column in default.columns]
+    layout = SaeVisLayoutConfig([Column(*components) for components in kept])
+    entry = replace(ENTRIES["default-light"], page=lambda stage: stage.page(SELF_DOT, layout=layout))
+    assert not difference(take(browser, stage, entry), committed("default-light")).tolerable
+
+
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [
+        ("default-light", ".bars { visibility: hidden !important }"),
+        ("default-light", ".numbers { visibility: hidden !important }"),
+        ("default-light", ".tok { background: none !important }"),
+        ("default-light", ":root { --act: #30c060 !important }"),
+        ("default-dark", ":root { --paper: #ffffff !important }"),
+        ("ActsHistogram", ":root { --act: #30c060 !important }"),
+        ("LogitsTable", ":root { --up: #30c060 !important }"),
+        ("LogitsHistogram", ".axis { visibility: hidden !important }"),
+        ("SeqMultiGroup", ":root { --act: #30c060 !important }"),
+        ("hover", ".tip { visibility: hidden !important }"),
+    ],
+)
+def test_wrong_colours_and_lost_parts_are_seen(name: str, style: str, browser, stage: Stage):
+    picture = take(browser, stage, ENTRIES[name], f"{FONT} {style}")
+    assert not difference(picture, committed(name)).tolerable

@@ -1,0 +1,76 @@
+"""The documentation of components and layouts says what there is: options, defaults, pictures, code that runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from sae_vis import layout as layouts
+from sae_vis.layout import Component, CustomComponent, ProbeLogitsTablesConfig, PromptConfig, SaeVisLayoutConfig
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = {path.stem: path for path in (DOCS / "components").glob("*.md") if path.stem != "README"}
+NOT_SHOWN_YET = (PromptConfig, ProbeLogitsTablesConfig)
+COMPONENTS = [
+    kind
+    for kind in vars(layouts).values()
+    if isinstance(kind, type)
+    and issubclass(kind, Component)
+    and kind not in (Component, CustomComponent, *NOT_SHOWN_YET)
+]
+CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)\)")
+TEXTS = [DOCS / "layouts.md", *sorted((DOCS / "components").glob("*.md"))]
+
+
+def option_rows(text: str) -> dict[str, str]:
+    """Default of each option in the page's table, as code."""
+    table = text.partition("| option | default | meaning |")[2].partition("\n\n")[0]
+    return dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \| \S.*\|$", table, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("kind", COMPONENTS, ids=lambda kind: kind.type_name)
+def test_every_option_is_on_its_components_page(kind: type[Component]):
+    text = PAGES[kind.type_name].read_text(encoding="utf-8")
+    assert option_rows(text) == {option.name: repr(option.default) for option in fields(kind)}
+    assert f"](../gallery/{kind.type_name}.png)" in text
+
+
+def test_every_page_is_of_a_component_and_in_the_list():
+    assert set(PAGES) == {kind.type_name for kind in COMPONENTS} | {"Header"}
+    listed = (DOCS / "components" / "README.md").read_text(encoding="utf-8")
+    assert [name for name in PAGES if f"[{name}]({name}.md)" not in listed] == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
+def test_links_lead_somewhere(path: Path):
+    targets = LINK.findall(path.read_text(encoding="utf-8"))
+    local = [target for target in targets if not target.startswith("http")]
+    assert local
+    assert [target for target in local if not (path.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
+def test_code_runs(path: Path, capsys: pytest.CaptureFixture[str]):
+    for code in CODE.findall(path.read_text(encoding="utf-8")):
+        names: dict[str, object] = {}
+        exec(compile(code, path.name, "exec"), names)
+        made = names.get("layout")
+        if made is not None:
+            assert isinstance(made, SaeVisLayoutConfig)
+            made.to_spec()
+    capsys.readouterr()
+
+
+def test_layouts_of_the_docs_are_those_of_the_gallery():
+    from tests.gallery.entries import CUSTOM_LAYOUTS
+
+    shown = []
+    for code in CODE.findall((DOCS / "layouts.md").read_text(encoding="utf-8")):
+        names: dict[str, object] = {}
+        exec(compile(code, "layouts.md", "exec"), names)
+        shown.append(names.get("layout"))
+    assert [name for name, layout in CUSTOM_LAYOUTS.items() if layout not in shown] == []
