@@ -9,11 +9,14 @@ if TYPE_CHECKING:
     from sae_vis.api import ModelAndSae as ModelAndSae
     from sae_vis.api import index_features as index_features
     from sae_vis.api import save_feature_page as save_feature_page
+    from sae_vis.api import save_prompt_page as save_prompt_page
     from sae_vis.config import IndexConfig as IndexConfig
     from sae_vis.corpus.mask import MaskConfig as MaskConfig
     from sae_vis.corpus.text import TokenText as TokenText
     from sae_vis.corpus.tokens import Corpus as Corpus
     from sae_vis.errors import SaeVisError as SaeVisError
+    from sae_vis.facade import SaeVisConfig as SaeVisConfig
+    from sae_vis.facade import SaeVisData as SaeVisData
     from sae_vis.index.index import Index as Index
     from sae_vis.layout import ActsByPositionConfig as ActsByPositionConfig
     from sae_vis.layout import ActsHistogramConfig as ActsHistogramConfig
@@ -23,11 +26,15 @@ if TYPE_CHECKING:
     from sae_vis.layout import FeatureTablesConfig as FeatureTablesConfig
     from sae_vis.layout import LogitsHistogramConfig as LogitsHistogramConfig
     from sae_vis.layout import LogitsTableConfig as LogitsTableConfig
+    from sae_vis.layout import ProbeLogitsTablesConfig as ProbeLogitsTablesConfig
+    from sae_vis.layout import PromptConfig as PromptConfig
     from sae_vis.layout import SaeVisLayoutConfig as SaeVisLayoutConfig
     from sae_vis.layout import SeqMultiGroupConfig as SeqMultiGroupConfig
     from sae_vis.models.huggingface import load_model as load_model
     from sae_vis.models.huggingface import load_tokenizer as load_tokenizer
+    from sae_vis.saes.formats import load_dictionary as load_dictionary
     from sae_vis.saes.saelens_format import load_sae as load_sae
+    from sae_vis.views.prompt import PromptSettings as PromptSettings
 
 __version__ = "1.0.0.dev0"
 
@@ -45,15 +52,22 @@ _HOMES = {
     "LogitsTableConfig": "layout",
     "MaskConfig": "corpus.mask",
     "ModelAndSae": "api",
+    "ProbeLogitsTablesConfig": "layout",
+    "PromptConfig": "layout",
+    "PromptSettings": "views.prompt",
+    "SaeVisConfig": "facade",
+    "SaeVisData": "facade",
     "SaeVisError": "errors",
     "SaeVisLayoutConfig": "layout",
     "SeqMultiGroupConfig": "layout",
     "TokenText": "corpus.text",
     "index_features": "api",
+    "load_dictionary": "saes.formats",
     "load_model": "models.huggingface",
     "load_sae": "saes.saelens_format",
     "load_tokenizer": "models.huggingface",
     "save_feature_page": "api",
+    "save_prompt_page": "api",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  a list, made from the table
 

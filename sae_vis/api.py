@@ -108,6 +108,7 @@ def save_feature_page(  # noqa: PLR0913  all that makes a page
     layout: SaeVisLayoutConfig | None = None,
     title: str | None = None,
     selection: str | None = None,
+    first: int | None = None,
     effects: bool = True,
     seed: int = 0,
 ) -> PageReport:
@@ -122,6 +123,7 @@ def save_feature_page(  # noqa: PLR0913  all that makes a page
         layout: columns of components; None: the default three.
         title: page title; None: made from model and hook point.
         selection: how the features were chosen, said on the page; None: said from ``features``.
+        first: the feature that the page opens with; None: the first.
         effects: whether to compute direct effects that the index does not keep yet; they are kept in it.
         seed: of the interval samples.
 
@@ -134,9 +136,8 @@ def save_feature_page(  # noqa: PLR0913  all that makes a page
     ids, rule = _selected(index, features)
     made = index.manifest.provenance
     sources = _sources(index, parts, effects=effects, seed=seed)
-    page = feature_page(
-        sources, ids, layout, title=title or f"Features at {made.hook['name']} — sae_vis", selection=selection or rule
-    )
+    title = title or f"Features at {made.hook['name']} — sae_vis"
+    page = feature_page(sources, ids, layout, title=title, selection=selection or rule, first=first)
     return write_page(page, path)
 
 

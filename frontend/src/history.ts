@@ -13,7 +13,7 @@ export type Move = (change: Partial<Address>, how: How) => void;
 
 /** The state in the address, and how to change it. */
 export function useAddress(head: Head): [Address, Move] {
-  const first = head.summary.feature[0] ?? 0;
+  const first = head.meta.first ?? head.summary.feature[0] ?? 0;
   const read = useCallback((): Address => {
     const found = parse(window.location.hash);
     return { ...found, features: found.features.length > 0 ? found.features : [first] };

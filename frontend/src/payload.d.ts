@@ -199,6 +199,8 @@ export interface PageMeta {
   readonly n_dead: number;
   /** the rule by which the page's features were chosen, in words. */
   readonly selection: string;
+  /** the feature that the page opens with; None: the first. */
+  readonly first: number | null;
   /** version of sae_vis that wrote the page. */
   readonly version: string;
 }

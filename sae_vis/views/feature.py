@@ -48,6 +48,7 @@ def feature_page(
     *,
     title: str = "sae_vis",
     selection: str | None = None,
+    first: int | None = None,
     prompt: PromptPart | None = None,
 ) -> FeaturePage:
     """A page of some features.
@@ -58,6 +59,7 @@ def feature_page(
         layout: what to show; None: the default three columns.
         title: page title.
         selection: the rule that chose the features, in words; None: that they were asked for by number.
+        first: the feature that the page opens with; None: the first.
         prompt: what makes the page prompt-centric; the features are then cards beside it.
 
     Raises:
@@ -70,7 +72,7 @@ def feature_page(
     views = tuple(feature_views(sources, [int(feature) for feature in features], layout))
     summary = feature_summary(sources.index, np.asarray(features, dtype=np.int64))
     page = FeaturePage(
-        meta=_meta(sources.index, title, selection or f"{len(features)} features, asked for by number"),
+        meta=_meta(sources.index, title, selection or f"{len(features)} features, asked for by number", first),
         layout=spec,
         summary=summary,
         features=views,
@@ -211,7 +213,7 @@ def feature_summary(index: Index, features: NDArray[np.int64]) -> FeatureSummary
     )
 
 
-def _meta(index: Index, title: str, selection: str) -> PageMeta:
+def _meta(index: Index, title: str, selection: str, first: int | None) -> PageMeta:
     from sae_vis import __version__
 
     made = index.manifest.provenance
@@ -228,6 +230,7 @@ def _meta(index: Index, title: str, selection: str) -> PageMeta:
         d_sae=index.n_features,
         n_dead=int(np.count_nonzero(index.column("n_firings") == 0)),
         selection=selection,
+        first=first,
         version=__version__,
     )
 

@@ -269,6 +269,7 @@ class PageMeta:
         d_sae: number of features of the dictionary (the page may hold fewer).
         n_dead: features that never fire.
         selection: the rule by which the page's features were chosen, in words.
+        first: the feature that the page opens with; None: the first.
         version: version of sae_vis that wrote the page.
     """
 
@@ -283,6 +284,7 @@ class PageMeta:
     d_sae: int
     n_dead: int
     selection: str
+    first: int | None
     version: str
 
 

@@ -1,0 +1,275 @@
+"""`SaeVisData` and `SaeVisConfig`: the library under the names that scripts for sae_vis 0.3 use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sae_vis.api import ModelAndSae, Prompt, index_features, save_feature_page, save_prompt_page
+from sae_vis.config import IndexConfig
+from sae_vis.corpus.mask import MaskConfig, Positions
+from sae_vis.corpus.text import TokenText
+from sae_vis.corpus.tokens import Corpus
+from sae_vis.deliver.page import PageReport
+from sae_vis.errors import InputError
+from sae_vis.index.build import Progress
+from sae_vis.index.index import Index
+from sae_vis.layout import SaeVisLayoutConfig
+from sae_vis.models.base import LanguageModel
+from sae_vis.saes.formats import as_dictionary
+from sae_vis.views.prompt import METRICS, PromptSettings
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaeVisConfig:
+    """What `SaeVisData.create` computes and shows.
+
+    Attributes:
+        features: features of the feature-centric page: ids, one id, or None for all that fire. The index always holds
+            every feature.
+        minibatch_size_features: accepted, without effect: all features are indexed in one pass.
+        minibatch_size_tokens: sequences in one forward pass of the model.
+        seqpos_slice: positions of each sequence that count, as a slice's ends.
+        feature_centric_layout: of a feature's card.
+        prompt_centric_layout: of a feature's card beside a prompt.
+        seed: of the random samples of examples.
+    """
+
+    features: int | Iterable[int] | None = None
+    minibatch_size_features: int = 256
+    minibatch_size_tokens: int = 64
+    seqpos_slice: Positions = (None, None)
+    feature_centric_layout: SaeVisLayoutConfig = field(
+        default_factory=SaeVisLayoutConfig.default_feature_centric_layout
+    )
+    prompt_centric_layout: SaeVisLayoutConfig = field(default_factory=SaeVisLayoutConfig.default_prompt_centric_layout)
+    seed: int | None = 0
+
+    def __post_init__(self) -> None:
+        """Sizes must make sense; features become a tuple."""
+        for name in ("minibatch_size_features", "minibatch_size_tokens"):
+            if getattr(self, name) < 1:
+                raise InputError(f"SaeVisConfig.{name} is {getattr(self, name)}, expected at least 1")
+        features = (self.features,) if isinstance(self.features, int) else self.features
+        object.__setattr__(self, "features", None if features is None else tuple(int(f) for f in features))
+
+    def help(self, title: str = "SaeVisConfig") -> None:
+        """Print both layouts as trees, every option with its value, default and meaning."""
+        self.feature_centric_layout.help(title=f"{title}: feature-centric")
+        self.prompt_centric_layout.help(title=f"{title}: prompt-centric", key=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaeVisData:
+    """An SAE's features over some text, ready to be looked at.
+
+    Attributes:
+        index: every feature's firings and statistics, in memory.
+        parts: model and dictionary.
+        cfg: what is shown.
+        tokenizer: of the model, where there is one.
+    """
+
+    index: Index
+    parts: ModelAndSae
+    cfg: SaeVisConfig
+    tokenizer: PreTrainedTokenizerBase | None = None
+
+    @classmethod
+    def create(  # noqa: PLR0913  the parameters of sae_vis 0.3
+        cls,
+        sae: object,
+        model: object,
+        tokens: torch.Tensor,
+        cfg: SaeVisConfig | None = None,
+        *,
+        sae_B: object = None,
+        linear_probes: object = None,
+        target_logits: object = None,
+        vocab_dict: Mapping[int, str] | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        hook: str | None = None,
+        verbose: bool = False,
+        clear_memory_between_batches: bool = False,
+    ) -> SaeVisData:
+        """Run the model over the tokens once and index every feature of the SAE.
+
+        Args:
+            sae: a SAELens SAE, a path or repository id, or anything with ``encode`` and decoder directions.
+            model: a Hugging Face causal language model, its name or path, or a model that is adapted already.
+            tokens: ``[n_seqs, seq_len]`` ids. Where all rows begin with the model's BOS token, that is left out of all
+                statistics.
+            cfg: what is shown; None: the defaults.
+            sae_B: a second SAE. Not available yet.
+            linear_probes: directions to compare with. Not available yet.
+            target_logits: reference logits. Not available yet.
+            vocab_dict: text of each token id; None: from the tokenizer.
+            tokenizer: of the model; None: the one that the model was loaded with, if it can be found on this machine.
+            hook: where the SAE reads; None: where it says.
+            verbose: print progress, and how long each part took.
+            clear_memory_between_batches: accepted, without effect: memory does not grow with the number of batches.
+
+        Raises:
+            InputError: parts that don't fit, or that are not available yet.
+        """
+        for name, value in (("sae_B", sae_B), ("linear_probes", linear_probes), ("target_logits", target_logits)):
+            if value is not None:
+                raise InputError(f"{name}= is not available yet; leave it out")
+        cfg = cfg or SaeVisConfig()
+        adapted = as_model(model)
+        parts = ModelAndSae(model=adapted, sae=as_dictionary(sae, hook_name=hook), hook=hook)
+        tokenizer = tokenizer or _tokenizer_of(adapted)
+        text = _text(vocab_dict, tokenizer)
+        mask = MaskConfig(bos_id=_bos_of(adapted, tokens), seqpos_slice=cfg.seqpos_slice)
+        corpus = Corpus.from_tokens(tokens, mask)
+        batch = cfg.minibatch_size_tokens * tokens.shape[1]
+        with _told(verbose) as progress:
+            index = index_features(corpus, parts, text=text, config=IndexConfig(batch_tokens=batch), progress=progress)
+        return cls(index=index, parts=parts, cfg=cfg, tokenizer=tokenizer)
+
+    def save_feature_centric_vis(
+        self, filename: str | Path, feature: int | None = None, *, verbose: bool = False
+    ) -> PageReport:
+        """Write the page of the features that ``cfg.features`` names.
+
+        Args:
+            filename: the file.
+            feature: the one that the page opens with; None: the first.
+            verbose: print how long it took.
+
+        Raises:
+            InputError: a feature that is not among them, or does not exist.
+        """
+        chosen = self.index.select(None).tolist() if self.cfg.features is None else list(self._features)
+        if feature is not None and feature not in chosen:
+            raise InputError(f"feature={feature} is not among the page's features; add it to SaeVisConfig(features=…)")
+        with _told(verbose, "feature-centric page"):
+            return save_feature_page(
+                self.index,
+                filename,
+                features=chosen,
+                parts=self.parts,
+                layout=self.cfg.feature_centric_layout,
+                first=feature,
+                seed=self.cfg.seed or 0,
+            )
+
+    def save_prompt_centric_vis(
+        self,
+        filename: str | Path,
+        prompt: Prompt,
+        metric: str | None = None,
+        seq_pos: int | None = None,
+        num_top_features: int = 10,
+        *,
+        verbose: bool = False,
+    ) -> PageReport:
+        """Write the page of one prompt: at every token, the features that matter most.
+
+        Args:
+            filename: the file.
+            prompt: a text, chat messages, or token ids.
+            metric: the one to begin with; a name of `METRICS`, such as ``act_size``, ``act_quantile``,
+                ``loss_effect``. The page holds all of them.
+            seq_pos: position to begin with, negative from the end; None: the whole prompt.
+            num_top_features: features in a ranking.
+            verbose: print how long it took.
+
+        Raises:
+            InputError: an empty or too long prompt, an unknown metric, a position out of range.
+        """
+        settings = PromptSettings(
+            metric=metric or next(iter(METRICS)), seq_pos=seq_pos, num_top_features=num_top_features
+        )
+        with _told(verbose, "prompt-centric page"):
+            return save_prompt_page(
+                self.index,
+                filename,
+                prompt,
+                parts=self.parts,
+                tokenizer=self.tokenizer,
+                settings=settings,
+                layout=self.cfg.prompt_centric_layout,
+            )
+
+    @property
+    def _features(self) -> tuple[int, ...]:
+        features = self.cfg.features
+        assert isinstance(features, tuple)
+        return features
+
+
+def as_model(model: object) -> LanguageModel:
+    """A model as this library sees it.
+
+    Raises:
+        InputError: what is no model that it knows.
+    """
+    from sae_vis.models.huggingface import load_model
+
+    return model if isinstance(model, LanguageModel) else load_model(model)  # type: ignore[arg-type]
+
+
+def _text(vocab: Mapping[int, str] | None, tokenizer: PreTrainedTokenizerBase | None) -> TokenText:
+    if vocab is not None:
+        return TokenText.from_vocab(vocab)
+    return TokenText.labels() if tokenizer is None else TokenText.from_tokenizer(tokenizer)
+
+
+def _tokenizer_of(model: LanguageModel) -> PreTrainedTokenizerBase | None:
+    """The tokenizer beside the model's checkpoint, if there is one; nothing is downloaded for it."""
+    from transformers import AutoTokenizer
+
+    source = getattr(getattr(model, "model", None), "name_or_path", "")
+    if not source:
+        return None
+    try:
+        found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, local_files_only=True)
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _bos_of(model: LanguageModel, tokens: torch.Tensor) -> int | None:
+    """The model's BOS token where every row begins with it."""
+    config = getattr(getattr(model, "model", None), "config", None)
+    bos = getattr(config, "bos_token_id", None)
+    begins = isinstance(bos, int) and tokens.ndim == 2 and tokens.numel() > 0 and bool((tokens[:, 0] == bos).all())
+    return bos if begins else None
+
+
+@contextmanager
+def _told(verbose: bool, work: str | None = None) -> Iterator[Progress | None]:
+    """With `verbose`, says how long the stages took, as a table; gives what is to be called with the progress."""
+    if not verbose:
+        yield None
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console, took, last = Console(), dict[str, float](), [time.perf_counter()]
+
+    def note(stage: str, done: int, total: int) -> None:
+        now = time.perf_counter()
+        took[stage] = took.get(stage, 0.0) + now - last[0]
+        last[0] = now
+        if done == total:
+            console.print(f"{stage}: {total} of {total}")
+
+    started = last[0]
+    yield note
+    table = Table("part", "seconds")
+    for stage, seconds in (took or {work or "work": time.perf_counter() - started}).items():
+        table.add_row(stage, f"{seconds:.2f}")
+    console.print(table)
+
+
+__all__ = ["SaeVisConfig", "SaeVisData"]

@@ -1,0 +1,134 @@
+"""Scripts in the manner of sae_vis 0.3, on the embedded demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sae_vis.data_config_classes import (
+    ActsHistogramConfig,
+    Column,
+    LogitsTableConfig,
+    SaeVisConfig,
+    SaeVisLayoutConfig,
+    SeqMultiGroupConfig,
+)
+from sae_vis.data_storing_fns import SaeVisData
+from sae_vis.demo import run as demo
+from sae_vis.errors import InputError
+from tests.fixtures.page_decoder import read_page
+
+SAE = demo.assets() / demo.RESID.folder
+MODEL = demo.assets() / "model"
+
+
+@pytest.fixture(scope="module")
+def tokens() -> torch.Tensor:
+    corpus, _ = demo.demo_corpus()
+    return torch.from_numpy(corpus.tokens[: 128 * 48].reshape(48, 128)).long()
+
+
+@pytest.fixture(scope="module")
+def data(tokens) -> SaeVisData:
+    return SaeVisData.create(sae=SAE, model=MODEL, tokens=tokens, cfg=SaeVisConfig(features=range(20)))
+
+
+def pages(path: Path):
+    return read_page(path.read_text(encoding="utf-8"))
+
+
+def test_vanilla(data, tokens, tmp_path):
+    path = tmp_path / "feature_vis.html"
+    firing = [f for f in range(20) if data.index.column("n_firings")[f] > 0]
+    data.save_feature_centric_vis(filename=path, feature=firing[3])
+    head, views = pages(path)
+    assert sorted(views) == list(range(20))
+    assert head["meta"]["first"] == firing[3]
+    assert head["meta"]["mask"] == "left out: BOS (id 0)"
+    assert head["meta"]["n_tokens"] == int((tokens != 0).sum())  # it stands between documents, too
+    assert b" the" in head["token_bytes"].values()
+    assert views[firing[0]].sequences[0].contexts.effects.kind == "direct"
+
+
+def test_custom_layout_with_whole_sequences(tokens, tmp_path):
+    layout = SaeVisLayoutConfig(
+        columns=[
+            Column(SeqMultiGroupConfig(buffer=None, n_quantiles=0, top_acts_group_size=6), width=900),
+            Column(ActsHistogramConfig(), LogitsTableConfig(n_rows=3), width=400),
+        ],
+        height=1000,
+    )
+    cfg = SaeVisConfig(features=5, feature_centric_layout=layout, seqpos_slice=(2, -1), minibatch_size_tokens=7)
+    data = SaeVisData.create(sae=SAE, model=MODEL, tokens=tokens, cfg=cfg, vocab_dict={5: "five"})
+    data.save_feature_centric_vis(tmp_path / "custom.html")
+    head, views = pages(tmp_path / "custom.html")
+    assert list(views) == [5]
+    assert head["layout"]["height"] == 1000
+    assert head["meta"]["n_tokens"] == int((tokens[:, 2:-1] != 0).sum())
+    assert set(views[5].sequences[0].contexts.offsets % 128) == {0}
+    assert len(views[5].logits_table.top_tokens) == 3
+
+
+def test_prompt_centric(data, tmp_path):
+    path = tmp_path / "prompt_vis.html"
+    data.save_prompt_centric_vis(path, " self.tk = the", metric="act_quantile", seq_pos=2, num_top_features=4)
+    head, _ = pages(path)
+    part = head["prompt"]
+    assert (part.metric, part.position, part.n_features) == ("act_quantile", 2, 4)
+    with pytest.raises(InputError, match="metric is 'size', expected one of act_size, act_quantile"):
+        data.save_prompt_centric_vis(path, "x", metric="size")
+
+
+def test_every_feature_that_fires_is_the_default(data, tmp_path):
+    whole = SaeVisData(index=data.index, parts=data.parts, cfg=SaeVisConfig(features=None, feature_centric_layout=(
+        SaeVisLayoutConfig([Column(ActsHistogramConfig())]))))  # fmt: skip
+    whole.save_feature_centric_vis(tmp_path / "all.html")
+    assert sorted(pages(tmp_path / "all.html")[1]) == data.index.select(None).tolist()
+
+
+def test_verbose_tells_what_took_how_long(tokens, tmp_path, capsys):
+    data = SaeVisData.create(sae=SAE, model=MODEL, tokens=tokens[:4], cfg=SaeVisConfig(features=[1]), verbose=True)
+    data.save_feature_centric_vis(tmp_path / "a.html", verbose=True)
+    said = capsys.readouterr().out
+    assert "seconds" in said
+    assert "index" in said
+    assert "feature-centric page" in said
+
+
+def test_what_was_given_is_left_as_it_was(tokens):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32).train()
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.random.get_rng_state()
+    data = SaeVisData.create(sae=SAE, model=model, tokens=tokens[:4], cfg=SaeVisConfig(features=[1]))
+    assert model.training
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+    assert data.tokenizer is not None
+
+
+@pytest.mark.parametrize("name", ["sae_B", "linear_probes", "target_logits"])
+def test_what_is_not_there_yet_is_said(name, tokens):
+    with pytest.raises(InputError, match=f"{name}= is not available yet"):
+        SaeVisData.create(sae=SAE, model=MODEL, tokens=tokens, **{name: 1})
+
+
+def test_bad_input(data, tmp_path):
+    with pytest.raises(InputError, match="minibatch_size_tokens is 0"):
+        SaeVisConfig(minibatch_size_tokens=0)
+    with pytest.raises(InputError, match="feature=21 is not among the page's features"):
+        data.save_feature_centric_vis(tmp_path / "no.html", feature=21)
+    bare = SaeVisData(index=data.index, parts=data.parts, cfg=data.cfg)
+    with pytest.raises(InputError, match="tokenizer is needed"):
+        bare.save_prompt_centric_vis(tmp_path / "no.html", "text")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help(capsys):
+    SaeVisConfig().help()
+    said = capsys.readouterr().out
+    assert "feature-centric" in said
+    assert "prompt-centric" in said
