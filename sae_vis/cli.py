@@ -41,7 +41,7 @@ def demo(
     out: Out = Path("sae-vis-demo"),
     every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False,
 ) -> None:
-    """Index the embedded model's SAEs over the embedded text and write their feature pages."""
+    """Index the embedded model's SAEs over the embedded text; write pages of their features and of a prompt."""
     from sae_vis.demo.run import run_demo
 
     _hide_loading_bars()
@@ -50,6 +50,7 @@ def demo(
     for result in results:
         _say_index(result.index)
         _say(f"  {result.sae.reads}: open {result.page.path.resolve()}")
+        _say(f"  the same on one prompt: open {result.prompt.path.resolve()}")
     _say("  features to look at first: see the README")
 
 

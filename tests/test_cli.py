@@ -212,6 +212,26 @@ def test_data_of_a_users_component(built: Path, tmp_path: Path):
     assert views[1945].custom["Counts"]["tokens"].tolist() == index.tokens[firings.positions].tolist()
 
 
+def test_prompt_page(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    both = ("--model", MODEL, "--sae", demo.assets() / "sae-resid")
+    page = tmp_path / "prompt.html"
+    command("prompt", built, "self.tk", *both, "--compare", "self.path", "--metric", "rarity", "--pos", 1, "-o", page)
+    part = read_page(page.read_text())[0]["prompt"]
+    assert (len(part.prompts), part.metric, part.position) == (2, "rarity", 1)
+    before = page.read_bytes()
+    wrong = {
+        "--metric": ("size", "expected one of act_size"),
+        "--pos": (99, "but the prompt has"),
+        "--top": (0, "at least 1"),
+    }
+    for name, (value, words) in wrong.items():
+        assert words in failure(capsys, "prompt", built, "self.tk", *both, name, value, "-o", page)
+    assert "the prompt is empty" in failure(capsys, "prompt", built, "", *both, "-o", page)
+    other = ("--model", MODEL, "--sae", demo.assets() / "sae-mlp")
+    assert "made with another SAE" in failure(capsys, "prompt", built, "self.tk", *other, "-o", page)
+    assert page.read_bytes() == before
+
+
 def test_page_with_the_model_has_logit_effects_of_its_tokens(built: Path, tmp_path: Path):
     index = Index.open(built)
     parts = demo.demo_parts(demo.RESID)
@@ -318,6 +338,9 @@ def test_demo_writes_pages(
     for name in ("resid", "mlp"):
         assert str(tmp_path / f"features-{name}.html") in said
         assert (tmp_path / f"features-{name}.html").stat().st_size > 100_000
+        assert str(tmp_path / f"prompt-{name}.html") in said
+        head, _ = read_page((tmp_path / f"prompt-{name}.html").read_text())
+        assert head["prompt"].metric == "loss_effect"
 
 
 class Silent(Dictionary):

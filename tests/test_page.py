@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sae_vis.deliver import page as page_module
-from sae_vis.deliver.encoding import BlockWriter
+from sae_vis.deliver.blocks import BlockWriter
 from sae_vis.deliver.page import render_page, write_page
 from sae_vis.errors import InputError
 from sae_vis.layout import Column, FeatureTablesConfig, SaeVisLayoutConfig

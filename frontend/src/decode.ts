@@ -1,4 +1,4 @@
-// Reads the blocks that sae_vis/deliver/encoding.py writes; that file says what each value looks like.
+// Reads the blocks that sae_vis/deliver/encoding.py writes; blocks.py beside it says what each value looks like.
 import { inflateSync } from "fflate";
 import type {
   AlignmentTable,

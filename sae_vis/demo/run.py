@@ -1,4 +1,4 @@
-"""The demo: index the embedded model's SAEs over the embedded text, write the pages."""
+"""The demo: index the embedded model's SAEs over the embedded text, write the pages of features and of a prompt."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from sae_vis.api import ModelAndSae, index_features, save_feature_page
+from sae_vis.api import ModelAndSae, index_features, save_feature_page, save_prompt_page
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.deliver.page import PageReport
 from sae_vis.index.build import Progress
 from sae_vis.index.index import Index
+from sae_vis.views.prompt import PromptSettings
 
 SEQ_LEN = 128
+PROMPT = "def __init__(self, master):\n    self.tk = master  # the United States went to war with England"
+FULL_EFFECTS = 40
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class DemoResult:
     sae: DemoSae
     index: Index
     page: PageReport
+    prompt: PageReport
 
 
 def assets() -> Path:
@@ -86,7 +90,7 @@ def demo_corpus() -> tuple[Corpus, TokenText]:
 def run_demo(
     out: Path, *, saes: tuple[DemoSae, ...] = (RESID, MLP), features: int | None = 300, progress: Progress | None = None
 ) -> list[DemoResult]:
-    """Index and page for each SAE, under ``out``: ``index-NAME/`` and ``features-NAME.html``.
+    """Index and pages for each SAE, under ``out``: ``index-NAME/``, ``features-NAME.html``, ``prompt-NAME.html``.
 
     Args:
         out: folder, made if it is missing.
@@ -95,7 +99,10 @@ def run_demo(
             that fire.
         progress: called with stage, done, total.
     """
+    from sae_vis.models.huggingface import load_tokenizer
+
     corpus, text = demo_corpus()
+    tokenizer = load_tokenizer(assets() / "model")
     results = []
     for sae in saes:
         parts = demo_parts(sae)
@@ -104,7 +111,16 @@ def run_demo(
         ids, rule = _shown(index, sae, features)
         path = out / f"features-{sae.name}.html"
         page = save_feature_page(index, path, features=ids, parts=parts, title=title, selection=rule)
-        results.append(DemoResult(sae, index, page))
+        prompt = save_prompt_page(
+            index,
+            out / f"prompt-{sae.name}.html",
+            PROMPT,
+            parts=parts,
+            tokenizer=tokenizer,
+            settings=PromptSettings(metric="loss_effect", full_effects=FULL_EFFECTS),
+            title=f"{title}, on one prompt",
+        )
+        results.append(DemoResult(sae, index, page, prompt))
     return results
 
 
