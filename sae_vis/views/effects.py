@@ -41,7 +41,7 @@ def kept_effects(sources: ViewSources, asked: Sequence[Asked]) -> list[StoredEff
     if sources.effects is not None:
         missing = [_missing(one, cache.of(one.feature)) for one in asked]
         if any(len(one.positions) for one in missing):
-            cache.add(_computed(sources.effects, sources.index, missing))
+            cache.add(computed_effects(sources.effects, sources.index, missing))
     return [cache.of(one.feature) for one in asked]
 
 
@@ -53,7 +53,7 @@ def _missing(asked: Asked, kept: StoredEffects) -> Asked:
     return Asked(asked.feature, *(column[~enough] for column in asked[1:]))
 
 
-def _computed(effects: DirectEffects, index: Index, asked: Sequence[Asked]) -> StoredEffects:
+def computed_effects(effects: DirectEffects, index: Index, asked: Sequence[Asked]) -> StoredEffects:
     """All of them with one forward pass of each sequence that holds any."""
     every = Asked(0, *(np.concatenate([one[i] for one in asked]) for i in (1, 2, 3)))
     features = np.repeat([one.feature for one in asked], [len(one.positions) for one in asked])

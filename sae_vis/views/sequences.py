@@ -41,7 +41,7 @@ def sequence_groups(
     block: list[tuple[int, list[Group]]] = []
     n_tokens = 0
     for feature in features:
-        block.append((feature, [] if config is None else _groups(sources, feature, config)))
+        block.append((feature, [] if config is None else example_groups(sources, feature, config)))
         n_tokens += sum(int(fires(group.windows.acts).sum()) for group in block[-1][1])
         if n_tokens > BLOCK_TOKENS:
             yield from _finished(sources, block, config)
@@ -53,13 +53,13 @@ def _finished(
     sources: ViewSources, block: list[tuple[int, list[Group]]], config: SeqMultiGroupConfig | None
 ) -> Iterator[tuple[SequenceGroup, ...]]:
     n_listed = 0 if config is None else config.top_logits_hoverdata
-    asked = [_asked(feature, groups, n_listed) for feature, groups in block]
+    asked = [asked_of(feature, groups, n_listed) for feature, groups in block]
     for (feature, groups), kept in zip(block, kept_effects(sources, asked), strict=True):
         effects = [token_effects(sources.index, kept, group.windows, n_listed) for group in groups]
         yield _payload(sources, feature, groups, None if all(e is None for e in effects) else effects)
 
 
-def _asked(feature: int, groups: list[Group], n_listed: int) -> Asked:
+def asked_of(feature: int, groups: list[Group], n_listed: int) -> Asked:
     """Effects wherever the feature fires; lists of changed tokens where examples are about (of the largest firings)."""
     at = [group.windows.positions[fires(group.windows.acts)] for group in groups]
     acts = [group.windows.acts[fires(group.windows.acts)] for group in groups]
@@ -70,7 +70,8 @@ def _asked(feature: int, groups: list[Group], n_listed: int) -> Asked:
     return Asked(feature, positions, values, np.isin(positions, np.concatenate([none, *about])))
 
 
-def _groups(sources: ViewSources, feature: int, config: SeqMultiGroupConfig) -> list[Group]:
+def example_groups(sources: ViewSources, feature: int, config: SeqMultiGroupConfig) -> list[Group]:
+    """Of one feature: the largest firings, then the intervals from the highest to the lowest; none of a dead one."""
     index, groups = sources.index, []
     acts = index.firings(feature).acts
     if len(acts) == 0:
