@@ -24,6 +24,7 @@ COMPONENTS = [
 CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)\)")
 TEXTS = [DOCS / "layouts.md", *sorted((DOCS / "components").glob("*.md"))]
+LINKED = [*TEXTS, *(DOCS / name for name in ("own-components.md", "dev-guide.md", "numerics.md", "checkpoints.md"))]
 
 
 def option_rows(text: str) -> dict[str, str]:
@@ -45,7 +46,7 @@ def test_every_page_is_of_a_component_and_in_the_list():
     assert [name for name in PAGES if f"[{name}]({name}.md)" not in listed] == []
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LINKED, ids=lambda path: path.stem)
 def test_links_lead_somewhere(path: Path):
     targets = LINK.findall(path.read_text(encoding="utf-8"))
     local = [target for target in targets if not target.startswith("http")]
@@ -74,3 +75,10 @@ def test_layouts_of_the_docs_are_those_of_the_gallery():
         exec(compile(code, "layouts.md", "exec"), names)
         shown.append(names.get("layout"))
     assert [name for name, layout in CUSTOM_LAYOUTS.items() if layout not in shown] == []
+
+
+def test_the_example_of_a_component_is_shown_as_it_is():
+    example = DOCS.parent / "examples" / "first_letters" / "first_letters.py"
+    shown = CODE.findall((DOCS / "own-components.md").read_text(encoding="utf-8"))
+    assert shown
+    assert all(code in example.read_text(encoding="utf-8") for code in shown)
