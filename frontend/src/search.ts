@@ -1,4 +1,5 @@
 // Text search in the examples of all features: they are decoded bit by bit while the page has nothing else to do.
+import { whenIdle } from "./idle";
 import type { Source } from "./source";
 import type { TokenTexts } from "./tokens";
 import type { FeatureView } from "./payload";
@@ -105,9 +106,4 @@ function inLine(text: string): string {
     .replaceAll("\n", "↵")
     .replaceAll("\t", "→")
     .replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]/gu, (c) => `⟨U+${(c.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
-}
-
-function whenIdle(work: () => void): void {
-  if (typeof requestIdleCallback === "function") requestIdleCallback(work, { timeout: 200 });
-  else setTimeout(work, 1);
 }

@@ -105,7 +105,7 @@ export class TokenTexts {
   private alone(id: number): readonly Run[] {
     const bytes = this.bytes.get(id);
     if (bytes === undefined) return [{ text: `⟨token ${id}⟩`, kind: "mark" }];
-    if (this.special.has(id)) return [{ text: new TextDecoder().decode(bytes) || `⟨token ${id}⟩`, kind: "special" }];
+    if (this.special.has(id)) return [{ text: utf8.decode(bytes) || `⟨token ${id}⟩`, kind: "special" }];
     return bytes.length === 0 ? EMPTY : merge(clusters(unitsOf(bytes)).flatMap((cluster) => [...runsOf(cluster)]));
   }
 
@@ -144,13 +144,14 @@ export class TokenTexts {
  */
 function leanOf(bytes: Uint8Array | undefined): number {
   let lean = 0;
-  bytes?.forEach((byte, i) => {
+  for (let i = 0; bytes !== undefined && i < bytes.length; i++) {
+    const byte = bytes[i] ?? 0;
     const next = bytes[i + 1] ?? 0;
-    const right = (byte >= 0xd6 && byte <= 0xdf) || (byte === 0xef && next >= 0xac && next <= 0xbb);
-    const latin = byte < 0x80 && ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a);
-    if (right) lean--;
-    else if (latin || (byte >= 0xc3 && byte <= 0xd5) || (byte >= 0xe3 && byte <= 0xed)) lean++;
-  });
+    const letter = byte | 0x20;
+    if (byte < 0x80) lean += letter >= 0x61 && letter <= 0x7a ? 1 : 0;
+    else if ((byte >= 0xd6 && byte <= 0xdf) || (byte === 0xef && next >= 0xac && next <= 0xbb)) lean--;
+    else if ((byte >= 0xc3 && byte <= 0xd5) || (byte >= 0xe3 && byte <= 0xed)) lean++;
+  }
   return lean;
 }
 

@@ -210,7 +210,7 @@ class TestContexts:
         row.get_by_role("button", name="Show the whole sequence").click()
         assert n_tokens(tab) == 1000
         assert "sequence 7, position 500" in hovered(tab, 500)
-        row.get_by_role("button", name="Show less").click()
+        row.get_by_role("button", name="Less").click()
         assert n_tokens(tab) == 11
 
     def test_near_an_end_there_is_no_step_that_shows_nothing_new(self, open_page):

@@ -5,6 +5,7 @@ import type { Card } from "../card";
 import { count, number, percent, plural } from "../format";
 import { exampleRows, type RowStyle, type Step } from "../marks/examples";
 import type { ComponentSpec, Contexts, SequenceGroup, TokenEffects } from "../payload";
+import { afterFrame, whenIdle } from "../idle";
 import { NotComputed } from "./Messages";
 import { repaint, useMarks, useTokens } from "./pointing";
 import type { ComponentProps } from "./types";
@@ -123,8 +124,7 @@ function Group({ group, start, card, style, inSight, filled }: GroupProps): VNod
   const n = contexts.offsets.length - 1;
   return (
     <section
-      class={`group ${n === 0 ? "none" : ""} ${inSight ? "" : "late"}`}
-      style={inSight ? "" : `--rows: ${n + 1}`}
+      class={n === 0 ? "group none" : "group"}
       onPointerEnter={() => card.band.set(group.kind === "interval" ? group : null)}
       onPointerLeave={() => card.band.set(null)}
     >
@@ -159,26 +159,29 @@ function inSight(groups: readonly SequenceGroup[], g: number, long: boolean): bo
 
 type RowsProps = Omit<GroupProps, "group"> & { readonly contexts: Contexts };
 
-/** Rows out of sight are made once the frame with those in sight is on screen. */
+/**
+ * Rows out of sight are made once the frame with those in sight is on screen. They are laid out when the page has nothing
+ * else to do, or when they come into sight.
+ */
 function Rows({ contexts, start, card, style, inSight, filled }: RowsProps): VNode {
   const list = useRef<HTMLOListElement>(null);
   useLayoutEffect(() => {
+    const element = list.current;
+    if (element === null) return undefined;
     const fill = (): void => {
-      list.current?.replaceChildren(...exampleRows(contexts, start, card, style));
+      element.replaceChildren(...exampleRows(contexts, start, card, style));
       filled();
     };
+    element.classList.toggle("late", !inSight);
     if (inSight) {
       fill();
       return undefined;
     }
-    let timer = 0;
-    let frame = requestAnimationFrame(() => {
-      frame = requestAnimationFrame(() => (timer = window.setTimeout(fill)));
+    element.style.setProperty("--rows", String(contexts.focus.length));
+    return afterFrame(() => {
+      fill();
+      return whenIdle(() => element.classList.remove("late"));
     });
-    return () => {
-      cancelAnimationFrame(frame);
-      clearTimeout(timer);
-    };
   }, [contexts, start, card, style]);
   return <ol ref={list} />;
 }

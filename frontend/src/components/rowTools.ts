@@ -42,10 +42,11 @@ export class RowTools {
 
   refresh(): void {
     const view = this.row === null || !this.expandable ? null : nextView(this.row);
+    const name = view === "Show less" ? "Less" : "More";
     this.more.hidden = view === null;
-    this.more.textContent = view === "Show less" ? "Less" : "More";
+    this.more.textContent = name;
     this.more.title = `${view ?? ""} (e)`;
-    this.more.setAttribute("aria-label", view ?? "Expand");
+    this.more.setAttribute("aria-label", `${name}: ${view ?? ""}`);
   }
 }
 

@@ -27,12 +27,12 @@ export function Tooltips({ below, several }: TooltipProps): VNode {
     const arrange = (): void => {
       const at = shown === null ? null : shown.kind === "token" ? shown.near.getBoundingClientRect() : shown.box;
       const held = pinned?.near.getBoundingClientRect() ?? null;
+      const spare = Array.from(document.querySelectorAll(".chart svg"), (chart) => chart.getBoundingClientRect());
       let taken: Box[] = [at, held].filter((box) => box !== null);
-      if (held !== null && pinBox.current !== null) taken = [...taken, place(pinBox.current, held, taken, below)];
-      if (at !== null && tipBox.current !== null) place(tipBox.current, at, taken, below);
+      if (held !== null && pinBox.current !== null) taken = [...taken, place(pinBox.current, held, { taken, spare, below })];
+      if (at !== null && tipBox.current !== null) place(tipBox.current, at, { taken, spare: shown?.kind === "token" ? spare : [], below });
     };
     arrange();
-    if (pinned === null) return undefined;
     window.addEventListener("scroll", arrange, { capture: true, passive: true });
     window.addEventListener("resize", arrange);
     return () => {

@@ -1,6 +1,10 @@
 // Where a tooltip goes: beside its anchor, inside the window, off everything that must stay in sight.
 
 const GAP = 8;
+/** What covering one pixel of what must stay in sight costs, in pixels of what had better stay in sight. */
+const FORBIDDEN = 100;
+/** What each further choice of place costs, in the same pixels. */
+const FURTHER = 150;
 
 export interface Box {
   readonly left: number;
@@ -9,18 +13,28 @@ export interface Box {
   readonly bottom: number;
 }
 
+export interface Surroundings {
+  /** What must stay in sight. */
+  readonly taken: readonly Box[];
+  /** What had better stay in sight. */
+  readonly spare: readonly Box[];
+  /** Under the anchor rather than over it. */
+  readonly below: boolean;
+}
+
 /** Moves a fixed element beside `at` and returns the box that it then takes. */
-export function place(element: HTMLElement, at: Box, taken: readonly Box[], below: boolean): Box {
+export function place(element: HTMLElement, at: Box, around: Surroundings): Box {
   const { offsetWidth: width, offsetHeight: height } = element;
+  const covered = (box: Box, others: readonly Box[]): number => others.reduce((sum, other) => sum + overlap(box, other), 0);
   let best: Box | null = null;
   let least = Infinity;
-  for (const spot of spots(at, width, height, below)) {
+  let further = 0;
+  for (const spot of spots(at, width, height, around)) {
     const box = inside(spot, width, height);
-    const covered = taken.reduce((sum, other) => sum + overlap(box, other), 0);
-    if (covered >= least) continue;
-    best = box;
-    least = covered;
-    if (covered === 0) break;
+    const cost = FORBIDDEN * covered(box, around.taken) + covered(box, around.spare) + further;
+    if (cost < least) [best, least] = [box, cost];
+    further += FURTHER;
+    if (further >= least) break;
   }
   const box = best ?? inside({ left: 0, top: 0 }, width, height);
   element.style.transform = `translate(${box.left}px, ${box.top}px)`;
@@ -32,13 +46,17 @@ interface Spot {
   readonly top: number;
 }
 
-/** From the best to the worst: under or over the anchor, also pushed aside; at its sides; in the window's corners. */
-function* spots(at: Box, width: number, height: number, below: boolean): Generator<Spot> {
-  const middle = (at.left + at.right - width) / 2;
-  const [under, over] = [at.bottom + GAP, at.top - GAP - height];
-  const lefts = [middle, at.left - width - GAP, at.right + GAP];
-  for (const left of lefts) for (const top of below ? [under, over] : [over, under]) yield { left, top };
+/** From the best to the worst: under or over the anchor, also pushed aside; at its sides; next to what is taken; corners. */
+function* spots(at: Box, width: number, height: number, { taken, below }: Surroundings): Generator<Spot> {
+  const lefts = [(at.left + at.right - width) / 2, at.right + GAP, at.left - width - GAP];
+  const tops = (box: Box): number[] => {
+    const [under, over] = [box.bottom + GAP, box.top - GAP - height];
+    return below ? [under, over] : [over, under];
+  };
+  for (const left of lefts) for (const top of tops(at)) yield { left, top };
   for (const left of lefts.slice(1)) yield { left, top: (at.top + at.bottom - height) / 2 };
+  for (const box of taken) for (const top of tops(box)) for (const left of lefts) yield { left, top };
+  for (const box of taken) for (const left of [box.right + GAP, box.left - width - GAP]) yield { left, top: box.top };
   for (const left of [0, window.innerWidth]) for (const top of [0, window.innerHeight]) yield { left, top };
 }
 
