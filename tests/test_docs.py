@@ -24,7 +24,7 @@ COMPONENTS = [
 CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)\)")
 TEXTS = [DOCS / "layouts.md", *sorted((DOCS / "components").glob("*.md"))]
-LINKED = [*TEXTS, *(DOCS / name for name in ("own-components.md", "dev-guide.md", "numerics.md", "checkpoints.md"))]
+LINKED = [*TEXTS, *(DOCS / name for name in ("own-components.md", "dev-guide.md", "checkpoints.md"))]
 
 
 def option_rows(text: str) -> dict[str, str]:
