@@ -29,8 +29,8 @@ export function Tooltips({ below, several }: TooltipProps): VNode {
       const held = pinned?.near.getBoundingClientRect() ?? null;
       const spare = Array.from(document.querySelectorAll(".chart svg"), (chart) => chart.getBoundingClientRect());
       let taken: Box[] = [at, held].filter((box) => box !== null);
-      if (held !== null && pinBox.current !== null) taken = [...taken, place(pinBox.current, held, { taken, spare, below })];
-      if (at !== null && tipBox.current !== null) place(tipBox.current, at, { taken, spare: shown?.kind === "token" ? spare : [], below });
+      if (held !== null && pinBox.current !== null) taken = [...taken, place(pinBox.current, held, taken, below, spare)];
+      if (at !== null && tipBox.current !== null) place(tipBox.current, at, taken, below, shown?.kind === "token" ? spare : []);
     };
     arrange();
     window.addEventListener("scroll", arrange, { capture: true, passive: true });

@@ -13,25 +13,19 @@ export interface Box {
   readonly bottom: number;
 }
 
-export interface Surroundings {
-  /** What must stay in sight. */
-  readonly taken: readonly Box[];
-  /** What had better stay in sight. */
-  readonly spare: readonly Box[];
-  /** Under the anchor rather than over it. */
-  readonly below: boolean;
-}
-
-/** Moves a fixed element beside `at` and returns the box that it then takes. */
-export function place(element: HTMLElement, at: Box, around: Surroundings): Box {
+/**
+ * Moves a fixed element beside `at` (under it rather than over it where `below`) and returns the box that it then takes.
+ * `taken` must stay in sight, `spare` had better.
+ */
+export function place(element: HTMLElement, at: Box, taken: readonly Box[], below: boolean, spare: readonly Box[] = []): Box {
   const { offsetWidth: width, offsetHeight: height } = element;
   const covered = (box: Box, others: readonly Box[]): number => others.reduce((sum, other) => sum + overlap(box, other), 0);
   let best: Box | null = null;
   let least = Infinity;
   let further = 0;
-  for (const spot of spots(at, width, height, around)) {
+  for (const spot of spots(at, width, height, taken, below)) {
     const box = inside(spot, width, height);
-    const cost = FORBIDDEN * covered(box, around.taken) + covered(box, around.spare) + further;
+    const cost = FORBIDDEN * covered(box, taken) + covered(box, spare) + further;
     if (cost < least) [best, least] = [box, cost];
     further += FURTHER;
     if (further >= least) break;
@@ -47,7 +41,7 @@ interface Spot {
 }
 
 /** From the best to the worst: under or over the anchor, also pushed aside; at its sides; next to what is taken; corners. */
-function* spots(at: Box, width: number, height: number, { taken, below }: Surroundings): Generator<Spot> {
+function* spots(at: Box, width: number, height: number, taken: readonly Box[], below: boolean): Generator<Spot> {
   const lefts = [(at.left + at.right - width) / 2, at.right + GAP, at.left - width - GAP];
   const tops = (box: Box): number[] => {
     const [under, over] = [box.bottom + GAP, box.top - GAP - height];
