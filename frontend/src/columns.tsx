@@ -8,6 +8,7 @@ import { FeatureTables } from "./components/FeatureTables";
 import { LogitsHistogram } from "./components/LogitsHistogram";
 import { LogitsTable } from "./components/LogitsTable";
 import { UnknownComponent } from "./components/Messages";
+import { Prompt } from "./components/Prompt";
 import { SeqMultiGroup } from "./components/SeqMultiGroup";
 import type { ComponentProps } from "./components/types";
 import type { ColumnSpec } from "./payload";
@@ -20,6 +21,7 @@ const COMPONENTS: Readonly<Record<string, FunctionComponent<ComponentProps>>> = 
   ActsHistogram,
   LogitsHistogram,
   LogitsTable,
+  Prompt,
   SeqMultiGroup,
 };
 

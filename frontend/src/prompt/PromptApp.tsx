@@ -1,0 +1,66 @@
+// A prompt-centric page: the prompt, the features that matter at its tokens, and their cards.
+import type { VNode } from "preact";
+import { useLayoutEffect, useMemo, useState } from "preact/hooks";
+import { tip } from "../card";
+import { Header } from "../components/Header";
+import { Notice } from "../components/Messages";
+import { ThemeChoice } from "../components/ThemeChoice";
+import { Tooltips } from "../marks/Tooltip";
+import type { PromptPart } from "../payload";
+import type { Source } from "../source";
+import { Chosen, Controls } from "./Controls";
+import { HeatMap } from "./HeatMap";
+import { usePromptKeys, useStep } from "./keys";
+import { Prompts } from "./pairs";
+import { PromptCards } from "./PromptCards";
+import { PromptHelp } from "./PromptHelp";
+import { PromptTip } from "./PromptTip";
+import { Ranking } from "./Ranking";
+import { PromptContext, usePromptState } from "./state";
+import { Strip } from "./Strip";
+
+export function PromptApp({ source, part }: { source: Source; part: PromptPart }): VNode {
+  const prompts = useMemo(() => new Prompts(part), [part]);
+  const state = usePromptState(source, prompts);
+  const { head, address, move, pointer } = state;
+  const [help, setHelp] = useState(false);
+  const step = useStep(state);
+  usePromptKeys(state, step, help, setHelp);
+  const about = useMemo(() => <Header head={head} />, [head]);
+  useLayoutEffect(() => {
+    if (address.theme === "system") delete document.documentElement.dataset["theme"];
+    else document.documentElement.dataset["theme"] = address.theme;
+  }, [address.theme]);
+  useLayoutEffect(() => () => tip.set(null), [state.open]);
+  const below = head.layout.columns.every((column) => column.components.every((c) => c.options["hover_below"] !== false));
+  return (
+    <PromptContext.Provider value={state}>
+      <section class="bar" aria-label="Controls">
+        <span class="brand">sae_vis</span>
+        <Chosen step={step} />
+        <span class="settings">
+          <ThemeChoice theme={address.theme} set={(theme) => move({ theme }, "replace")} />
+          <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick={() => setHelp(true)}>
+            ?
+          </button>
+        </span>
+      </section>
+      {about}
+      <main class={`prompt-page ${address.cards > 1 ? "several" : ""}`} onScroll={() => pointer.set(null)}>
+        <Strip />
+        <Controls />
+        <div class="prompt-main">
+          <div class="prompt-left">
+            <Ranking />
+            <HeatMap />
+          </div>
+          <PromptCards />
+        </div>
+      </main>
+      <Tooltips below={below} several={state.open.length > 1} />
+      <PromptTip />
+      <Notice />
+      {help && <PromptHelp close={() => setHelp(false)} />}
+    </PromptContext.Provider>
+  );
+}

@@ -1,0 +1,158 @@
+// The features that matter most at the chosen tokens, each with its value and where in the prompt it fires.
+import type { VNode } from "preact";
+import { useMemo } from "preact/hooks";
+import { count, percent, plural } from "../format";
+import { Chip } from "../marks/TokenText";
+import { useSignal } from "../signal";
+import { Sparkline } from "./Sparkline";
+import { single, usePrompt, type PromptState } from "./state";
+import { AGGREGATE_WORDS, differenceTone, extent, spanWords, toneOf, unmeasuredWords, valueWords } from "./words";
+
+export function Ranking(): VNode {
+  const state = usePrompt();
+  const { listed, prompts, address, texts, ranking, measure } = state;
+  return (
+    <section class="ranking" aria-labelledby="ranking-title">
+      <header class="titled">
+        <h2 id="ranking-title">
+          {listed.length > 0 ? plural(listed.length, "feature") : "Features"} at {spanWords(address.span, prompts, texts)}
+        </h2>
+        <span class="quiet">{summary(state)}</span>
+      </header>
+      {listed.length === 0 ? <Empty /> : <List />}
+      {listed.length > 0 && ranking.n_measured < ranking.n_pairs && (
+        <p class="quiet note">{unmeasuredWords(measure, ranking.n_pairs, ranking.n_measured)}</p>
+      )}
+    </section>
+  );
+}
+
+function summary({ ranking, listed }: PromptState): string {
+  const out = ranking.n_firing - ranking.n_kept;
+  const filtered = out > 0 ? `, ${count(out)} left out by their density` : "";
+  return `${listed.length > 0 ? "of " : ""}${count(ranking.n_firing)} that fire${filtered}`;
+}
+
+/** Four reasons for an empty ranking, each in its own words. */
+function Empty(): VNode {
+  const { ranking, address, measure, prompts } = usePrompt();
+  const { n_firing, n_kept, n_pairs } = ranking;
+  const here = single(address.span) ? "at this token" : address.span === null ? "on this prompt" : "at these tokens";
+  const last = address.span !== null && address.span.from === prompts.side(address.span.side).n - 1;
+  const words =
+    n_firing === 0
+      ? `No feature fires ${here}.`
+      : n_kept === 0
+        ? `The density filter leaves none: all ${plural(n_firing, "feature")} that fire ${here} have densities outside ${address.min}% to ${address.max}%.`
+        : `${measure.metric.title} was not computed ${here}, for none of ${plural(n_pairs, "pair")} of token and feature.${last ? " No token follows the last one." : ""}`;
+  return (
+    <p class="message" role="status" data-message={n_firing === 0 ? "silent" : n_kept === 0 ? "filtered" : "unmeasured"}>
+      {words}
+    </p>
+  );
+}
+
+function List(): VNode {
+  const state = usePrompt();
+  const { prompts, listed, measure, pointer, by } = state;
+  const head = by === "count" ? "Firings" : measure.metric.title;
+  return (
+    <table class="ranks" onPointerLeave={() => pointer.set(null)}>
+      <caption class="unseen">
+        Features by {measure.metric.title}
+        {single(state.address.span) ? "" : `, ${AGGREGATE_WORDS[by]}`}
+      </caption>
+      <thead>
+        <tr>
+          <th scope="col">
+            <span class="unseen">Rank</span>
+          </th>
+          <th scope="col">Feature</th>
+          <th scope="col">{prompts.two ? "A − B" : head}</th>
+          {prompts.two && <th scope="col">A</th>}
+          {prompts.two && <th scope="col">B</th>}
+          <th scope="col">{prompts.two ? "Activation, A up, B down" : "Activation over the prompt"}</th>
+          <th scope="col">Top token</th>
+          <th scope="col">Density</th>
+        </tr>
+      </thead>
+      <tbody>
+        {Array.from(listed, (row, i) => (
+          <Row key={row} row={row} place={i} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Row({ row, place }: { row: number; place: number }): VNode {
+  const state = usePrompt();
+  const { prompts, pointer, open, ranking, listed, address } = state;
+  const { feature, density, top_token } = prompts.part.firing;
+  const id = feature[row] ?? -1;
+  const pointed = useSignal(pointer.at).row === row;
+  const point = (): void => pointer.set({ row });
+  const choose = useChoose();
+  const most = useMemo(() => Math.max(...Array.from(listed, (_, i) => size(state, ranking.values[i] ?? 0))) || 1, [ranking, listed]);
+  const name = `${open.includes(id) ? "open" : ""} ${address.feature === id ? "locked" : ""} ${pointed ? "pointed" : ""}`;
+  const top = top_token[row] ?? -1;
+  return (
+    <tr class={name} data-feature={id} onPointerEnter={point} onClick={() => choose(id)}>
+      <td class="quiet">{place + 1}</td>
+      <td>
+        <button type="button" aria-pressed={address.feature === id} aria-label={`Feature ${id}, open its card`} onFocus={point} onBlur={() => pointer.set(null)}>
+          {id}
+        </button>
+      </td>
+      <Value place={place} most={most} />
+      {prompts.two && <Sides row={row} />}
+      <td class="over">
+        <Sparkline row={row} />
+      </td>
+      <td class="top">{top < 0 ? <span class="quiet">none</span> : <Chip list={state.texts.runs(top)} />}</td>
+      <td>{percent(density[row] ?? 0)}</td>
+    </tr>
+  );
+}
+
+/** Opens a feature's card and keeps the prompt coloured by it; again: lets go. */
+export function useChoose(): (feature: number) => void {
+  const { move, address } = usePrompt();
+  return (feature) => move({ feature: address.feature === feature ? null : feature, held: null });
+}
+
+function size({ measure, by }: PromptState, value: number): number {
+  return by === "count" ? Math.abs(value) : extent(measure, value);
+}
+
+function Value({ place, most }: { place: number; most: number }): VNode {
+  const state = usePrompt();
+  const { prompts, measure, ranking, by } = state;
+  const value = ranking.values[place] ?? NaN;
+  const tone = prompts.two ? differenceTone(value) : by === "count" ? "plain" : toneOf(measure, value);
+  const words = by === "count" ? `${prompts.two && value > 0 ? "+" : ""}${count(value).replace("-", "−")}` : valueWords(measure, value, prompts.two);
+  return (
+    <td class={`value ${tone}`} style={{ "--share": `${Math.min((100 * size(state, value)) / most, 100)}%` }}>
+      {words}
+    </td>
+  );
+}
+
+/** The value in each prompt; where it fires in one only, that is said. */
+function Sides({ row }: { row: number }): VNode {
+  const { ranking, measure, by } = usePrompt();
+  return (
+    <>
+      {ranking.totals.map(({ fired, value }, i) => {
+        const other = ranking.totals[1 - i];
+        const only = (fired[row] ?? 0) > 0 && (other?.fired[row] ?? 0) === 0;
+        return (
+          <td key={i}>
+            {(fired[row] ?? 0) === 0 ? <span class="quiet">–</span> : by === "count" ? count(value[row] ?? 0) : valueWords(measure, value[row] ?? NaN)}
+            {only && <span class="only">only {i === 0 ? "A" : "B"}</span>}
+          </td>
+        );
+      })}
+    </>
+  );
+}

@@ -1,0 +1,106 @@
+// Keys of a prompt page; what is in focus (a chart, the examples, the heat map) has keys of its own and comes first.
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { pin, setPin, tip } from "../card";
+import type { Place, Side, Span } from "./address";
+import type { PromptState } from "./state";
+
+export interface Step {
+  (by: number, extend?: boolean): void;
+}
+
+/** The token before or after; of a span, beyond the end that moves. From the whole prompt, its first or last token. */
+export function useStep({ address, move, prompts }: PromptState): Step {
+  const ends = useRef<{ readonly anchor: Place; readonly moving: Place } | null>(null);
+  return (by, extend = false) => {
+    const { span } = address;
+    const side: Side = span?.side ?? 0;
+    const n = prompts.side(side).n;
+    const known = ends.current;
+    const ours = known !== null && span !== null && same(spanOf(known.anchor, known.moving), span);
+    const start = by > 0 ? -1 : n;
+    const moving = ours ? known.moving.position : (span?.[by > 0 ? "to" : "from"] ?? start);
+    const to: Place = { side, position: Math.min(Math.max(moving + by, 0), n - 1) };
+    const fixed = ours ? known.anchor : { side, position: (by > 0 ? span?.from : span?.to) ?? to.position };
+    const anchor = extend ? fixed : to;
+    ends.current = { anchor, moving: to };
+    move({ span: spanOf(anchor, to), held: null }, "replace");
+  };
+}
+
+function spanOf(a: Place, b: Place): Span {
+  return { side: a.side, from: Math.min(a.position, b.position), to: Math.max(a.position, b.position) };
+}
+
+function same(a: Span, b: Span): boolean {
+  return a.side === b.side && a.from === b.from && a.to === b.to;
+}
+
+export function usePromptKeys(state: PromptState, step: Step, help: boolean, setHelp: (open: boolean) => void): void {
+  useLayoutEffect(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "Escape") {
+        if (help) setHelp(false);
+        else closeTopmost(state);
+      } else if (help || isTaken(event)) return;
+      else if (event.key === "?") setHelp(true);
+      else if (!act(event, state, step)) return;
+      event.preventDefault();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, [state, step, help, setHelp]);
+}
+
+/** The pinned token, then the details, then the marked cell, then the chosen feature, then the chosen tokens. */
+function closeTopmost({ address, move, pointer }: PromptState): void {
+  if (pin.value !== null) setPin(null);
+  else if (tip.value !== null) tip.set(null);
+  else if (pointer.at.value.near !== null) pointer.set(null);
+  else if (address.feature !== null || address.held !== null) move({ feature: null, held: null });
+  else if (address.span !== null) move({ span: null });
+}
+
+/** Whether a key belongs to what is in focus: text that is typed, a list that drops down, buttons and Enter. */
+function isTaken({ target, key }: KeyboardEvent): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target.matches("input, textarea, select")) return true;
+  return key === "Enter" && target.matches("button, a, summary");
+}
+
+function act(event: KeyboardEvent, state: PromptState, step: Step): boolean {
+  const { key, shiftKey } = event;
+  const { address, prompts } = state;
+  const rtl = state.texts.direction(prompts.side(address.span?.side ?? 0).view.tokens) === "rtl" ? -1 : 1;
+  if (key === "ArrowRight") step(rtl, shiftKey);
+  else if (key === "ArrowLeft") step(-rtl, shiftKey);
+  else if ((key === "ArrowUp" || key === "ArrowDown") && prompts.two) return cross(state, key === "ArrowDown" ? 1 : 0);
+  else if (key === "m") nextMetric(state, 1);
+  else if (key === "M") nextMetric(state, -1);
+  else if (key === "Enter") return openNth(state, 0);
+  else if (/^[1-9]$/.test(key)) return openNth(state, Number(key) - 1);
+  else return false;
+  return true;
+}
+
+/** To the token of the other prompt that stands for the chosen one. */
+function cross({ address, move, prompts }: PromptState, side: Side): boolean {
+  const { span } = address;
+  if (span === null || span.side === side) return false;
+  const partner = prompts.partner({ side: span.side, position: span.from });
+  if (partner === null) return false;
+  move({ span: { side, from: partner.position, to: partner.position }, held: null }, "replace");
+  return true;
+}
+
+function nextMetric({ prompts, measure, move }: PromptState, by: number): void {
+  const names = (prompts.part.prompts[0]?.metrics ?? []).map((metric) => metric.name);
+  const next = names[(names.indexOf(measure.metric.name) + by + names.length) % names.length];
+  if (next !== undefined) move({ metric: next, order: null });
+}
+
+function openNth({ listed, prompts, move }: PromptState, n: number): boolean {
+  const row = listed[n];
+  if (row !== undefined) move({ feature: prompts.part.firing.feature[row] ?? null, held: null });
+  return row !== undefined;
+}
