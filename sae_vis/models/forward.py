@@ -128,6 +128,36 @@ def changed(module: nn.Module, side: Side, change: Callable[[Tensor], Tensor]) -
         handle.remove()
 
 
+def check_tokens(tokens: Tensor, n_vocab: int, model: str) -> None:
+    """Raise `InputError` unless tokens are integer ids ``[n_seqs, seq_len]`` below `n_vocab`; `model` is its name."""
+    if tokens.ndim != 2:
+        raise InputError(f"tokens are [n_seqs, seq_len]; got the shape {tuple(tokens.shape)}")
+    if tokens.dtype not in {torch.int64, torch.int32}:
+        raise InputError(f"tokens are integer ids (int64); got {tokens.dtype}")
+    if not tokens.numel():
+        return
+    low, high = (int(end) for end in torch.aminmax(tokens))
+    if low < 0 or high >= n_vocab:
+        raise InputError(
+            f"token ids from {low} to {high}, but {model} has ids 0 to {n_vocab - 1}: "
+            "were the tokens made with another tokenizer?"
+        )
+
+
+def a_vector_a_token(acts: Tensor, tokens: Tensor, what: str) -> Tensor:
+    """Activations as ``[n_seqs, seq_len, d]``, heads flattened; `what` says in an error what was read.
+
+    Raises:
+        InputError: where there is not one vector for each token.
+    """
+    if acts.shape[:2] != tokens.shape or acts.ndim < 3:
+        raise InputError(
+            f"{what} has the shape {tuple(acts.shape)} for tokens of shape {tuple(tokens.shape)}; activations are read "
+            "where there is one vector a token, [n_seqs, seq_len, d]"
+        )
+    return acts.flatten(2) if acts.ndim > 3 else acts
+
+
 def _with_first(value: Any, change: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401
     """`value` with `first_tensor` of it changed; what was given is left as it is."""
     if isinstance(value, Tensor):

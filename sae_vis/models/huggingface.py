@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,9 @@ from sae_vis.errors import InputError
 from sae_vis.models.architectures import ARCHITECTURES, Architecture, architecture_of
 from sae_vis.models.base import Edit, HookGradient, HookPoint, PostNorm, Prefix, RunnableModel, Side, Unembedding
 from sae_vis.models.fingerprint import fingerprint
-from sae_vis.models.forward import read
+from sae_vis.models.forward import a_vector_a_token, check_tokens, read
 from sae_vis.models.hook_names import HookTable, Place
-from sae_vis.models.runs import Addition, cache_of, gradient, remembered, remembers_exactly, run
+from sae_vis.models.runs import Addition, cache_of, gradient, logits_of, remembered, remembers_exactly, run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -131,38 +131,19 @@ class HuggingFaceModel(RunnableModel):
             found = read(self.model, modules, lambda: runner(input_ids=inputs, use_cache=False))
         except InputError as error:
             raise InputError(f"hook point {names}: {error}") from error
-        return [self._a_vector_a_token(acts, tokens, *place) for acts, place in zip(found, places, strict=True)]
-
-    def _a_vector_a_token(self, acts: Tensor, tokens: Tensor, name: str, path: str, side: Side) -> Tensor:
-        if acts.shape[:2] != tokens.shape:
-            raise InputError(
-                f"hook point {name!r}: the {side} of {path!r} has the shape {tuple(acts.shape)} for tokens of shape "
-                f"{tuple(tokens.shape)}; activations are read where there is one vector a token, [n_seqs, seq_len, d]"
-            )
-        return acts.flatten(2) if acts.ndim > 3 else acts
+        what = [f"hook point {name!r}: the {side} of {path!r}" for name, path, side in places]
+        return [a_vector_a_token(acts, tokens, said) for acts, said in zip(found, what, strict=True)]
 
     @property
     def _input_device(self) -> torch.device:
         return _weight(self.model.get_input_embeddings()).device
 
     def _check_tokens(self, tokens: Tensor, *, before: int = 0) -> None:
-        if tokens.ndim != 2:
-            raise InputError(f"tokens are [n_seqs, seq_len]; got the shape {tuple(tokens.shape)}")
-        if tokens.dtype not in {torch.int64, torch.int32}:
-            raise InputError(f"tokens are integer ids (int64); got {tokens.dtype}")
+        name = type(self.model).__name__
+        check_tokens(tokens, self.n_vocab, name)
         seq_len = before + tokens.shape[1]
         if self._n_positions is not None and seq_len > self._n_positions:
-            raise InputError(
-                f"sequences of {seq_len} tokens; {type(self.model).__name__} has {self._n_positions} positions"
-            )
-        if not tokens.numel():
-            return
-        low, high = (int(end) for end in torch.aminmax(tokens))
-        if low < 0 or high >= self.n_vocab:
-            raise InputError(
-                f"token ids from {low} to {high}, but {type(self.model).__name__} has ids 0 to {self.n_vocab - 1}: "
-                "were the tokens made with another tokenizer?"
-            )
+            raise InputError(f"sequences of {seq_len} tokens; {name} has {self._n_positions} positions")
 
     # Whole runs
 
@@ -182,10 +163,11 @@ class HuggingFaceModel(RunnableModel):
             raise InputError(f"start is {start}, but no prefix is given")
         with torch.inference_mode(mode=False), torch.no_grad():
             cache = None if prefix is None else cache_of(prefix, len(tokens), start)
+            forward = partial(logits_of, self.model, tokens.to(self._input_device), cache)
             if edit is None:
-                return run(self.model, tokens.to(self._input_device), cache=cache)
+                return run(self.model, forward)
             addition = Addition(self._checked_delta(edit, tokens))
-            return run(self.model, tokens.to(self._input_device), addition, self._written(edit.hook), cache)
+            return run(self.model, forward, addition, self._written(edit.hook))
 
     def gradient(self, tokens: Tensor, hook: HookPoint, target: Callable[[Tensor], Tensor]) -> HookGradient:
         """The gradient at a hook point of a scalar of the logits; see `RunnableModel.gradient`.
@@ -198,7 +180,8 @@ class HuggingFaceModel(RunnableModel):
         dtype = torch.promote_types(self.model.dtype, torch.float32)
         with torch.inference_mode(mode=False):
             addition = Addition(torch.zeros(*tokens.shape, hook.d, dtype=dtype, device=self._input_device))
-        return gradient(self.model, tokens.to(self._input_device), addition, self._written(hook), target)
+        forward = partial(logits_of, self.model, tokens.to(self._input_device))
+        return gradient(self.model, forward, addition, self._written(hook), target)
 
     def prefix(self, tokens: Tensor) -> Prefix | None:
         """Keys and values of ``tokens [seq_len]``; None for a model with a sliding window or of an unknown kind."""

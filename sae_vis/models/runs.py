@@ -1,4 +1,4 @@
-"""Whole runs of a `transformers` model: with a change on the way, with a remembered prefix, with gradient."""
+"""Whole runs of a model: with a change on the way, with a remembered prefix, with gradient."""
 
 from __future__ import annotations
 
@@ -39,23 +39,21 @@ class Addition:
 
 
 def run(
-    model: PreTrainedModel,
-    tokens: Tensor,
+    model: nn.Module,
+    forward: Callable[[], Tensor],
     addition: Addition | None = None,
     places: Sequence[tuple[nn.Module, Side]] = (),
-    cache: Cache | None = None,
 ) -> Tensor:
-    """Logits of a run in which `addition` is made at every one of `places`.
+    """The logits that `forward` gives, in which `addition` is made at every one of `places`, modules of `model`.
 
     Raises:
         InputError: where the forward does not call the module of a place exactly once.
     """
-    options = {"use_cache": False} if cache is None else {"use_cache": True, "past_key_values": cache}
     with eval_mode(model), ExitStack() as on:
         if addition is not None:
             for module, side in places:
                 on.enter_context(changed(module, side, addition))
-        logits: Tensor = model(input_ids=tokens, **options).logits
+        logits = forward()
     if addition is not None and addition.calls != len(places):
         raise InputError(
             f"a run makes {addition.calls} calls where {len(places)} was expected: an effect can be measured only at a "
@@ -65,8 +63,8 @@ def run(
 
 
 def gradient(
-    model: PreTrainedModel,
-    tokens: Tensor,
+    model: nn.Module,
+    forward: Callable[[], Tensor],
     addition: Addition,
     places: Sequence[tuple[nn.Module, Side]],
     target: Callable[[Tensor], Tensor],
@@ -74,10 +72,17 @@ def gradient(
     """The gradient of ``target(logits)`` by the addition, which should be zeros."""
     with torch.inference_mode(mode=False), torch.enable_grad():
         addition.delta.requires_grad_()
-        value = target(run(model, tokens, addition, places))
+        value = target(run(model, forward, addition, places))
         (found,) = torch.autograd.grad(value, addition.delta)
     assert addition.before is not None
     return HookGradient(addition.before.detach().reshape(found.shape), found, float(value.detach()))
+
+
+def logits_of(model: PreTrainedModel, tokens: Tensor, cache: Cache | None = None) -> Tensor:
+    """Logits of a `transformers` model, as it is."""
+    options = {"use_cache": False} if cache is None else {"use_cache": True, "past_key_values": cache}
+    logits: Tensor = model(input_ids=tokens, **options).logits
+    return logits
 
 
 def remembered(model: PreTrainedModel, tokens: Tensor) -> Prefix:
@@ -85,7 +90,7 @@ def remembered(model: PreTrainedModel, tokens: Tensor) -> Prefix:
     from transformers import DynamicCache
 
     cache: Any = DynamicCache()
-    run(model, tokens, cache=cache)
+    run(model, lambda: logits_of(model, tokens, cache))
     if hasattr(cache, "layers"):
         return Prefix(tuple((layer.keys, layer.values) for layer in cache.layers))
     return Prefix(tuple(zip(cache.key_cache, cache.value_cache, strict=True)))  # transformers before 4.56
