@@ -31,7 +31,7 @@ class SeqMultiGroupConfig(Component):
         "tokens of context on each side that an example can be expanded to on the page; 'sequence': the whole "
         "sequence; 0: none. Larger values make larger files, since what can be expanded is in them",
     )
-    compute_buffer: bool = option(True, "activations of the context's tokens too, not only of the firing token")
+    compute_buffer: bool = option(True, "colour every token of a context by its activation; False: the firing token only")
     n_quantiles: int = option(
         10, "equal-width activation intervals of (0, max], one group each; 0 for top examples only"
     )
@@ -67,7 +67,6 @@ class SeqMultiGroupConfig(Component):
         """Othello boards, and other than default options of attention sources."""
         leave = "leave it at its default"
         asked = {
-            "compute_buffer": not self.compute_buffer,
             "othello": self.othello,
             "n_boards_per_row": self.n_boards_per_row != 3,
             "dfa_buffer": self.dfa_buffer != (5, 5),

@@ -490,3 +490,13 @@ def test_payload_without_examples_or_histograms(open_page):
     stats = p.FeatureStats(n_firings=3, density=0.1, max=1.0, mean=1.0, std=0.0)
     tab = open_page(page_of([p.FeatureView(feature=0, stats=stats)], {}))
     assert "Not computed: examples" in tab.locator("article").inner_text()
+
+
+def test_only_the_firing_token_is_coloured_where_the_layout_says_so(open_page, page):
+    layout = SaeVisLayoutConfig([Column(SeqMultiGroupConfig(compute_buffer=False))])
+    tab = open_page(dataclasses.replace(page, layout=layout.to_spec()))
+    row = tab.locator(".group").first.locator("li").nth(1)
+    row.hover()
+    assert row.locator("[data-t]").count() >= 11
+    assert row.locator(".tok.on:not(.focus)").count() == 0
+    assert row.locator(".tok.on.focus").count() == 1

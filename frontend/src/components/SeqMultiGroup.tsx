@@ -23,7 +23,8 @@ export function SeqMultiGroup({ card, options, wrap, set }: ComponentProps): VNo
   const { sequences } = card.view;
   const steps = useMemo(() => stepsOf(options), [options]);
   const { long, before } = useMemo(() => shape(sequences, steps[0]), [sequences, steps]);
-  const style = useMemo(() => ({ steps, breaks: long }), [steps, long]);
+  const focusOnly = options["compute_buffer"] === false;
+  const style = useMemo(() => ({ steps, breaks: long, focusOnly }), [steps, long, focusOnly]);
   const handlers = useTokens(card, root, steps.length > 1);
   useMarks(root, card);
   const filled = useCallback(() => repaint(root.current, card), [card]);

@@ -22,6 +22,8 @@ export interface RowStyle {
   readonly steps: readonly Step[];
   /** Lines break where the text does. */
   readonly breaks: boolean;
+  /** Tokens other than the one in focus are plain text. */
+  readonly focusOnly: boolean;
 }
 
 interface Row {
@@ -119,7 +121,7 @@ function text(row: Row, card: Card): HTMLElement {
   const tokens = contexts.tokens.subarray(from, from + stop - skip);
   const focus = (contexts.focus[index] ?? 0) - skip;
   const breaks = style.breaks || step > 0;
-  const drawing: Drawing = { contexts, from, first: row.number + skip, focus, scale: card.scale, full, breaks };
+  const drawing: Drawing = { contexts, from, first: row.number + skip, focus, scale: card.scale, full, breaks, focusOnly: style.focusOnly };
   const [inner, after] = [element("span"), element("span", "after")];
   for (const piece of card.texts.pieces(tokens)) (piece.last < focus ? inner : after).append(...drawPiece(piece, drawing));
   const before = element("span", "before");
@@ -139,6 +141,7 @@ interface Drawing {
   readonly scale: number;
   readonly full: boolean;
   readonly breaks: boolean;
+  readonly focusOnly: boolean;
 }
 
 /** A token's text; or a character of several tokens, drawn once over a band for each of them. */
@@ -168,22 +171,25 @@ function runNodes(runs: readonly Run[], breaks: boolean): Node[] {
 }
 
 /** Whether a token looks other than plain text. */
-function matters(token: number, { contexts, from, focus }: Drawing): boolean {
+function matters(token: number, { contexts, from, focus, focusOnly }: Drawing): boolean {
+  if (focusOnly) return token === focus;
   const loss = lossOf(contexts)?.[from + token] ?? NaN;
   return token === focus || contexts.acts[from + token] !== 0 || loss < 0 || loss > 0;
 }
 
 /** A token's element: its number, and what it does as classes. */
-function band(token: number, { contexts, from, first, focus, scale }: Drawing): HTMLElement {
+function band(token: number, { contexts, from, first, focus, scale, focusOnly }: Drawing): HTMLElement {
+  const made = element("span", token === focus ? "tok focus" : "tok");
+  made.dataset["t"] = String(first + token);
+  if (focusOnly && token !== focus) return made;
   const act = contexts.acts[from + token] ?? NaN;
   const loss = lossOf(contexts)?.[from + token] ?? NaN;
-  let name = token === focus ? "tok focus" : "tok";
+  let name = made.className;
   if (Number.isNaN(act)) name += " masked";
   else if (act !== 0) name += act > 0 ? " on" : " on below";
   if (loss < 0) name += " loss helps";
   else if (loss > 0) name += " loss harms";
-  const made = element("span", name);
-  made.dataset["t"] = String(first + token);
+  made.className = name;
   if (act !== 0 && !Number.isNaN(act)) made.style.setProperty("--a", String(strength(act / scale)));
   return made;
 }
