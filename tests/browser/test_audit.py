@@ -39,7 +39,7 @@ def open_tables(tab):
 
 
 def do_nothing(tab):
-    tab.locator("article").wait_for()
+    tab.locator("article").first.wait_for()
 
 
 def wait_for_message(tab):
