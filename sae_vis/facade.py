@@ -19,6 +19,7 @@ from sae_vis.errors import InputError
 from sae_vis.index.build import Progress
 from sae_vis.index.index import Index
 from sae_vis.layout import SaeVisLayoutConfig
+from sae_vis.models.any_model import as_model, bos_of, tokenizer_of
 from sae_vis.models.base import LanguageModel
 from sae_vis.saes.formats import as_dictionary
 from sae_vis.views.prompt import METRICS, PromptSettings
@@ -104,7 +105,8 @@ class SaeVisData:
 
         Args:
             sae: a SAELens SAE, a path or repository id, or anything with ``encode`` and decoder directions.
-            model: a Hugging Face causal language model, its name or path, or a model that is adapted already.
+            model: a Hugging Face causal language model, its name or path, a TransformerLens model, or a model that is
+                adapted already.
             tokens: ``[n_seqs, seq_len]`` ids. Where all rows begin with the model's BOS token, that is left out of all
                 statistics.
             cfg: what is shown; None: the defaults.
@@ -126,7 +128,7 @@ class SaeVisData:
         cfg = cfg or SaeVisConfig()
         adapted = as_model(model)
         parts = ModelAndSae(model=adapted, sae=as_dictionary(sae, hook_name=hook), hook=hook)
-        tokenizer = tokenizer or _tokenizer_of(adapted)
+        tokenizer = tokenizer or tokenizer_of(adapted)
         text = _text(vocab_dict, tokenizer)
         mask = MaskConfig(bos_id=_bos_of(adapted, tokens), seqpos_slice=cfg.seqpos_slice)
         corpus = Corpus.from_tokens(tokens, mask)
@@ -207,42 +209,16 @@ class SaeVisData:
         return features
 
 
-def as_model(model: object) -> LanguageModel:
-    """A model as this library sees it.
-
-    Raises:
-        InputError: what is no model that it knows.
-    """
-    from sae_vis.models.huggingface import load_model
-
-    return model if isinstance(model, LanguageModel) else load_model(model)  # type: ignore[arg-type]
-
-
 def _text(vocab: Mapping[int, str] | None, tokenizer: PreTrainedTokenizerBase | None) -> TokenText:
     if vocab is not None:
         return TokenText.from_vocab(vocab)
     return TokenText.labels() if tokenizer is None else TokenText.from_tokenizer(tokenizer)
 
 
-def _tokenizer_of(model: LanguageModel) -> PreTrainedTokenizerBase | None:
-    """The tokenizer beside the model's checkpoint, if there is one; nothing is downloaded for it."""
-    from transformers import AutoTokenizer
-
-    source = getattr(getattr(model, "model", None), "name_or_path", "")
-    if not source:
-        return None
-    try:
-        found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, local_files_only=True)
-    except (OSError, ValueError):
-        return None
-    return found
-
-
 def _bos_of(model: LanguageModel, tokens: torch.Tensor) -> int | None:
     """The model's BOS token where every row begins with it."""
-    config = getattr(getattr(model, "model", None), "config", None)
-    bos = getattr(config, "bos_token_id", None)
-    begins = isinstance(bos, int) and tokens.ndim == 2 and tokens.numel() > 0 and bool((tokens[:, 0] == bos).all())
+    bos = bos_of(model)
+    begins = bos is not None and tokens.ndim == 2 and tokens.numel() > 0 and bool((tokens[:, 0] == bos).all())
     return bos if begins else None
 
 

@@ -41,7 +41,7 @@ class HuggingFaceModel(RunnableModel):
         if model.config.is_encoder_decoder:
             raise InputError(f"{type(model).__name__} is an encoder-decoder; give a causal (decoder-only) model")
         self.model = model
-        self.name = _shown_name(str(model.config._name_or_path))
+        self.name = shown_name(str(model.config._name_or_path))
         self._arch = architecture_of(model.config)
         self._decoder_path = _decoder_path(model, self._arch)
         self.n_layers = None if self._arch is None else _count(model, f"{self._decoder_path}.{self._arch.layers}")
@@ -78,7 +78,7 @@ class HuggingFaceModel(RunnableModel):
                 self._read(torch.zeros(2, 3, dtype=torch.int64), [(name, place.module, place.side)])[0].shape[-1]
             )
         if place.site in {"neurons", "heads"}:
-            return int(_linear(self._modules[place.onward[0]]).shape[1])
+            return int(linear_weight(self._modules[place.onward[0]]).shape[1])
         return self.d_model
 
     @cached_property
@@ -293,7 +293,7 @@ class HuggingFaceModel(RunnableModel):
         if self._arch is not None and self._is_norm(path):
             centred = directions - directions.mean(-1, keepdim=True) if self._arch.norm.centred else directions
             return centred * self._gain(module, self._arch).to(directions)
-        return directions @ _linear(module).detach().to(directions).T
+        return directions @ linear_weight(module).detach().to(directions).T
 
     def _is_norm(self, path: str) -> bool:
         return hasattr(self._modules[path], "weight") and _weight(self._modules[path]).ndim == 1
@@ -339,7 +339,8 @@ class HuggingFaceModel(RunnableModel):
         }
 
 
-def _shown_name(name_or_path: str) -> str:
+def shown_name(name_or_path: str) -> str:
+    """What pages call a model: its name, of a local folder the last part."""
     return Path(name_or_path).name if Path(name_or_path).is_dir() else name_or_path
 
 
@@ -354,7 +355,7 @@ def _bias(module: nn.Module) -> Tensor | None:
     return bias.detach().float() if isinstance(bias, Tensor) else None
 
 
-def _linear(module: nn.Module) -> Tensor:
+def linear_weight(module: nn.Module) -> Tensor:
     """The matrix of a projection as ``[d_out, d_in]``; GPT-2's ``Conv1D`` keeps it the other way round."""
     from transformers.pytorch_utils import Conv1D
 

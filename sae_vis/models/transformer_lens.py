@@ -1,0 +1,526 @@
+"""TransformerLens models: `HookedTransformer`, its subclasses, and the `TransformerBridge` of version 3 and later.
+
+TransformerLens is never imported here: an object of its classes can't be there without it. A hook point of theirs is
+a torch module that gives what it takes, so it is read and changed by torch's own hooks, which are always removed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sae_vis.errors import InputError
+from sae_vis.models.base import (
+    Edit,
+    HookGradient,
+    HookPoint,
+    PostNorm,
+    Prefix,
+    RunnableModel,
+    Side,
+    Site,
+    Unembedding,
+)
+from sae_vis.models.fingerprint import fingerprint
+from sae_vis.models.forward import a_vector_a_token, check_tokens, eval_mode, read
+from sae_vis.models.huggingface import linear_weight, shown_name
+from sae_vis.models.runs import Addition, gradient, run
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_STREAM = re.compile(r"hook_embed|hook_pos_embed|blocks\.(\d+)\.hook_resid_(?:pre|mid|post)")
+_INSIDE = re.compile(r"blocks\.(\d+)\.(hook_attn_out|hook_mlp_out|attn\.hook_z|mlp\.hook_post)")
+_SITES: dict[str, Site] = {
+    "hook_attn_out": "attn_out",
+    "hook_mlp_out": "mlp_out",
+    "attn.hook_z": "heads",
+    "mlp.hook_post": "neurons",
+}
+_NOT_WEIGHTS = (".mask", ".IGNORE")  # made from the configuration
+_ELSEWHERE = frozenset(  # fields of a configuration that no forward depends on
+    """default_prepend_bos device init_mode init_weights model_name n_devices seed tokenizer_name
+    tokenizer_prepends_bos""".split()  # noqa: SIM905 (a list of words)
+)
+_TRIED = 5  # tokens on which the way from the final residual to the logits is tried out
+_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}  # of logits, in units of their spread
+_HALF_TOLERANCE = 5e-2
+
+
+def transformer_lens_classes() -> tuple[type, ...]:
+    """The classes of TransformerLens models, as far as the user has imported them."""
+    homes = {"transformer_lens": "HookedTransformer", "transformer_lens.model_bridge": "TransformerBridge"}
+    found = (getattr(sys.modules.get(home), name, None) for home, name in homes.items())
+    return tuple(kind for kind in found if isinstance(kind, type))
+
+
+class _Meaning(NamedTuple):
+    """What is known of a place: block, site, and the way to the residual stream (as in `HookPoint`)."""
+
+    layer: int | None
+    site: Site
+    onward: tuple[str, ...] | None
+
+
+class TransformerLensModel(RunnableModel):
+    """A TransformerLens model, used as it is: never modified, moved, or left in another mode.
+
+    Hook points are its own hook names (``blocks.8.hook_resid_post``), and the paths of its modules, read at their
+    output or input (``blocks.8.mlp:input``). Where an SAE is attached in place of a hook point
+    (`HookedSAETransformer`), the place is what the model gives to the SAE.
+
+    Attributes:
+        model: the wrapped model.
+        name: what pages call it; may be set.
+        n_layers: number of transformer blocks.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        config: Any = model.cfg
+        self.model = model
+        self.name = shown_name(str(getattr(config, "model_name", None) or type(model).__name__))
+        self.n_layers = int(config.n_layers)
+        self.n_vocab, self.d_model = int(config.d_vocab), int(config.d_model)
+        cap = float(getattr(config, "output_logits_soft_cap", None) or 0)
+        self.logit_softcap = cap if cap > 0 else None
+        self._config = config
+        self._is_bridge = hasattr(model, "original_model")  # wraps a `transformers` model; the other has weights itself
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase | None:
+        """The model's own tokenizer, or None."""
+        return getattr(self.model, "tokenizer", None)
+
+    # Hook points
+
+    def hook_point(self, name: str) -> HookPoint:
+        """The place called `name`: one of the model's hook names or a module path.
+
+        Raises:
+            InputError: no such place; the message lists near names and the number of layers.
+        """
+        base, _, asked = name.partition(":")
+        if asked not in {"", "input", "output"}:
+            raise InputError(f"hook point {name!r}: a module is read at ':input' or ':output', not at {asked!r}")
+        found = self._module(base)
+        if found is None:
+            raise InputError(self._nothing_called(name))
+        path, module = found
+        meaning = self._meaning(base, module)
+        replaced = meaning.site != "other" and not self._is_hook_point(module)
+        side: Side = "input" if asked == "input" or (replaced and not asked) else "output"
+        d = self._width(meaning, name, path, side)
+        return HookPoint(
+            name=name, module=path, side=side, layer=meaning.layer, site=meaning.site, d=d, onward=meaning.onward
+        )
+
+    @property
+    def _hook_names(self) -> Mapping[str, nn.Module]:
+        """The model's hook points by all their names."""
+        found: Mapping[str, nn.Module] = self.model.hook_dict  # type: ignore[assignment]
+        return found
+
+    def _module(self, name: str) -> tuple[str, nn.Module] | None:
+        """Path and module of a hook name or a module path."""
+        point = self._hook_names.get(name)
+        if point is not None:
+            return next(((path, part) for path, part in self.model.named_modules() if part is point), (name, point))
+        try:
+            return (name, self.model.get_submodule(name)) if name else None
+        except AttributeError:
+            return None
+
+    def _at(self, path: str) -> nn.Module:
+        try:
+            return self.model.get_submodule(path)
+        except AttributeError as error:
+            raise InputError(f"hook point of another model: this one has no module {path!r}") from error
+
+    def _is_hook_point(self, module: nn.Module) -> bool:
+        return any(module is point for point in self._hook_names.values())
+
+    def _meaning(self, name: str, module: nn.Module) -> _Meaning:
+        """What is known of a place, by its name or another name of the same hook point."""
+        same = [other for other, point in self._hook_names.items() if point is module]
+        for candidate in (name, *same):
+            stream, inside = _STREAM.fullmatch(candidate), _INSIDE.fullmatch(candidate)
+            if stream is not None:
+                return _Meaning(None if stream[1] is None else int(stream[1]), "resid", ())
+            if inside is not None:
+                return self._inside(int(inside[1]), inside[2])
+        layer = re.match(r"blocks\.(\d+)\.", name)
+        return _Meaning(None if layer is None else int(layer[1]), "other", None)
+
+    def _inside(self, layer: int, name: str) -> _Meaning:
+        """A place in attention or MLP; what they write to the stream is read behind a post-norm, where there is one."""
+        site = _SITES[name]
+        if site in {"attn_out", "mlp_out"}:
+            return _Meaning(layer, site, ())
+        sublayer = "attn" if site == "heads" else "mlp"
+        projection = f"blocks.{layer}.{sublayer}"
+        if self._projection(projection) is None:  # experts, for one: no single matrix
+            return _Meaning(layer, "other", None)
+        post_norm = self._post_norm_path(layer, sublayer)
+        return _Meaning(layer, site, (projection, post_norm) if post_norm else (projection,))
+
+    def _post_norm_path(self, layer: int, sublayer: str) -> str | None:
+        """Path of the norm between a sublayer and the residual stream."""
+        number = 1 if sublayer == "attn" else 2
+        block = self._at(f"blocks.{layer}")
+        for name in (f"ln{number}_post", f"ln{number}"):
+            norm = getattr(block, name, None)
+            if isinstance(norm, nn.Module) and self._is_behind(norm, layer, sublayer, name):
+                return f"blocks.{layer}.{name}"
+        return None
+
+    def _is_behind(self, norm: nn.Module, layer: int, sublayer: str, name: str) -> bool:
+        """Whether a norm of a block stands between a sublayer and the residual stream."""
+        if name.endswith("_post"):
+            return True
+        if self._is_bridge:
+            written = self._hook_names.get(f"blocks.{layer}.hook_{sublayer}_out")
+            own = (point for path, point in norm.named_modules() if path == "hook_out")
+            return written is not None and written is next(own, None)
+        home = sys.modules[type(self._at(f"blocks.{layer}")).__module__]
+        return self._config.original_architecture in getattr(home, "POST_NORM_ARCHITECTURES", ())
+
+    def _width(self, meaning: _Meaning, name: str, path: str, side: Side) -> int:
+        if meaning.onward is None:
+            # Nothing is known of this place: see what a forward of a few tokens gives there.
+            return int(self._read(torch.zeros(2, 3, dtype=torch.int64), [(name, path, side)])[0].shape[-1])
+        if meaning.site in {"heads", "neurons"}:
+            return int(self._weight(meaning.onward[0]).shape[0])
+        return self.d_model
+
+    def _nothing_called(self, name: str) -> str:
+        kind = type(self.model).__name__
+        layer = re.search(r"\.(\d+)(?=[.:]|$)", name)
+        if layer is not None and int(layer[1]) >= self.n_layers:
+            return f"no hook point {name!r}: {kind} has {self.n_layers} layers, 0 to {self.n_layers - 1}"
+        near = difflib.get_close_matches(name, self._hook_names, n=3)
+        facts = [f"no hook point {name!r} in {kind} ({self.n_layers} layers, 0 to {self.n_layers - 1})"]
+        facts += ["near names: " + ", ".join(map(repr, near))] if near else []
+        return "; ".join([*facts, "model.hook_dict has all names"])
+
+    # Activations
+
+    def activations(self, tokens: Tensor, hook: HookPoint) -> Tensor:
+        """Activations ``[n_seqs, seq_len, hook.d]`` for ``tokens [n_seqs, seq_len]``; see `LanguageModel.activations`.
+
+        Raises:
+            InputError: tokens of another shape, dtype or range, or a hook point of another model.
+        """
+        return self.activations_at(tokens, [hook])[0]
+
+    def activations_at(self, tokens: Tensor, hooks: Sequence[HookPoint]) -> list[Tensor]:
+        """Activations at several hook points in one forward; see `RunnableModel.activations_at`.
+
+        Raises:
+            InputError: as for `activations`.
+        """
+        self._check_tokens(tokens)
+        if not tokens.numel():
+            like = self._embedding.new_empty(0).detach()
+            return [like.new_empty(*tokens.shape, hook.d) for hook in hooks]
+        return self._read(tokens, [(hook.name, hook.module, hook.side) for hook in hooks])
+
+    def _read(self, tokens: Tensor, places: Sequence[tuple[str, str, Side]]) -> list[Tensor]:
+        """Activations at places given as name, module path, side."""
+        modules = [(self._at(path), side) for _, path, side in places]
+        try:
+            found = read(self.model, modules, partial(self._forward, tokens))
+        except InputError as error:
+            names = " and ".join(repr(name) for name, _, _ in places)
+            raise InputError(f"hook point {names}: {error}") from error
+        return [
+            a_vector_a_token(acts, tokens, f"hook point {name!r}: the {side} of {path!r}")
+            for acts, (name, path, side) in zip(found, places, strict=True)
+        ]
+
+    def _forward(self, tokens: Tensor) -> Tensor:
+        """Logits of full rows: a tokenizer that pads on the left must not make a mask from its padding id."""
+        padded_left = not self._is_bridge and getattr(self.tokenizer, "padding_side", None) == "left"
+        options = {"padding_side": "right"} if padded_left else {}
+        wrapped = self.model.original_model if self._is_bridge else self.model  # the bridge has modules that it hides
+        with eval_mode(wrapped):  # type: ignore[arg-type]
+            logits: Tensor = self.model(tokens.to(self._embedding.device), return_type="logits", **options)
+        return logits
+
+    @property
+    def _embedding(self) -> Tensor:
+        return next(self._at("embed").parameters())
+
+    def _check_tokens(self, tokens: Tensor) -> None:
+        name = type(self.model).__name__
+        check_tokens(tokens, self.n_vocab, name)
+        if not self._is_bridge and tokens.shape[1] > self._config.n_ctx:
+            raise InputError(f"sequences of {tokens.shape[1]} tokens; {name} has {self._config.n_ctx} positions")
+
+    # Whole runs
+
+    def logits(
+        self, tokens: Tensor, edit: Edit | None = None, *, prefix: Prefix | None = None, start: int = 0
+    ) -> Tensor:
+        """Logits of a whole run; see `RunnableModel.logits`.
+
+        Raises:
+            InputError: tokens of another shape, dtype or range, an edit of another shape or model, or a prefix: these
+                models are run over whole texts.
+        """
+        if prefix is not None or start:
+            raise InputError("TransformerLens models are run over whole texts here: give no prefix")
+        self._check_tokens(tokens)
+        with torch.inference_mode(mode=False), torch.no_grad():
+            forward = partial(self._forward, tokens)
+            if edit is None:
+                return run(self.model, forward)
+            expected = (*tokens.shape, edit.hook.d)
+            if edit.delta.shape != expected:
+                raise InputError(f"an edit at {edit.hook.name!r} is {expected} here; got {tuple(edit.delta.shape)}")
+            return run(self.model, forward, Addition(edit.delta), self._written(edit.hook))
+
+    def gradient(self, tokens: Tensor, hook: HookPoint, target: Callable[[Tensor], Tensor]) -> HookGradient:
+        """The gradient at a hook point of a scalar of the logits; see `RunnableModel.gradient`.
+
+        Raises:
+            InputError: tokens of another shape, dtype or range, or a hook point of another model.
+        """
+        self._check_tokens(tokens)
+        like = self._embedding
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        with torch.inference_mode(mode=False):
+            addition = Addition(torch.zeros(*tokens.shape, hook.d, dtype=dtype, device=like.device))
+        return gradient(self.model, partial(self._forward, tokens), addition, self._written(hook), target)
+
+    def prefix(self, tokens: Tensor) -> Prefix | None:
+        """None: texts are run whole."""
+        self._check_tokens(tokens[None])
+        return None
+
+    def _written(self, hook: HookPoint) -> list[tuple[nn.Module, Side]]:
+        """Where a change is made so that it is one at `hook`.
+
+        The bridge reads the stream between attention and MLP in the norm behind it, which has a copy: a change there is
+        one of the copy and of the sum that the block gives in the end.
+        """
+        here = [(self._at(hook.module), hook.side)]
+        between = self._hook_names.get(f"blocks.{hook.layer}.hook_resid_mid")
+        if not self._is_bridge or between is None or between is not here[0][0]:
+            return here
+        return [*here, (self._hook_names[f"blocks.{hook.layer}.hook_resid_post"], "output")]
+
+    @property
+    def n_context(self) -> int | None:
+        """Tokens of the longest text that it was made for, or None where its configuration does not say."""
+        found = getattr(self._config, "n_ctx", None)
+        return None if found is None else int(found)
+
+    # From a place to the logits
+
+    @property
+    def final_residual(self) -> HookPoint:
+        """The residual stream that the final norm reads; raises `InputError` for a model without final norm."""
+        if self._final_norm is None:
+            raise InputError(
+                f"{type(self.model).__name__} has no final norm (normalization_type "
+                f"{getattr(self._config, 'normalization_type', None)!r}): logit effects are defined behind one"
+            )
+        name = "ln_final:input"
+        return HookPoint(
+            name=name, module="ln_final", side="input", layer=None, site="resid", d=self.d_model, onward=()
+        )
+
+    @property
+    def _final_norm(self) -> nn.Module | None:
+        return None if self._config.normalization_type is None and not self._is_bridge else self._norm_at("ln_final")
+
+    def _norm_at(self, path: str) -> nn.Module | None:
+        try:
+            return self.model.get_submodule(path)
+        except AttributeError:
+            return None
+
+    def unembedding(self) -> Unembedding:
+        """Final norm and unembedding, float32 (sharing the model's memory where it is float32 already).
+
+        Norms may be folded into the unembedding or not, and its columns centred or not: what is there is read. It is
+        tried out once on a few tokens.
+
+        Raises:
+            InputError: a model whose logits are not its final norm and unembedding.
+        """
+        return self._unembedding
+
+    @cached_property
+    def _unembedding(self) -> Unembedding:
+        residual = self.final_residual
+        norm, head = self._at("ln_final"), self._at("unembed")
+        weight: Tensor = head.W_U.detach().float().T  # type: ignore[operator]  # [d_vocab, d_model]
+        bias: Tensor = head.b_U.detach().float()  # type: ignore[operator]
+        norm_bias = _vector(norm, "b", "bias")
+        if norm_bias is not None:
+            bias = bias + weight @ norm_bias.to(weight.device)
+        made = Unembedding(
+            gain=self._gain(norm).to(weight.device),
+            centred=self._centres(norm),
+            weight=weight,
+            bias=bias,
+            eps=_eps(norm),
+        )
+        self._try_out(made, residual)
+        return made
+
+    def _try_out(self, end: Unembedding, residual: HookPoint) -> None:
+        tokens = torch.arange(_TRIED)[None] % self.n_vocab
+        x = self.activations(tokens, residual)[0].float().to(end.weight.device)
+        x = x - x.mean(-1, keepdim=True) if end.centred else x
+        x = end.gain * x * (x.square().mean(-1, keepdim=True) + end.eps).rsqrt()
+        expected = x @ end.weight.T + (0 if end.bias is None else end.bias)
+        if self.logit_softcap is not None:
+            expected = self.logit_softcap * torch.tanh(expected / self.logit_softcap)
+        logits = self.logits(tokens)[0].float().to(expected.device)
+        difference = float((logits - expected).abs().max() / logits.std().clamp(min=1e-6))
+        if not difference <= _TOLERANCE.get(self._embedding.dtype, _HALF_TOLERANCE):
+            raise InputError(
+                f"the logits of this {type(self.model).__name__} are not its final norm and unembedding (off by "
+                f"{difference:.2g} of their spread), so logit effects can't be computed from these"
+            )
+
+    def _centres(self, norm: nn.Module) -> bool:
+        if self._is_bridge:
+            return not bool(norm.uses_rms_norm)
+        return str(self._config.normalization_type).startswith("LN")
+
+    def _gain(self, norm: nn.Module) -> Tensor:
+        """What a norm multiplies with, float32 ``[d_model]``: ones where that is folded into what follows."""
+        gain = _vector(norm, "w", "weight")
+        if gain is None:
+            return torch.ones(self.d_model, device=self._embedding.device)
+        return gain + 1.0 if self._is_bridge and getattr(self._config, "rmsnorm_uses_offset", False) else gain
+
+    def post_norm(self, hook: HookPoint) -> PostNorm | None:
+        """The post-norm between `hook` and the residual stream, None where there is none."""
+        if hook.onward is None or len(hook.onward) < 2:
+            return None
+        path = hook.onward[1]
+        norm = self._at(path)
+        reads = HookPoint(
+            name=f"{path}:input",
+            module=path,
+            side="input",
+            layer=hook.layer,
+            site="attn_out" if hook.site == "heads" else "mlp_out",
+            d=self.d_model,
+            onward=(path,),
+        )
+        return PostNorm(reads=reads, centred=self._centres(norm), eps=_eps(norm))
+
+    def to_residual(self, directions: Tensor, hook: HookPoint) -> Tensor:
+        """Directions ``[n, hook.d]`` as ``[n, d_model]``, float32 or finer; see `LanguageModel.to_residual`.
+
+        Raises:
+            InputError: directions of another width, or a place with no known way to the residual stream.
+        """
+        if directions.ndim != 2 or directions.shape[1] != hook.d:
+            raise InputError(f"directions at {hook.name!r} are [n, {hook.d}]; got {tuple(directions.shape)}")
+        if hook.onward is None:
+            raise InputError(
+                f"no known way from {hook.name!r} to the residual stream: what it writes there can't be told"
+            )
+        written = directions.to(torch.promote_types(directions.dtype, torch.float32))
+        for path in hook.onward:
+            if self._projection(path) is not None:
+                written = written @ self._weight(path).to(written)
+                continue
+            norm = self._at(path)
+            centred = written - written.mean(-1, keepdim=True) if self._centres(norm) else written
+            written = centred * self._gain(norm).to(written)
+        return written
+
+    def _projection(self, path: str) -> Tensor | nn.Module | None:
+        """The output projection of attention or an MLP: their own matrix, or the module that the bridge wraps."""
+        if not path.endswith((".attn", ".mlp")):
+            return None
+        sublayer, attention = self._norm_at(path), path.endswith(".attn")
+        if self._is_bridge:
+            wrapped = getattr(getattr(sublayer, "o" if attention else "out", None), "original_component", None)
+            return wrapped if isinstance(wrapped, nn.Module) and hasattr(wrapped, "weight") else None
+        matrix = getattr(sublayer, "W_O" if attention else "W_out", None)
+        return matrix if isinstance(matrix, Tensor) else None
+
+    def _weight(self, path: str) -> Tensor:
+        """The output projection at `path`, ``[d, d_model]``, the heads flattened."""
+        projection = self._projection(path)
+        assert projection is not None
+        matrix = linear_weight(projection).T if isinstance(projection, nn.Module) else projection
+        if not matrix.is_floating_point():
+            raise InputError(f"the weights of {path!r} are {matrix.dtype}: load the model unquantised")
+        return matrix.detach().reshape(-1, matrix.shape[-1])
+
+    # Identity
+
+    def fingerprint(self) -> str:
+        """``sha256:…`` of weights and configuration: hashed at the first call, then remembered.
+
+        Another one than that of the `transformers` model with the same weights, as these are stored in other shapes,
+        folded or not.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        weights = {
+            name: value
+            for name, value in self.model.state_dict().items()
+            if isinstance(value, Tensor) and not name.endswith(_NOT_WEIGHTS)
+        }
+        config = {name: value for name, value in vars(self._config).items() if name not in _ELSEWHERE}
+        plain = {name: value for name, value in config.items() if _is_plain(value)}
+        return fingerprint(weights, {"class": type(self.model).__name__, **plain})
+
+    def describe(self) -> dict[str, object]:
+        """JSON-able facts: class, name, architecture, normalisation (folded or not), sizes, dtype."""
+        return {
+            "class": type(self.model).__name__,
+            "name": self.name,
+            "model_type": str(getattr(self._config, "original_architecture", None) or ""),
+            "normalization": str(getattr(self._config, "normalization_type", None)),
+            "n_layers": self.n_layers,
+            "d_model": self.d_model,
+            "n_vocab": self.n_vocab,
+            "n_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "dtype": str(self._embedding.dtype).removeprefix("torch."),
+        }
+
+
+def _vector(norm: nn.Module, own: str, wrapped: str) -> Tensor | None:
+    """A norm's gain or bias, float32: its own, or of the module that it wraps; None where there is none."""
+    inner = getattr(norm, "original_component", None)
+    found = getattr(norm, own, None) if inner is None else getattr(inner, wrapped, None)
+    return found.detach().float() if isinstance(found, Tensor) else None
+
+
+def _eps(norm: nn.Module) -> float:
+    inner = getattr(norm, "original_component", None)
+    places = [(norm, "eps"), (inner, "eps"), (inner, "variance_epsilon"), (getattr(norm, "config", None), "eps")]
+    found = (getattr(place, name, None) for place, name in places)
+    eps = next((value for value in found if isinstance(value, float)), None)
+    if eps is None:
+        raise InputError(f"the norm {type(norm).__name__} has no 'eps'")
+    return eps
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a configuration's value is the same text in every process."""
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(item) for item in value)
+    if isinstance(value, Mapping):
+        return all(_is_plain(item) for item in value.values())
+    return value is None or isinstance(value, (bool, int, float, str, torch.dtype))
