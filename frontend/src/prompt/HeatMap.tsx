@@ -2,6 +2,7 @@
 import type { VNode } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { strength } from "../marks/colours";
+import { plural } from "../format";
 import { useSignal } from "../signal";
 import type { Place } from "./address";
 import { cellsOf, columnOf, placeIn, wordsOf, type Cells } from "./cells";
@@ -51,9 +52,7 @@ export function HeatMap(): VNode | null {
       </header>
       <div class="heat-box">
         <RowLabels />
-        <div class="heat-scroll">
-          <Grid cells={cells} width={width} />
-        </div>
+        <Grid cells={cells} width={width} />
       </div>
       <HeatTable cells={cells} />
     </section>
@@ -96,14 +95,16 @@ function Grid({ cells, width }: { cells: Cells; width: number }): VNode {
   const { prompts, mapped } = state;
   const n = prompts.pillars.length;
   const handlers = useCells(cells, width);
-  const label = `Heat map of ${mapped.length} features by ${n} tokens. Arrow keys move over the cells; Enter opens the feature's card.`;
+  const label = `Heat map of ${plural(mapped.length, "feature")} by ${plural(n, "token")}`;
   return (
-    <svg width={n * width} height={HEAD + mapped.length * ROW} role="img" aria-label={label} tabIndex={0} {...handlers}>
-      <Columns width={width} />
-      <rect class="back" y={HEAD} width={n * width} height={mapped.length * ROW} />
-      <Shades cells={cells} width={width} />
-      <Crosshair width={width} />
-    </svg>
+    <div class="heat-scroll" role="group" aria-label={`${label}. Arrow keys move over the cells; Enter opens the feature's card.`} tabIndex={0} {...handlers}>
+      <svg width={n * width} height={HEAD + mapped.length * ROW} role="img" aria-label={label}>
+        <Columns width={width} />
+        <rect class="back" y={HEAD} width={n * width} height={mapped.length * ROW} />
+        <Shades cells={cells} width={width} />
+        <Crosshair width={width} />
+      </svg>
+    </div>
   );
 }
 
@@ -191,10 +192,10 @@ interface CellHandlers {
 function useCells(cells: Cells, width: number): CellHandlers {
   const { prompts, mapped, pointer, move } = usePrompt();
   const at = useRef<readonly [number, number]>([-1, -1]);
-  const show = (svg: Element, x: number, y: number): void => {
+  const show = (box: Element, x: number, y: number): void => {
     at.current = [x, y];
     const pillar = prompts.pillars[x];
-    const corner = svg.getBoundingClientRect();
+    const corner = cornerOf(box);
     const near = new DOMRect(corner.left + x * width, corner.top + (y < 0 ? 0 : HEAD + y * ROW), width, y < 0 ? HEAD : ROW);
     pointer.set(pillar === undefined ? null : { place: placeIn(pillar), row: mapped[y] ?? null, near });
   };
@@ -211,7 +212,7 @@ function useCells(cells: Cells, width: number): CellHandlers {
     else move({ feature: prompts.part.firing.feature[row] ?? null, held: place });
   };
   const find = (event: MouseEvent): [number, number] => {
-    const corner = (event.currentTarget as Element).getBoundingClientRect();
+    const corner = cornerOf(event.currentTarget as Element);
     return [Math.floor((event.clientX - corner.left) / width), Math.floor((event.clientY - corner.top - HEAD) / ROW)];
   };
   return {
@@ -232,10 +233,10 @@ function useCells(cells: Cells, width: number): CellHandlers {
       if (by === undefined) lock();
       else {
         const [x, y] = at.current[0] < 0 ? [0, 0] : [at.current[0] + (by[0] ?? 0), at.current[1] + (by[1] ?? 0)];
-        const svg = event.currentTarget as SVGElement;
+        const box = event.currentTarget as Element;
         const to = Math.min(Math.max(x, 0), cells.n - 1);
-        reveal(svg.closest(".heat-scroll"), to * width, width);
-        show(svg, to, Math.min(Math.max(y, 0), mapped.length - 1));
+        reveal(box, to * width, width);
+        show(box, to, Math.min(Math.max(y, 0), mapped.length - 1));
       }
       event.preventDefault();
       event.stopPropagation();
@@ -243,9 +244,14 @@ function useCells(cells: Cells, width: number): CellHandlers {
   };
 }
 
+/** The corner of the picture, which scrolls within its box. */
+function cornerOf(box: Element): { readonly left: number; readonly top: number } {
+  const { left, top } = box.getBoundingClientRect();
+  return { left: left - box.scrollLeft, top };
+}
+
 /** Scrolls a column into sight. */
-function reveal(box: Element | null, left: number, width: number): void {
-  if (box === null) return;
+function reveal(box: Element, left: number, width: number): void {
   if (left < box.scrollLeft) box.scrollLeft = left;
   else if (left + width > box.scrollLeft + box.clientWidth) box.scrollLeft = left + width - box.clientWidth;
 }

@@ -33,7 +33,7 @@ export function PromptCards(): VNode | null {
 
 function PromptCard({ feature }: { feature: number }): VNode {
   const state = usePrompt();
-  const { source, head, texts, pointer, has, open } = state;
+  const { source, head, texts, pointer, address } = state;
   const loaded = useFeature(source, feature);
   const card = useMemo(() => (loaded.kind === "open" ? new Card(loaded.view, head, texts) : null), [loaded, head, texts]);
   useLayoutEffect(() => {
@@ -41,7 +41,6 @@ function PromptCard({ feature }: { feature: number }): VNode {
     const ends = [opened(card), pointer.follow(card)];
     return () => ends.forEach((end) => end());
   }, [card, pointer]);
-  const { address } = state;
   return (
     <article class={`card pane ${address.feature === feature ? "active" : ""}`} aria-label={`Feature ${feature}`}>
       <header class="card-head">
@@ -54,7 +53,7 @@ function PromptCard({ feature }: { feature: number }): VNode {
         {loaded.kind === "failed" && <FailedLoad what={`Feature ${feature}`} reason={loaded.reason} />}
         {card !== null && (card.dead ? <DeadFeature feature={feature} head={head} /> : <Stats card={card} />)}
       </header>
-      {card !== null && <Columns card={card} head={head} several shared={sharedOf(state, has, open)} />}
+      {card !== null && <Columns card={card} head={head} several shared={sharedOf(state)} />}
     </article>
   );
 }
@@ -73,11 +72,11 @@ function Here({ feature }: { feature: number }): VNode {
       ) : place < 0 ? (
         "not in this ranking"
       ) : (
-        <>
+        <span>
           <b>#{place + 1}</b> of {count(ranking.rows.length)}: {by === "count" ? "" : measure.metric.title} <b>{by === "count" ? count(value) : valueWords(measure, value, prompts.two)}</b>
           {prompts.two ? " (A − B)" : ""}
           {how}
-        </>
+        </span>
       )}
       {address.feature === feature && (
         <button type="button" title="Back to the ranking's first (Esc)" onClick={() => move({ feature: null, held: null })}>
@@ -117,7 +116,7 @@ function NoCard({ feature }: { feature: number }): VNode {
   );
 }
 
-function sharedOf({ address, move, prompts, source }: PromptState, has: (feature: number) => boolean, _open: readonly number[]): Shared {
+function sharedOf({ address, move, prompts, source, has }: PromptState): Shared {
   return {
     log: address.log,
     wrap: address.wrap,

@@ -25,7 +25,14 @@ export function PromptText({ side, colours, row, choose, list }: PromptTextProps
   const root = useRef<HTMLDivElement>(null);
   const { tokens } = prompts.side(side).view;
   useLayoutEffect(() => {
-    root.current?.replaceChildren(...tokenNodes(texts.pieces(tokens), (i) => tokenElement(state, { side, position: i }, list?.id)));
+    const named = new Set<number>();
+    const nodes = tokenNodes(texts.pieces(tokens), (position) => {
+      // A token that ends or begins within a character stands in two pieces; the first is the option to choose.
+      const id = named.has(position) ? undefined : list?.id;
+      named.add(position);
+      return tokenElement(state, { side, position }, id);
+    });
+    root.current?.replaceChildren(...nodes);
   }, [texts, tokens]);
   useLayoutEffect(() => {
     const element = root.current;
@@ -82,7 +89,10 @@ function tokenElement({ prompts, texts }: PromptState, { side, position }: Place
   made.className = view.masked[position] === 1 ? "tok masked" : "tok";
   if (prompts.two && prompts.partner({ side, position }) === null) made.classList.add("alone");
   made.dataset["t"] = String(position);
-  if (id === undefined) return made;
+  if (id === undefined) {
+    made.setAttribute("role", "presentation");
+    return made;
+  }
   made.id = `${id}-${position}`;
   made.setAttribute("role", "option");
   made.setAttribute("aria-label", `${dotted(texts.plain(view.tokens[position] ?? -1))}, token ${position}`);
@@ -102,5 +112,5 @@ function markChosen(root: Element, { address, sets }: PromptState, side: Side, o
   markTokens(root, "chosen", inside);
   markTokens(root, "held", (i) => isAt(held, side, i));
   if (!options) return;
-  for (const token of root.querySelectorAll<HTMLElement>("[data-t]")) token.setAttribute("aria-selected", String(inside(Number(token.dataset["t"]))));
+  for (const token of root.querySelectorAll<HTMLElement>("[role=option]")) token.setAttribute("aria-selected", String(inside(Number(token.dataset["t"]))));
 }

@@ -15,7 +15,7 @@ export function Ranking(): VNode {
     <section class="ranking" aria-labelledby="ranking-title">
       <header class="titled">
         <h2 id="ranking-title">
-          {listed.length > 0 ? plural(listed.length, "feature") : "Features"} at {spanWords(address.span, prompts, texts)}
+          {listed.length > 0 ? plural(listed.length, "feature") : "Features"} {single(address.span) ? "at" : "over"} {spanWords(address.span, prompts, texts)}
         </h2>
         <span class="quiet">{summary(state)}</span>
       </header>

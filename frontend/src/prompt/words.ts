@@ -17,7 +17,7 @@ export function valueWords({ metric, signed: both }: Measure, value: number, dif
 /** In percent, with as many digits as tell it from 100%. */
 export function quantile(value: number): string {
   const above = 1 - value;
-  if (!(above > 0) || value <= 0) return percent(value);
+  if (!(above > 0) || above > 0.1) return percent(value);
   const digits = Math.min(Math.max(Math.ceil(-Math.log10(above * 100)) + 1, 1), FINEST_QUANTILE - 1);
   return `${(100 * value).toFixed(digits)}%`;
 }
