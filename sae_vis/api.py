@@ -18,7 +18,7 @@ from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.build import Progress, Source, build_index
 from sae_vis.index.index import Index
 from sae_vis.layout import SaeVisLayoutConfig
-from sae_vis.models.base import LanguageModel, RunnableModel
+from sae_vis.models.base import HookPoint, LanguageModel, RunnableModel
 from sae_vis.saes.base import Dictionary
 from sae_vis.views.feature import feature_page
 from sae_vis.views.prompt import PromptSettings, PromptSources, prompt_page
@@ -52,17 +52,25 @@ class ModelAndSae:
             )
         return name
 
+    @property
+    def write_hook(self) -> HookPoint | None:
+        """Where the dictionary writes: where it reads, but for a transcoder; None where its checkpoint doesn't say."""
+        name = self.sae.hook_name_out if self.sae.writes_elsewhere else self.hook_name
+        return None if name is None else self.model.hook_point(name)
+
     def lens(self, config: IndexConfig) -> LogitLens | None:
         """The logit lens of the dictionary's features; None where the way to the residual stream is not known."""
-        hook = self.model.hook_point(self.hook_name)
-        if hook.site == "other":
+        hook = self.write_hook
+        if hook is None or hook.site == "other":
             return None
         return LogitLens(self.model, self.sae, hook, n_tokens=config.logit_tokens, n_bins=config.logits_bins)
 
     def direct_effects(self) -> DirectEffects | None:
         """Direct effects of the dictionary's features; None where the way to the logits is not known."""
-        hook = self.model.hook_point(self.hook_name)
-        if hook.site == "other" or not isinstance(self.model, RunnableModel):
+        hook = self.write_hook
+        if hook is None or hook.site == "other" or not isinstance(self.model, RunnableModel):
+            return None
+        if self.sae.d_in != hook.d:  # a transcoder between places of different widths
             return None
         return DirectEffects(self.model, self.sae, hook)
 
@@ -177,6 +185,11 @@ def save_prompt_page(  # noqa: PLR0913  all that makes a page
     _require_parts(index, parts)
     if not isinstance(parts.model, RunnableModel):
         raise InputError(f"a prompt page runs the model to its end, which a {type(parts.model).__name__} can't")
+    if parts.sae.writes_elsewhere:
+        raise InputError(
+            f"this dictionary reads at {parts.hook_name!r} and writes at {parts.sae.hook_name_out!r}: prompt pages of "
+            "transcoders are not available yet; feature pages are"
+        )
     mask = mask_of(index)
     given = [prompt] if compare is None else [prompt, compare]
     names = ["Prompt"] if compare is None else ["Prompt A", "Prompt B"]

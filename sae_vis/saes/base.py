@@ -30,11 +30,18 @@ class Dictionary(ABC):
         d_in: width of the activation vector that is read.
         d_sae: number of features.
         hook_name: where the checkpoint says it reads (TransformerLens name or module path), or None.
+        writes_elsewhere: whether it writes at another place than it reads (a transcoder).
+        hook_name_out: where that is, or None: not elsewhere, or not said.
+        contextual: whether the activations of a vector depend on those before it: then the rows given to `encode` are
+            consecutive tokens of one sequence, from its beginning.
     """
 
     d_in: int
     d_sae: int
     hook_name: str | None
+    writes_elsewhere: bool = False
+    hook_name_out: str | None = None
+    contextual: bool = False
 
     @abstractmethod
     def encode(self, x: Tensor) -> SparseCodes:

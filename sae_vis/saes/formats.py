@@ -22,7 +22,8 @@ from sae_vis.saes.directions import from_directions
 from sae_vis.saes.gemma_scope_format import load_gemma_scope
 from sae_vis.saes.module import Encoder, from_module
 from sae_vis.saes.openai_format import load_openai, looks_like_openai
-from sae_vis.saes.saelens_format import SaeLensSae, from_sae_lens, load_sae
+from sae_vis.saes.saelens_format import load_sae
+from sae_vis.saes.saelens_objects import SaeLensSae, from_sae_lens
 from sae_vis.saes.sparsify_format import load_sparsify
 from sae_vis.saes.tensors import TensorOptions, from_tensors, load_tensors
 from sae_vis.saes.weights import SUFFIXES, entry_names

@@ -73,12 +73,17 @@ class Decoder:
         bias: ``[d_out]``.
         hook_name: where the dictionary reads, or None.
         facts: JSON-able, for the manifest; no part of the fingerprint.
+        elsewhere: whether it writes at another place than the encoder reads (a transcoder): then what is done to the
+            input is not undone.
+        hook_name_out: where that is, or None.
     """
 
     directions: Tensor
     bias: Tensor
     hook_name: str | None = None
     facts: dict[str, object] = field(default_factory=dict)
+    elsewhere: bool = False
+    hook_name_out: str | None = None
 
 
 class BlockDictionary(Dictionary):
@@ -91,7 +96,8 @@ class BlockDictionary(Dictionary):
 
     def __init__(self, decoder: Decoder, shape: tuple[int, int]) -> None:
         self.d_in, self.d_sae = shape
-        self.hook_name = decoder.hook_name
+        self.hook_name, self.hook_name_out = decoder.hook_name, decoder.hook_name_out
+        self.writes_elsewhere = decoder.elsewhere
         self._decoder = decoder
         self._fingerprint: str | None = None
 
@@ -110,15 +116,17 @@ class BlockDictionary(Dictionary):
 
     @property
     def centre(self) -> Tensor:
-        """The decoder bias where it has the input's width, else zeros ``[d_in]``."""
+        """The decoder bias where it is one of the input, else zeros ``[d_in]``."""
         bias = self._decoder.bias
-        return bias if bias.shape[0] == self.d_in else torch.zeros(self.d_in, device=bias.device)
+        of_input = bias.shape[0] == self.d_in and not self.writes_elsewhere
+        return bias if of_input else torch.zeros(self.d_in, device=bias.device)
 
     def describe(self) -> dict[str, object]:
         """Architecture, sizes, hook and the checkpoint's own metadata."""
         return {
             **self._config(),
             "hook_name": self.hook_name,
+            **({"hook_name_out": self.hook_name_out} if self.writes_elsewhere else {}),
             "fingerprint": self.fingerprint(),
             **self._decoder.facts,
         }
@@ -159,7 +167,7 @@ class BlockDictionary(Dictionary):
         """``encode`` of each block of rows, checked, on the encoder's device; one block at least, maybe empty."""
         self._check_shape(x)
         device, dtype = self._place()
-        height = min(BLOCK_ROWS, max(64, BLOCK_ELEMENTS // self.d_sae))
+        height = max(1, len(x)) if self.contextual else min(BLOCK_ROWS, max(64, BLOCK_ELEMENTS // self.d_sae))
         parts = []
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
             for start in range(0, max(1, x.shape[0]), height):
@@ -195,7 +203,7 @@ class LinearDictionary(BlockDictionary):
 
     def output_scale(self, x: Tensor) -> Tensor | None:
         """See `Dictionary.output_scale`."""
-        return self._input_map.output_scale(x.to(self._weights()["W_enc"].dtype))
+        return None if self.writes_elsewhere else self._input_map.output_scale(x.to(self._weights()["W_enc"].dtype))
 
     def __getstate__(self) -> dict[str, object]:
         """For pickling and copying: everything but the scratch memory."""

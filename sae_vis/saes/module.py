@@ -84,10 +84,10 @@ class ModuleDictionary(BlockDictionary):
         self._module = module
 
     def try_out(self) -> None:
-        """Encode one zero vector; raises `InputError` if that fails, or for another shape than ``[1, d_sae]``."""
+        """Encode one vector of ones; raises `InputError` if that fails, or for another shape than ``[1, d_sae]``."""
         device, _ = self._place()
         try:
-            self.encode_dense(torch.zeros(1, self.d_in, device=device))
+            self.encode_dense(torch.ones(1, self.d_in, device=device))
         except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -117,9 +117,13 @@ class ModuleDictionary(BlockDictionary):
     def _codes(self, x: Tensor) -> SparseCodes:
         return dense_to_codes(self._dense(x))
 
+    def _encoded(self, x: Tensor) -> object:
+        """What the module's ``encode`` returns for ``x [n, d_in]``, which it may write to."""
+        return self._module.encode(x)
+
     def _dense(self, x: Tensor) -> Tensor:
         with _evaluating(self._module), _random_state_kept(x.device):
-            returned = self._module.encode(x.clone())
+            returned = self._encoded(x.clone())
         acts = _activations(returned, self.d_sae)
         if acts is None or list(acts.shape) != [x.shape[0], self.d_sae]:
             raise InputError(

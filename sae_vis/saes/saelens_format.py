@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -40,6 +39,10 @@ _WEIGHTS = {
     "batchtopk": {"W_enc", "b_enc", "W_dec", "b_dec", "topk_threshold"},
     "matryoshka_batchtopk": {"W_enc", "b_enc", "W_dec", "b_dec", "topk_threshold"},
     "gated": {"W_enc", "W_dec", "b_dec", "b_gate", "b_mag", "r_mag"},
+    "transcoder": {"W_enc", "b_enc", "W_dec", "b_dec"},
+    "skip_transcoder": {"W_enc", "b_enc", "W_dec", "b_dec", "W_skip"},
+    "jumprelu_transcoder": {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"},
+    "jumprelu_skip_transcoder": {"W_enc", "b_enc", "W_dec", "b_dec", "threshold", "W_skip"},
 }
 _RESCALES = ("topk", "batchtopk", "matryoshka_batchtopk")
 
@@ -50,13 +53,14 @@ _RENAMED = {
     "activation_fn_str": "activation_fn",
 }
 _HONOURED = frozenset(
-    """architecture d_in d_sae apply_b_dec_to_input normalize_activations reshape_activations k
+    """architecture d_in d_sae apply_b_dec_to_input normalize_activations reshape_activations k d_out hook_name_out
     rescale_acts_by_decoder_norm activation_fn activation_fn_kwargs finetuning_scaling_factor hook_name metadata
     sae_lens_version""".split()  # noqa: SIM905 (a list of words reads better without 14 pairs of quotes)
 )
 # No activation of a trained SAE depends on these. `dtype` and `device` are how it was run; the caller chooses here.
 _RECORDED = frozenset(
     """dtype device model_name model_class_name model_kwargs model_from_pretrained_kwargs hook_layer hook_head_index
+    hook_layer_out hook_head_index_out
     hook_eval hf_hook_name hf_module neuronpedia_id prepend_bos exclude_special_tokens context_size seqpos_slice
     dataset_path dataset_trust_remote_code streaming is_dataset_tokenized tokenizer_name use_chat_formatting
     sae_lens_training_version training_architecture training_architecture_details release sae_id
@@ -89,25 +93,34 @@ class SaeLensConfig:
         architecture: a key of the supported architectures.
         d_in: width of the activation that is read.
         d_sae: number of features.
+        d_out: width of what it writes: `d_in` but for transcoders.
         k: for ``topk`` alone, else None.
         apply_b_dec_to_input: whether the decoder bias is subtracted from the input.
         normalize_activations: as `InputMap.normalize`.
         rescale_acts_by_decoder_norm: whether pre-activations are multiplied by the decoder rows' norms.
         finetuning_scaling_factor: whether decoder rows are multiplied by a factor stored with the weights.
         hook_name: where the SAE reads, or None.
+        hook_name_out: where a transcoder writes, or None.
         metadata: everything else, as found.
     """
 
     architecture: str
     d_in: int
     d_sae: int
+    d_out: int
     k: int | None
     apply_b_dec_to_input: bool
     normalize_activations: str
     rescale_acts_by_decoder_norm: bool
     finetuning_scaling_factor: bool
     hook_name: str | None
+    hook_name_out: str | None
     metadata: dict[str, object]
+
+    @property
+    def is_transcoder(self) -> bool:
+        """Whether it writes at another place than it reads."""
+        return self.architecture.endswith("transcoder")
 
 
 def load_sae(
@@ -131,31 +144,25 @@ def load_sae(
     return _dictionary(config, weights, dtype, torch.device(device or "cpu"), str(path))
 
 
-class SaeLensSae(Protocol):
-    """The part of a ``sae_lens.SAE`` in memory that is needed; SAELens is not imported here."""
+def from_parts(
+    found: dict[str, object], weights: dict[str, Tensor], where: str, *, dtype: torch.dtype | None = None
+) -> Dictionary:
+    """The dictionary that a configuration and weights in memory make.
 
-    @property
-    def cfg(self) -> _Config:
-        """Its configuration."""
+    Args:
+        found: as in a ``cfg.json``.
+        weights: by SAELens' names; those that have the dtype already are shared, not copied, and never written to.
+        where: what error messages call them.
+        dtype: of the computation; None: that of the weights.
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Its weights."""
-
-
-class _Config(Protocol):
-    def to_dict(self) -> dict[str, object]: ...
-
-
-def from_sae_lens(sae: SaeLensSae, *, dtype: torch.dtype = torch.float32) -> Dictionary:
-    """The dictionary of a SAELens SAE in memory, equal to that of the checkpoint it would write.
-
-    Weights that have the dtype already are shared, not copied, and never written to; errors as `load_sae`.
+    Raises:
+        CheckpointError, InputError: as `load_sae`.
     """
+    config = parse_config(found, where)
+    checked = _checked_weights(weights, config, where)
+    dtype = dtype or checked["W_enc"].dtype
     check_dtype(dtype)
-    where = "this SAELens SAE"
-    config = parse_config(sae.cfg.to_dict(), where)
-    weights = _checked_weights({name: tensor.detach() for name, tensor in sae.state_dict().items()}, config, where)
-    return _dictionary(config, weights, dtype, weights["W_enc"].device, "memory")
+    return _dictionary(config, checked, dtype, checked["W_enc"].device, "memory")
 
 
 def _dictionary(
@@ -231,17 +238,21 @@ def _checked(raw: dict[str, object], metadata: dict[str, object], file: Path | s
     hook = str(hook_name) if hook_name is not None else None
     _check_reshape(raw, hook, file)
     recorded = {key: value for key, value in raw.items() if key in _RECORDED}
+    is_transcoder = str(architecture).endswith("transcoder")
+    name_out = raw.get("hook_name_out") or metadata.get("hook_name_out") if is_transcoder else None
     return SaeLensConfig(
         architecture=str(architecture),
         d_in=_size(raw, "d_in", file),
         d_sae=_size(raw, "d_sae", file),
+        d_out=_size(raw, "d_out" if is_transcoder else "d_in", file),
         k=_topk_k(raw, file) if architecture == "topk" else None,
-        apply_b_dec_to_input=_flag(raw, "apply_b_dec_to_input", file, default=True),
+        apply_b_dec_to_input=_applies_b_dec(raw, file, is_transcoder=is_transcoder),
         normalize_activations=_normalisation(raw, file),
         rescale_acts_by_decoder_norm=architecture in _RESCALES
         and _flag(raw, "rescale_acts_by_decoder_norm", file, default=architecture != "topk"),
         finetuning_scaling_factor=_flag(raw, "finetuning_scaling_factor", file, default=False),
         hook_name=hook,
+        hook_name_out=None if name_out is None else str(name_out),
         metadata=recorded | metadata,
     )
 
@@ -265,6 +276,15 @@ def _flag(raw: dict[str, object], key: str, file: Path | str, *, default: bool) 
     if value is not None and not isinstance(value, bool):
         raise CheckpointError(f"{file}: {key} must be true or false; found {value!r}")
     return default if value is None else value
+
+
+def _applies_b_dec(raw: dict[str, object], file: Path | str, *, is_transcoder: bool) -> bool:
+    applies = _flag(raw, "apply_b_dec_to_input", file, default=not is_transcoder)
+    if applies and is_transcoder:
+        raise CheckpointError(
+            f"{file}: apply_b_dec_to_input is true, but the decoder bias of a transcoder belongs to its output"
+        )
+    return applies
 
 
 def _normalisation(raw: dict[str, object], file: Path | str) -> str:
@@ -325,9 +345,11 @@ def _canonical_names(weights: dict[str, Tensor], config: SaeLensConfig, file: Pa
 
 
 def _check_tensor(name: str, tensor: Tensor, config: SaeLensConfig, file: Path | str) -> None:
-    matrices = {"W_enc": [config.d_in, config.d_sae], "W_dec": [config.d_sae, config.d_in], "b_dec": [config.d_in]}
-    expected = [] if name == "topk_threshold" else matrices.get(name, [config.d_sae])
-    check_tensor(name, tensor, expected, file, reason=f"d_in {config.d_in}, d_sae {config.d_sae} in {CONFIG_NAME}")
+    d_in, d_sae, d_out = config.d_in, config.d_sae, config.d_out
+    matrices = {"W_enc": [d_in, d_sae], "W_dec": [d_sae, d_out], "b_dec": [d_out], "W_skip": [d_out, d_in]}
+    expected = [] if name == "topk_threshold" else matrices.get(name, [d_sae])
+    wide = f", d_out {d_out}" if config.is_transcoder else ""
+    check_tensor(name, tensor, expected, file, reason=f"d_in {d_in}, d_sae {d_sae}{wide} in {CONFIG_NAME}")
 
 
 def _build(config: SaeLensConfig, weights: dict[str, Tensor], about: dict[str, object]) -> Dictionary:
@@ -336,7 +358,12 @@ def _build(config: SaeLensConfig, weights: dict[str, Tensor], about: dict[str, o
     )
     norms = weights["W_dec"].norm(dim=-1) if config.rescale_acts_by_decoder_norm else None
     decoder = Decoder(
-        directions=_directions(weights, norms), bias=weights["b_dec"].float(), hook_name=config.hook_name, facts=about
+        directions=_directions(weights, norms),
+        bias=weights["b_dec"].float(),
+        hook_name=config.hook_name,
+        facts=about,
+        elsewhere=config.is_transcoder,
+        hook_name_out=config.hook_name_out,
     )
     if config.architecture == "gated":
         return GatedAutoencoder(
@@ -350,10 +377,9 @@ def _activation(config: SaeLensConfig, weights: dict[str, Tensor], norms: Tensor
     if config.k is not None:
         return TopK(config.k, norms)
     zeros = torch.zeros_like(weights["b_enc"])
-    if config.architecture == "standard":
-        return JumpReLU(zeros)
-    threshold = weights["threshold"] if config.architecture == "jumprelu" else zeros + weights["topk_threshold"]
-    return JumpReLU(threshold, norms)
+    if "topk_threshold" in weights:
+        return JumpReLU(zeros + weights["topk_threshold"], norms)
+    return JumpReLU(weights.get("threshold", zeros))
 
 
 def _directions(weights: dict[str, Tensor], norms: Tensor | None) -> Tensor:

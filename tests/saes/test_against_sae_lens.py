@@ -7,9 +7,11 @@ import warnings
 import pytest
 import torch
 
+from sae_vis.errors import CheckpointError, InputError
 from sae_vis.saes.base import dense_to_codes
 from sae_vis.saes.formats import as_dictionary, load_dictionary
-from sae_vis.saes.saelens_format import from_sae_lens, load_sae
+from sae_vis.saes.saelens_format import load_sae
+from sae_vis.saes.saelens_objects import SaeLensDictionary, from_sae_lens
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -87,3 +89,162 @@ def test_training_checkpoints_of_every_architecture_are_read(tmp_path):
             expected = sae.encode(x).detach()
             expected = expected.to_dense() if expected.is_sparse else expected
             torch.testing.assert_close(ours, expected)
+
+
+OBJECTS = [
+    ("StandardSAE", {}),
+    ("StandardSAE", {"apply_b_dec_to_input": False, "normalize_activations": "layer_norm"}),
+    ("StandardSAE", {"normalize_activations": "expected_average_only_in"}),
+    ("TopKSAE", {"k": 7}),
+    ("TopKSAE", {"k": 7, "rescale_acts_by_decoder_norm": True, "normalize_activations": "constant_norm_rescale"}),
+    ("AbsTopKSAE", {"k": 7}),
+    ("JumpReLUSAE", {}),
+    ("GatedSAE", {}),
+    ("Transcoder", {"d_out": 10}),
+    ("SkipTranscoder", {"d_out": 24}),
+    ("JumpReLUTranscoder", {"d_out": 10}),
+    ("JumpReLUSkipTranscoder", {"d_out": 10, "normalize_activations": "layer_norm"}),
+    ("TemporalSAE", {"n_heads": 2, "kval_topk": 6}),
+    ("TemporalSAE", {"n_heads": 2, "sae_diff_type": "relu", "tied_weights": False}),
+    ("MatchingPursuitSAE", {"max_iterations": 5}),
+    ("MatchingPursuitSAE", {"max_iterations": 5, "normalize_activations": "constant_norm_rescale"}),
+]
+OWN_ENCODE = ("AbsTopKSAE", "TemporalSAE", "MatchingPursuitSAE")
+
+
+def made(name, options, dtype=torch.float32):
+    config_class = getattr(sae_lens, f"{name}Config", None) or getattr(sae_lens.saes.temporal_sae, f"{name}Config")
+    if "ranscoder" in name:
+        options = {"apply_b_dec_to_input": False, **options}
+    cfg = config_class(d_in=24, d_sae=512, dtype=str(dtype).removeprefix("torch."), **options)
+    cfg.metadata.hook_name = "blocks.1.ln2.hook_normalized"
+    if "ranscoder" in name:
+        cfg.metadata.hook_name_out = "blocks.1.hook_mlp_out"
+    sae_class = getattr(sae_lens, name, None) or getattr(sae_lens.saes.temporal_sae, name)
+    return randomised(sae_class(cfg))
+
+
+def encoded(sae, x):
+    """What SAELens gives for rows ``[n, d_in]`` of one sequence."""
+    with torch.no_grad():
+        found = sae.encode(x[None])[0]
+    return found.to_dense() if found.is_sparse else found
+
+
+def everything(sae):
+    """Attributes, weights, modes and configuration of an SAE, as far as they can be compared."""
+    plain = {name: value for name, value in vars(sae).items() if not name.startswith("_")}
+    weights = {name: (value.data_ptr(), value.clone()) for name, value in sae.state_dict().items()}
+    return plain, weights, [part.training for part in sae.modules()], str(sae.cfg.to_dict())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=lambda t: str(t)[6:])
+@pytest.mark.parametrize(("name", "options"), OBJECTS)
+def test_objects_of_every_architecture(name, options, dtype):
+    theirs = made(name, options, dtype).train()
+    x = torch.randn(300, 24, generator=torch.Generator().manual_seed(1)).to(dtype)
+    plain, weights, modes, config = everything(theirs)
+    state = torch.random.get_rng_state()
+    ours = as_dictionary(theirs)
+    codes, dense = ours.encode(x), ours.encode_dense(x)
+    ours.fingerprint(), ours.describe(), ours.output_scale(x)
+    after = everything(theirs)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert after[0].keys() == plain.keys()
+    assert all(after[0][key] is value or after[0][key] == value for key, value in plain.items())
+    assert (after[2], after[3]) == (modes, config)
+    assert all(after[1][key][0] == at and torch.equal(after[1][key][1], value) for key, (at, value) in weights.items())
+    expected = encoded(theirs, x)
+    assert dense.dtype == dtype
+    assert torch.equal(dense, expected)
+    assert float((expected != 0).float().mean()) > 0.001
+    assert all(torch.equal(a, b) for a, b in zip(codes, dense_to_codes(expected), strict=True))
+    whole = options.get("normalize_activations") not in {"expected_average_only_in"}
+    assert isinstance(ours, SaeLensDictionary) == (name in OWN_ENCODE or not whole)
+    assert ours.contextual == (name == "TemporalSAE")
+
+
+@pytest.mark.parametrize(("name", "options"), OBJECTS)
+def test_what_an_activation_adds(name, options):
+    """One activation more, decoded by SAELens, is our direction more (times the scale that undoes a normalisation)."""
+    theirs = made(name, options)
+    ours = as_dictionary(theirs)
+    x = torch.randn(20, 24)
+    with torch.no_grad():
+        acts = theirs.encode(x[None])
+        more = acts.clone()
+        more[..., 5] += 2.0
+        theirs_adds = theirs.decode(more)[0]
+        theirs.encode(x[None])  # SAELens forgets the norms of its input once it has decoded
+        theirs_adds = theirs_adds - theirs.decode(acts)[0]
+    scale = ours.output_scale(x)
+    expected = 2.0 * ours.decoder[5] * (torch.ones(20, 1) if scale is None else scale[:, None])
+    torch.testing.assert_close(theirs_adds, expected, rtol=1e-3, atol=1e-3)
+    writes = (ours.writes_elsewhere, ours.hook_name, ours.hook_name_out)
+    out = "blocks.1.hook_mlp_out" if "ranscoder" in name else None
+    assert writes == (out is not None, "blocks.1.ln2.hook_normalized", out)
+
+
+@pytest.mark.parametrize("name", ["Transcoder", "SkipTranscoder", "JumpReLUTranscoder", "JumpReLUSkipTranscoder"])
+def test_transcoders_from_disk(tmp_path, name):
+    theirs = made(name, {"d_out": 10})
+    theirs.save_model(tmp_path)
+    ours = load_sae(tmp_path)
+    x = torch.randn(50, 24)
+    assert torch.equal(ours.encode_dense(x), encoded(theirs, x))
+    assert ours.fingerprint() == as_dictionary(theirs).fingerprint()
+    assert (ours.d_in, ours.decoder.shape, ours.hook_name_out) == (24, (512, 10), "blocks.1.hook_mlp_out")
+    assert ours.describe()["hook_name_out"] == "blocks.1.hook_mlp_out"
+    assert float(ours.centre.abs().max()) == 0.0
+
+
+def test_hook_z_comes_flat():
+    cfg = sae_lens.MatchingPursuitSAEConfig(d_in=24, d_sae=64, reshape_activations="hook_z")
+    cfg.metadata.hook_name = "blocks.0.attn.hook_z"
+    theirs = randomised(sae_lens.MatchingPursuitSAE(cfg))
+    ours = as_dictionary(theirs)
+    x = torch.randn(30, 24)
+    found = ours.encode_dense(x)
+    assert theirs.d_head is None
+    assert torch.equal(found, theirs.encode(x.view(30, 4, 6)).detach())
+
+
+def test_hooks_and_own_classes_are_honoured():
+    theirs = made("StandardSAE", {})
+    theirs.hook_sae_acts_post.add_hook(lambda value, hook: value * 3.0)
+    x = torch.randn(30, 24)
+    assert torch.equal(as_dictionary(theirs).encode_dense(x), theirs.encode(x).detach())
+
+    class Own(sae_lens.StandardSAE):
+        def encode(self, x):
+            return super().encode(x) + 1.0
+
+    own = randomised(Own(sae_lens.StandardSAEConfig(d_in=24, d_sae=512)))
+    ours = as_dictionary(own)
+    assert torch.equal(ours.encode_dense(x), own.encode(x).detach())
+    with pytest.raises(InputError, match=r"is encoded by its own encode, in torch\.float32; for torch\.bfloat16"):
+        from_sae_lens(own, dtype=torch.bfloat16)
+
+
+def test_batchtopk_and_matryoshka_loaded_for_inference(tmp_path):
+    for name, options in (("BatchTopK", {}), ("MatryoshkaBatchTopK", {"matryoshka_widths": [64, 256]})):
+        cfg = getattr(sae_lens, f"{name}TrainingSAEConfig")(d_in=24, d_sae=512, k=8, **options)
+        training = randomised(getattr(sae_lens, f"{name}TrainingSAE")(cfg))
+        training.topk_threshold = torch.tensor(2.5, dtype=torch.float64)
+        training.save_inference_model(tmp_path / name)
+        theirs = sae_lens.SAE.load_from_disk(tmp_path / name)
+        x = torch.randn(300, 24)
+        ours = as_dictionary(theirs)
+        assert not isinstance(ours, SaeLensDictionary)
+        assert torch.equal(ours.encode_dense(x), encoded(theirs, x))
+
+
+def test_objects_that_can_t_be_right():
+    theirs = made("StandardSAE", {})
+    theirs.W_enc.data[3, 4] = float("nan")
+    with pytest.raises(CheckpointError, match="W_enc"):
+        as_dictionary(theirs)
+    broken = made("MatchingPursuitSAE", {"max_iterations": 3})
+    broken.W_dec.data[:] = float("inf")
+    with pytest.raises(InputError, match="NaN or infinity"):
+        as_dictionary(broken)
