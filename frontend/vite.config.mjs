@@ -1,13 +1,13 @@
 import { defineConfig } from "vite";
 
-// One script and one style with fixed names, straight into the Python package.
-export default defineConfig({
+// One script and one style for each kind of page (`--mode feature`, `--mode prompt`), straight into the Python package.
+export default defineConfig(({ mode }) => ({
   build: {
     outDir: "../sae_vis/static",
-    emptyOutDir: true,
+    emptyOutDir: mode === "feature",
     target: "es2022",
     modulePreload: false,
     license: { fileName: "licences.md" },
-    lib: { entry: "src/main.tsx", formats: ["iife"], name: "saeVis", fileName: () => "page.js", cssFileName: "page" },
+    lib: { entry: `src/${mode}-page.tsx`, formats: ["iife"], name: "saeVis", fileName: () => `${mode}.js`, cssFileName: mode },
   },
-});
+}));

@@ -331,8 +331,9 @@ def test_a_page_without_any_token():
 
 
 def test_the_built_front_end_can_stand_inside_a_page():
-    assert not re.search(r"</script|<!--|<script", page_module._static("page.js"), flags=re.IGNORECASE)
-    assert "</style" not in page_module._static("page.css").lower()
+    for kind in ("feature", "prompt"):
+        assert not re.search(r"</script|<!--|<script", page_module._static(f"{kind}.js"), flags=re.IGNORECASE)
+        assert "</style" not in page_module._static(f"{kind}.css").lower()
 
 
 def test_licences_of_what_is_bundled_travel_with_it():

@@ -19,22 +19,36 @@ export interface Source {
 
 /** Data in blocks of this very document; a block is decoded when its feature is opened. */
 export function inlineSource(page: Document): Source {
-  const block = (name: string): string | null => page.getElementById(name)?.textContent ?? null;
-  const packed = block("head");
+  const packed = block(page, "head");
   if (packed === null) throw new Error("the page holds no data");
   const head = decodeHead(packed);
-  const prompt = head.prompt ? block("prompt") : null;
+  const prompt = head.prompt ? block(page, "prompt") : null;
+  const open = (id: number): Loaded => {
+    const data = block(page, `f${id}`);
+    return data === null ? null : decodeFeature(data, head);
+  };
   return {
     head,
     prompt: prompt === null ? null : decodePrompt(prompt, head),
     feature(id) {
-      const data = block(`f${id}`);
-      return data === null ? null : decodeFeature(data, head);
+      const found = open(id);
+      return found === null && page.readyState === "loading" ? read(page).then(() => open(id)) : found;
     },
     shared(type) {
-      const data = block(`c${head.modules.indexOf(type)}`);
+      const data = block(page, `c${head.modules.indexOf(type)}`);
       if (data === null) throw new Error(`the page holds no data of the component ${type}`);
       return decodeShared(data);
     },
   };
+}
+
+/** A block's text; null where there is none, or none yet that is whole: the script runs while the document is read. */
+function block(page: Document, name: string): string | null {
+  const element = page.getElementById(name);
+  if (element === null || (page.readyState === "loading" && element.nextSibling === null)) return null;
+  return element.textContent;
+}
+
+function read(page: Document): Promise<unknown> {
+  return new Promise((resolve) => page.addEventListener("DOMContentLoaded", resolve, { once: true }));
 }

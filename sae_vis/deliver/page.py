@@ -8,6 +8,7 @@ import html
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -34,10 +35,12 @@ TEMPLATE = """\
 <div id="app"><noscript>This page draws its pictures with JavaScript, which is switched off here.</noscript></div>
 {blocks}
 <script>{script}</script>
+{others}
 {modules}
 </body>
 </html>
 """
+# The script comes before most of the data: the first card is drawn while the browser reads on.
 # A data block is never run: its type is not a script's. Base64 text can't end it early.
 BLOCK = '<script type="text/plain" id="{name}">{data}</script>'
 
@@ -90,9 +93,14 @@ def render_page(page: FeaturePage) -> str:
         BLOCK.format(name=f"c{i}", data=encode_shared(module.type, module.shared))
         for i, module in enumerate(page.modules)
     ]
-    blocks += [BLOCK.format(name=f"f{view.feature}", data=encode_feature(view, index)) for view in page.features]
-    script = _static("page.js")
-    styles = [_static("page.css"), *(module.style for module in page.modules if module.style)]
+    others = {
+        view.feature: BLOCK.format(name=f"f{view.feature}", data=encode_feature(view, index)) for view in page.features
+    }
+    first = page.features[0].feature if page.meta.first is None else page.meta.first
+    blocks.append(others.pop(first))
+    kind = "feature" if page.prompt is None else "prompt"
+    script = _static(f"{kind}.js")
+    styles = [_static(f"{kind}.css"), *(module.style for module in page.modules if module.style)]
     modules = [_defined(module) for module in page.modules]
     return TEMPLATE.format(
         policy=_policy([script, *modules], styles),
@@ -100,9 +108,14 @@ def render_page(page: FeaturePage) -> str:
         title=html.escape(page.meta.title.encode("utf-8", "replace").decode("utf-8")),
         styles="\n".join(f"<style>{style}</style>" for style in styles),
         blocks="\n".join(blocks),
+        others="\n".join(others.values()),
         script=script,
         modules="\n".join(f'<script type="module">{module}</script>' for module in modules),
     )
+
+
+def _encoded(page: FeaturePage, index: TokenIndex) -> Iterator[tuple[int, str]]:
+    return ((view.feature, encode_feature(view, index)) for view in page.features)
 
 
 def _check(page: FeaturePage) -> None:
@@ -111,6 +124,8 @@ def _check(page: FeaturePage) -> None:
         raise InputError("the page holds no features, expected at least one")
     if len(set(ids)) != len(ids):
         raise InputError(f"the page holds feature {next(i for i in ids if ids.count(i) > 1)} more than once")
+    if page.meta.first is not None and page.meta.first not in ids:
+        raise InputError(f"the page is to open with feature {page.meta.first}, which it does not hold")
     if page.summary.feature.tolist() != ids:
         raise InputError("page.summary.feature and page.features name different features, or in a different order")
     lengths = {len(column) for column in (page.summary.density, page.summary.max, page.summary.top_token)}
