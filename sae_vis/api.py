@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from sae_vis.config import IndexConfig
 from sae_vis.corpus.mask import MaskConfig
 from sae_vis.corpus.text import TokenText
@@ -16,10 +18,13 @@ from sae_vis.effects.ablation import DirectEffects
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.build import Progress, Source, build_index
+from sae_vis.index.from_activations import Activations, ActivationsSource
 from sae_vis.index.index import Index
 from sae_vis.layout import SaeVisLayoutConfig
-from sae_vis.models.base import HookPoint, LanguageModel, RunnableModel
+from sae_vis.models.base import HookPoint, LanguageModel, RunnableModel, Unembedding
+from sae_vis.models.unembedding_only import UnembeddingOnly
 from sae_vis.saes.base import Dictionary
+from sae_vis.saes.directions import DirectionsOnly
 from sae_vis.views.feature import feature_page
 from sae_vis.views.prompt import PromptSettings, PromptSources, prompt_page
 from sae_vis.views.sources import ViewSources
@@ -105,6 +110,80 @@ def index_features(
     lens = parts.lens(config) if config.logit_tokens else None
     columns = [] if lens is None else [lens]
     return build_index(source, out, config=config, columns=columns, progress=progress)
+
+
+def index_activations(  # noqa: PLR0913  all that may be known of activations
+    tokens: Corpus | torch.Tensor,
+    activations: Activations,
+    out: str | Path | None = None,
+    *,
+    d_sae: int | None = None,
+    decoder: torch.Tensor | None = None,
+    unembedding: torch.Tensor | Unembedding | None = None,
+    text: TokenText | None = None,
+    mask: MaskConfig | None = None,
+    name: str = "activations",
+    hook: str = "own activations",
+    fingerprint: str | None = None,
+    config: IndexConfig | None = None,
+    progress: Progress | None = None,
+) -> Index:
+    """Index activations that were computed elsewhere, by any dictionary: no model and no SAE is needed.
+
+    Args:
+        tokens: ``[n_seqs, seq_len]`` ids, or a corpus.
+        activations: of every token, masked ones included: ``[n_seqs, seq_len, d_sae]``, ``[n_tokens, d_sae]`` (sparse
+            tensors, too), `SparseCodes`, or a function that gives an iterator over blocks of these.
+        out: directory of the index; None: in memory.
+        d_sae: number of features; None: from dense activations or the decoder.
+        decoder: directions ``[d_sae, d_model]`` in the residual stream, for tables of weights and neighbours.
+        unembedding: ``[d_vocab, d_model]``, any gain of the final norm in it: with the decoder it gives logit tables.
+        text: what token ids spell.
+        mask: what is left out of the statistics, where `tokens` is no corpus.
+        name: what pages call the dictionary.
+        hook: where the activations come from, in words.
+        fingerprint: of a stream: tells it from others, so that a build that was killed can go on.
+        config: settings.
+        progress: called with stage, done, total.
+
+    Raises:
+        InputError: parts that don't fit, negative activations or such that aren't finite.
+        ForeignIndexError: ``out`` holds something else.
+        IndexFileError: the disk refused.
+    """
+    config = config or IndexConfig()
+    corpus = tokens if isinstance(tokens, Corpus) else Corpus.from_tokens(tokens, mask)
+    if isinstance(tokens, Corpus) and mask is not None:
+        raise InputError("both a corpus and mask= are given; the corpus has its mask already")
+    end = None if unembedding is None else UnembeddingOnly(unembedding)
+    source = ActivationsSource(
+        corpus=corpus,
+        activations=activations,
+        n_features=_n_features(activations, decoder, d_sae),
+        directions=decoder,
+        text=text,
+        name=name,
+        hook_name=hook,
+        fingerprint=fingerprint,
+        extra=() if end is None else (end.unembedding().gain, end.unembedding().weight),
+    )
+    source.check()
+    columns = []
+    if end is not None and config.logit_tokens:
+        corpus.check_vocabulary(end.n_vocab)
+        at = end.hook_point(hook)
+        sae = DirectionsOnly(decoder, at)
+        columns = [LogitLens(end, sae, at, n_tokens=config.logit_tokens, n_bins=config.logits_bins)]
+    return build_index(source, out, config=config, columns=columns, progress=progress)
+
+
+def _n_features(activations: Activations, decoder: torch.Tensor | None, d_sae: int | None) -> int:
+    dense = int(activations.shape[-1]) if isinstance(activations, torch.Tensor) else None
+    found = [d_sae, dense, None if decoder is None else len(decoder)]
+    known = next((n for n in found if n is not None), None)
+    if known is None:
+        raise InputError("the number of features is not known: give d_sae=, or the decoder")
+    return known
 
 
 def save_feature_page(  # noqa: PLR0913  all that makes a page
@@ -234,6 +313,18 @@ def token_ids(prompt: Prompt, tokenizer: PreTrainedTokenizerBase | None, bos_id:
     messages: Any = list(prompt)
     found: Any = tokenizer.apply_chat_template(messages, tokenize=True, add_generation_prompt=True, return_dict=True)
     return [int(token) for token in found["input_ids"]]
+
+
+def single_token(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The id of the one token that a text is.
+
+    Raises:
+        InputError: a text of another number of tokens.
+    """
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if len(ids) != 1:
+        raise InputError(f"{text!r} is {len(ids)} tokens, expected one; mind the space that most words begin with")
+    return int(ids[0])
 
 
 def mask_of(index: Index) -> MaskConfig:

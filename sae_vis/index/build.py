@@ -10,7 +10,7 @@ Every step writes whole files under a temporary name, so a build that is killed 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sae_vis.config import IndexConfig
-from sae_vis.corpus.text import TokenText
-from sae_vis.corpus.tokens import Corpus
-from sae_vis.errors import ForeignIndexError, InputError
+from sae_vis.errors import ForeignIndexError
 from sae_vis.index.correlations import Moments, NeuronSums, add_cofirings, top_features
 from sae_vis.index.feature_table import (
     Columns,
@@ -35,70 +33,19 @@ from sae_vis.index.feature_table import (
 from sae_vis.index.index import Index, stored_corpus, stored_text
 from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord, Provenance
 from sae_vis.index.postings import gather, plan_parts
-from sae_vis.index.shards import CodedBatch, Shard, coded_batches, make_shard, plan_batches, plan_runs
+from sae_vis.index.shards import CodedBatch, Shard, make_shard, plan_batches, plan_runs
+from sae_vis.index.source import CodeSource, Source, require_positive
 from sae_vis.index.storage import DirectoryStore, MemoryStore, Store
-from sae_vis.models.base import HookPoint, LanguageModel
-from sae_vis.saes.base import Dictionary
 
 Progress = Callable[[str, int, int], None]
 PLAN, WORK = "build/plan.json", "build"
 TOKENS, VOCABULARY, FEATURES = "tokens.safetensors", "vocabulary.parquet", "features.parquet"
+__all__ = ["Progress", "Source", "build_index"]
 NEURON_TOKENS = 16_384  # tokens whose neurons are correlated at a time
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """What an index is made from.
-
-    Attributes:
-        corpus: the tokens and their mask.
-        model: the language model.
-        sae: the dictionary.
-        hook: where the model is read.
-        text: what the token ids spell, kept with the index so that pages need no tokenizer; None: ids are shown.
-    """
-
-    corpus: Corpus
-    model: LanguageModel
-    sae: Dictionary
-    hook: HookPoint
-    text: TokenText | None = None
-
-    def check(self) -> None:
-        """Raise `InputError` where the parts don't fit together."""
-        if self.sae.d_in != self.hook.d:
-            raise InputError(
-                f"the SAE reads vectors of width {self.sae.d_in}, but the model's activations at {self.hook.name!r} "
-                f"have width {self.hook.d}; check model and hook point (the SAE names {self.sae.hook_name or 'none'})"
-            )
-        self.corpus.check_vocabulary(self.model.n_vocab)
-
-    def provenance(self, config: IndexConfig, columns: Sequence[FeatureColumns] = ()) -> Provenance:
-        """What the manifest says about it, with the statistics that ``columns`` add."""
-        corpus = self.corpus
-        return Provenance(
-            model={**self.model.describe(), "fingerprint": self.model.fingerprint()},
-            sae={**self.sae.describe(), "fingerprint": self.sae.fingerprint()},
-            hook=asdict(self.hook),
-            corpus={
-                "source": corpus.source,
-                "n_sequences": corpus.n_seqs,
-                "n_tokens": corpus.n_tokens,
-                "n_counted": corpus.n_counted,
-                "mask": corpus.mask.describe(),
-                "mask_settings": asdict(corpus.mask),
-                "fingerprint": corpus.fingerprint(),
-            },
-            settings={
-                **config.content,
-                "token_text": self.text is not None,
-                "statistics": [type(statistic).__name__ for statistic in columns],
-            },
-        )
-
-
 def build_index(
-    source: Source,
+    source: CodeSource,
     out: str | Path | None = None,
     *,
     config: IndexConfig | None = None,
@@ -153,7 +100,7 @@ class _Build:
 
     def __init__(
         self,
-        source: Source,
+        source: CodeSource,
         config: IndexConfig,
         provenance: Provenance,
         store: Store,
@@ -162,15 +109,13 @@ class _Build:
     ) -> None:
         self.source, self.config, self.provenance, self.store = source, config, provenance, store
         self.columns, self.progress = columns, progress
-        self.d_sae = source.sae.d_sae
+        self.d_sae = source.d_sae
         self.n_counted = source.corpus.n_counted
         plan = self._plan()
         offsets, n_seqs = source.corpus.offsets, source.corpus.n_seqs
         self.runs = plan_runs(offsets, 0, n_seqs, plan["shard_tokens"])
         self.part_firings, self.block = plan["part_firings"], plan["block"]
-        wanted = config.neuron_correlations
-        neurons = wanted == "always" or (wanted == "privileged" and source.hook.privileged)
-        self.correlate_neurons = neurons and config.correlated_neurons > 0
+        self.correlate_neurons = source.has_neurons(config.neuron_correlations) and config.correlated_neurons > 0
 
     def run(self) -> None:
         """All steps; each skips what is done."""
@@ -218,14 +163,15 @@ class _Build:
     def _neuron_sums(self, done: int) -> NeuronSums:
         if done:
             return NeuronSums.from_arrays(self.store.arrays(_sums_name(done - 1)))
-        return NeuronSums.zeros(self.d_sae, self.source.sae.centre)
+        return NeuronSums.zeros(self.d_sae, self.source.centre)
 
     def _shard(self, run: tuple[int, int], sums: NeuronSums | None) -> Shard:
-        source, corpus = self.source, self.source.corpus
+        corpus = self.source.corpus
         runs = plan_batches(corpus.offsets, *run, self.config.batch_tokens)
         kept: list[CodedBatch] = []
         waiting: list[CodedBatch] = []
-        for batch in coded_batches(corpus, source.model, source.sae, source.hook, runs):
+        for batch in self.source.batches(runs):
+            require_positive(batch, corpus)
             kept.append(batch._replace(x=batch.x.new_empty(0)))
             if sums is not None:
                 waiting.append(batch)
@@ -284,8 +230,8 @@ class _Build:
         if sums is not None:
             pairs = sums.top_neurons(slice(first, stop), moments, self.n_counted, config.correlated_neurons)
             found |= pair_columns("correlated_neurons", pairs)
-        if config.aligned_neurons:
-            decoder = self.source.sae.decoder[first:stop].detach().float().cpu().numpy()
+        if config.aligned_neurons and self.source.decoder is not None:
+            decoder = self.source.decoder[first:stop].detach().float().cpu().numpy()
             found |= alignment_columns(decoder, config.aligned_neurons)
         for statistic in self.columns:
             found |= statistic.columns(first, stop)

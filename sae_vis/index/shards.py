@@ -15,6 +15,7 @@ from sae_vis.errors import InputError
 from sae_vis.index.storage import Arrays
 from sae_vis.models.base import HookPoint, LanguageModel
 from sae_vis.saes.base import Dictionary, SparseCodes
+from sae_vis.saes.selection import join_codes
 
 
 class CodedBatch(NamedTuple):
@@ -88,15 +89,24 @@ def coded_batches(
         batch = corpus.batch(start, stop)
         if len(batch.positions) == 0:
             continue
-        x = model.activations(batch.tokens, hook)
-        x = x.reshape(-1, x.shape[-1]) if bool(batch.counted.all()) else x[batch.counted.to(x.device)]
+        acts = model.activations(batch.tokens, hook)
+        x = acts.reshape(-1, acts.shape[-1]) if bool(batch.counted.all()) else acts[batch.counted.to(acts.device)]
         _require_finite(x, "activations of the model", corpus, batch.positions)
-        codes = sae.encode(x)
+        codes = _in_context(sae, acts, batch.counted) if sae.contextual else sae.encode(x)
         codes = SparseCodes(codes.offsets.cpu(), codes.features.cpu(), codes.acts.cpu())
         if not bool(torch.isfinite(codes.acts).all()):
             rows = torch.repeat_interleave(torch.arange(len(x)), codes.offsets.diff())
             _refuse("activations of the SAE", corpus, int(batch.positions[rows[~torch.isfinite(codes.acts)][0]]))
         yield CodedBatch(batch.positions, codes, x)
+
+
+def _in_context(sae: Dictionary, acts: Tensor, counted: Tensor) -> SparseCodes:
+    """Codes of the unmasked tokens, where those of a token depend on the tokens before it, masked or not."""
+    codes = join_codes([sae.encode(sequence) for sequence in acts])
+    counts, kept = codes.offsets.diff(), counted.flatten().to(codes.offsets.device)
+    entries = torch.repeat_interleave(kept, counts)
+    offsets = torch.nn.functional.pad(counts[kept].cumsum(0), (1, 0))
+    return SparseCodes(offsets, codes.features[entries], codes.acts[entries])
 
 
 def make_shard(batches: list[CodedBatch], d_sae: int) -> Shard:

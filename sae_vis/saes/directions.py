@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import NoReturn
+
 import torch
 from torch import Tensor
 
 from sae_vis.errors import InputError
+from sae_vis.models.base import HookPoint
 from sae_vis.saes.activations import JumpReLU, Linear
 from sae_vis.saes.base import Dictionary, SparseCodes, dense_to_codes
 from sae_vis.saes.linear import BlockDictionary, Decoder, InputMap, SparseAutoencoder
@@ -55,6 +59,53 @@ def from_directions(
         facts={"format": "directions", "architecture": "signed" if signed else "relu", "source": "memory"},
     )
     return SparseAutoencoder(rows.T, offset, activation, InputMap(), decoder)
+
+
+class DirectionsOnly(Dictionary):
+    """Decoder directions whose activations were computed elsewhere: they write, and read nothing.
+
+    Args:
+        directions: ``[d_sae, d_out]``; None is refused.
+        hook: where they are.
+
+    Raises:
+        InputError: no matrix, or another width than that of the hook point.
+    """
+
+    def __init__(self, directions: Tensor | None, hook: HookPoint) -> None:
+        if directions is None or directions.ndim != 2 or directions.shape[1] != hook.d:
+            found = "none" if directions is None else f"a tensor of shape {list(directions.shape)}"
+            raise InputError(f"logit effects need decoder directions [d_sae, {hook.d}]; found {found}")
+        self._directions = directions.detach().float()
+        self.d_sae, self.d_in = (int(n) for n in directions.shape)
+        self.hook_name = hook.name
+
+    def encode(self, x: Tensor) -> NoReturn:
+        """Raises `InputError`: there is no encoder."""
+        raise InputError("these are directions without an encoder: their activations were computed elsewhere")
+
+    def encode_dense(self, x: Tensor) -> NoReturn:
+        """Raises `InputError`: there is no encoder."""
+        self.encode(x)
+
+    @property
+    def decoder(self) -> Tensor:
+        """The directions, float32."""
+        return self._directions
+
+    @property
+    def centre(self) -> Tensor:
+        """Zeros ``[d_out]``."""
+        return torch.zeros(self.d_in, device=self._directions.device)
+
+    def fingerprint(self) -> str:
+        """``sha256:…`` of the directions."""
+        values = self._directions.cpu().contiguous().numpy()
+        return f"sha256:{hashlib.sha256(str(values.shape).encode() + values.tobytes()).hexdigest()}"
+
+    def describe(self) -> dict[str, object]:
+        """Sizes."""
+        return {"format": "directions", "architecture": "directions", "d_sae": self.d_sae, "d_in": self.d_in}
 
 
 def from_neurons(d_in: int, *, hook_name: str | None = None, device: str | torch.device | None = None) -> Dictionary:

@@ -7,11 +7,23 @@ import warnings
 import pytest
 import torch
 
+from sae_vis.api import ModelAndSae, index_features, save_prompt_page
+from sae_vis.config import IndexConfig
+from sae_vis.corpus.mask import MaskConfig
+from sae_vis.corpus.tokens import Corpus
+from sae_vis.effects.ablation import DirectEffects
+from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import CheckpointError, InputError
+from sae_vis.index.build import build_index
+from sae_vis.index.source import Source
+from sae_vis.models.huggingface import load_model
 from sae_vis.saes.base import dense_to_codes
+from sae_vis.saes.directions import from_directions
 from sae_vis.saes.formats import as_dictionary, load_dictionary
 from sae_vis.saes.saelens_format import load_sae
 from sae_vis.saes.saelens_objects import SaeLensDictionary, from_sae_lens
+from tests.tiny_models import build
+from tests.whole_numbers import VOCAB, WholeModel
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -248,3 +260,74 @@ def test_objects_that_can_t_be_right():
     broken.W_dec.data[:] = float("inf")
     with pytest.raises(InputError, match="NaN or infinity"):
         as_dictionary(broken)
+
+
+POSITIVE = [(name, options) for name, options in OBJECTS if name not in {"AbsTopKSAE", "MatchingPursuitSAE"}]
+
+
+@pytest.mark.parametrize(("name", "options"), POSITIVE)
+def test_the_index_holds_what_encode_gives(name, options):
+    theirs = made(name, options)
+    model = WholeModel(d_model=24, site="resid")
+    corpus = Corpus.from_tokens(torch.randint(0, VOCAB, (7, 11)), MaskConfig(seqpos_slice=(2, None)))
+    hook = model.hook_point("here")
+    tokens = torch.from_numpy(corpus.tokens).long().view(7, 11)
+    with torch.no_grad():
+        acts = torch.stack([encoded(theirs, x) for x in model.activations(tokens, hook)])
+    acts[:, :2] = 0
+    index = build_index(Source(corpus=corpus, model=model, sae=as_dictionary(theirs), hook=hook))
+    assert index.column("n_firings").tolist() == (acts != 0).sum((0, 1)).tolist()
+    for feature in range(0, 512, 50):
+        found = index.firings(feature)
+        where = acts.view(77, -1)[:, feature]
+        assert found.positions.tolist() == where.nonzero()[:, 0].tolist()
+        torch.testing.assert_close(torch.from_numpy(found.acts), where[where != 0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_signed_are_refused_by_the_index():
+    theirs = made("AbsTopKSAE", {"k": 7})
+    model = WholeModel(d_model=24, site="resid")
+    corpus = Corpus.from_tokens(torch.randint(0, VOCAB, (3, 9)))
+    source = Source(corpus=corpus, model=model, sae=as_dictionary(theirs), hook=model.hook_point("here"))
+    with pytest.raises(InputError, match="has the negative activation"):
+        build_index(source)
+
+
+def test_a_transcoder_writes_where_it_says():
+    """Its logit lens is that of the place it writes to; its prompt page is refused, never computed at the wrong one."""
+    model = load_model(build("gpt2"))
+    cfg = sae_lens.TranscoderConfig(d_in=48, d_out=12, d_sae=40, apply_b_dec_to_input=False)
+    cfg.metadata.hook_name, cfg.metadata.hook_name_out = "blocks.1.mlp.hook_post", "blocks.1.hook_mlp_out"
+    sae = as_dictionary(randomised(sae_lens.Transcoder(cfg)))
+    parts = ModelAndSae(model=model, sae=sae)
+    expected = LogitLens(model, sae, model.hook_point("blocks.1.hook_mlp_out"), n_tokens=5, n_bins=5)
+    index = index_features(Corpus.from_tokens(torch.randint(1, 31, (6, 9))), parts, config=IndexConfig(logit_tokens=5))
+    for feature in range(0, 40, 7):
+        top = expected.effects([feature])[0].topk(5)
+        assert index.lists("top_tokens", feature).tolist() == top.indices.tolist()
+    with pytest.raises(
+        InputError, match=r"reads at 'blocks\.1\.mlp\.hook_post' and writes at 'blocks\.1\.hook_mlp_out'"
+    ):
+        save_prompt_page(index, "never.html", [1, 2], parts=parts)
+    assert parts.direct_effects() is None
+    cfg.metadata.hook_name_out = None
+    nowhere = ModelAndSae(model=model, sae=as_dictionary(sae_lens.Transcoder(cfg)))
+    assert nowhere.lens(IndexConfig()) is None
+    assert nowhere.direct_effects() is None
+
+
+def test_direct_effects_of_a_transcoder_between_places_of_one_width():
+    """Of the feature's contribution to the place it writes to, as for an SAE with the same directions there."""
+    model = load_model(build("gpt2"))
+    cfg = sae_lens.TranscoderConfig(d_in=12, d_out=12, d_sae=40, apply_b_dec_to_input=False)
+    cfg.metadata.hook_name, cfg.metadata.hook_name_out = "blocks.1.hook_resid_mid", "blocks.1.hook_mlp_out"
+    sae = as_dictionary(randomised(sae_lens.Transcoder(cfg)))
+    ours = ModelAndSae(model=model, sae=sae).direct_effects()
+    assert ours is not None
+    plain = from_directions(sae.decoder, hook_name="blocks.1.hook_mlp_out")
+    theirs = DirectEffects(model, plain, model.hook_point("blocks.1.hook_mlp_out"))
+    tokens = torch.randint(1, 30, (9,))
+    pairs = [0, 3, 5], [4, 5, 6], [1.5, 2.0, 0.5]
+    found, expected = (effects.at(effects.prepare(tokens), *pairs).loss for effects in (ours, theirs))
+    assert found.tolist() == expected.tolist()
+    assert abs(found).max() > 0.01

@@ -1,0 +1,164 @@
+"""What an index is made from: tokens, and their sparse codes batch by batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sae_vis.config import IndexConfig, NeuronCorrelations
+from sae_vis.corpus.text import TokenText
+from sae_vis.corpus.tokens import Corpus
+from sae_vis.errors import InputError
+from sae_vis.index.feature_table import FeatureColumns
+from sae_vis.index.manifest import Provenance
+from sae_vis.index.shards import CodedBatch, coded_batches
+from sae_vis.models.base import HookPoint, LanguageModel
+from sae_vis.saes.base import Dictionary
+
+
+class CodeSource(ABC):
+    """Tokens with their codes: what a build asks of its source, whatever gives the activations.
+
+    Attributes:
+        corpus: the tokens and their mask.
+        text: what the token ids spell, kept with the index so that pages need no tokenizer; None: ids are shown.
+    """
+
+    corpus: Corpus
+    text: TokenText | None
+
+    @property
+    @abstractmethod
+    def d_sae(self) -> int:
+        """Number of features."""
+
+    @property
+    @abstractmethod
+    def decoder(self) -> Tensor | None:
+        """Decoder directions ``[d_sae, d_out]``, or None where there are none."""
+
+    @property
+    @abstractmethod
+    def centre(self) -> Tensor:
+        """A constant ``[d_in]`` near the mean of what is encoded; asked for only where `has_neurons`."""
+
+    @abstractmethod
+    def has_neurons(self, wanted: NeuronCorrelations) -> bool:
+        """Whether correlations with neurons, the coordinates of what is encoded, are to be computed."""
+
+    @abstractmethod
+    def batches(self, runs: list[tuple[int, int]]) -> Iterator[CodedBatch]:
+        """Codes of the unmasked tokens of runs of sequences, which are in corpus order."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise `InputError` where the parts don't fit together."""
+
+    @abstractmethod
+    def provenance(self, config: IndexConfig, columns: Sequence[FeatureColumns] = ()) -> Provenance:
+        """What the manifest says about it, with the statistics that ``columns`` add."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(CodeSource):
+    """What an index is made from, ordinarily: a model that reads the corpus, and a dictionary.
+
+    Attributes:
+        corpus: the tokens and their mask.
+        model: the language model.
+        sae: the dictionary.
+        hook: where the model is read.
+        text: what the token ids spell, kept with the index so that pages need no tokenizer; None: ids are shown.
+    """
+
+    corpus: Corpus
+    model: LanguageModel
+    sae: Dictionary
+    hook: HookPoint
+    text: TokenText | None = None
+
+    @property
+    def d_sae(self) -> int:
+        """Number of features."""
+        return self.sae.d_sae
+
+    @property
+    def decoder(self) -> Tensor:
+        """The dictionary's directions."""
+        return self.sae.decoder
+
+    @property
+    def centre(self) -> Tensor:
+        """The dictionary's constant."""
+        return self.sae.centre
+
+    def has_neurons(self, wanted: NeuronCorrelations) -> bool:
+        """Whether the hook point has a privileged basis, where that is asked for."""
+        return wanted == "always" or (wanted == "privileged" and self.hook.privileged)
+
+    def batches(self, runs: list[tuple[int, int]]) -> Iterator[CodedBatch]:
+        """Model, up to the hook, and dictionary over runs of sequences."""
+        return coded_batches(self.corpus, self.model, self.sae, self.hook, runs)
+
+    def check(self) -> None:
+        """Raise `InputError` where the parts don't fit together."""
+        if self.sae.d_in != self.hook.d:
+            raise InputError(
+                f"the SAE reads vectors of width {self.sae.d_in}, but the model's activations at {self.hook.name!r} "
+                f"have width {self.hook.d}; check model and hook point (the SAE names {self.sae.hook_name or 'none'})"
+            )
+        self.corpus.check_vocabulary(self.model.n_vocab)
+
+    def provenance(self, config: IndexConfig, columns: Sequence[FeatureColumns] = ()) -> Provenance:
+        """What the manifest says about it, with the statistics that ``columns`` add."""
+        return Provenance(
+            model={**self.model.describe(), "fingerprint": self.model.fingerprint()},
+            sae={**self.sae.describe(), "fingerprint": self.sae.fingerprint()},
+            hook=asdict(self.hook),
+            corpus=corpus_facts(self.corpus),
+            settings=settings_facts(config, self.text, columns),
+        )
+
+
+def corpus_facts(corpus: Corpus) -> dict[str, Any]:
+    """What the manifest says about a corpus."""
+    return {
+        "source": corpus.source,
+        "n_sequences": corpus.n_seqs,
+        "n_tokens": corpus.n_tokens,
+        "n_counted": corpus.n_counted,
+        "mask": corpus.mask.describe(),
+        "mask_settings": asdict(corpus.mask),
+        "fingerprint": corpus.fingerprint(),
+    }
+
+
+def settings_facts(config: IndexConfig, text: TokenText | None, columns: Sequence[FeatureColumns]) -> dict[str, Any]:
+    """What the manifest says about settings that change a result."""
+    return {
+        **config.content,
+        "token_text": text is not None,
+        "statistics": [type(statistic).__name__ for statistic in columns],
+    }
+
+
+def require_positive(batch: CodedBatch, corpus: Corpus) -> None:
+    """Raise `InputError`, naming feature and place, if an activation is negative."""
+    acts = batch.codes.acts
+    if not len(acts) or float(acts.min()) >= 0:
+        return
+    entry = int((acts < 0).nonzero()[0])
+    row = int(torch.searchsorted(batch.codes.offsets, entry, right=True)) - 1
+    position = int(batch.positions[row])
+    seq = int(np.searchsorted(corpus.offsets, position, side="right")) - 1
+    raise InputError(
+        f"feature {int(batch.codes.features[entry])} has the negative activation {float(acts[entry]):.4g} at sequence "
+        f"{seq}, position {position - int(corpus.offsets[seq])}: an index holds activations above zero. Give each "
+        "signed feature as two, relu(a) and relu(-a) with its direction and the opposite one, or cut negative ones off"
+    )
