@@ -127,24 +127,32 @@ def prompt(  # noqa: PLR0913, PLR0917  the options of a command
     metric: Annotated[str, typer.Option(help="metric to begin with")] = "act_size",
     pos: Annotated[int | None, typer.Option(help="position to begin with; default: the whole prompt")] = None,
     top: Annotated[int, typer.Option(help="features in a ranking")] = 10,
+    token: Annotated[list[str] | None, typer.Option(help="text of a token whose logit is of interest, too")] = None,
     full: Annotated[int, typer.Option(help="measure the full effects of so many (token, feature) pairs")] = 0,
     layout: Annotated[Path | None, typer.Option(help="layout of a card as JSON; default: the default layout")] = None,
     hook: Annotated[str | None, typer.Option(help="hook name or module path; default: what the SAE names")] = None,
     dtype: Annotated[str, typer.Option(help="of the model's weights")] = "float32",
 ) -> None:
     """Write a page about one text: at every token, the features that matter most, by several metrics."""
-    from sae_vis.api import save_prompt_page
+    from sae_vis.api import save_prompt_page, single_token
     from sae_vis.index.index import Index
     from sae_vis.models.huggingface import load_tokenizer
     from sae_vis.views.prompt import PromptSettings
 
-    settings = PromptSettings(metric=metric, seq_pos=pos, num_top_features=top, full_effects=full)
+    tokenizer = load_tokenizer(model)
+    settings = PromptSettings(
+        metric=metric,
+        seq_pos=pos,
+        num_top_features=top,
+        logit_tokens=tuple(single_token(word, tokenizer) for word in token or ()),
+        full_effects=full,
+    )
     report = save_prompt_page(
         Index.open(index),
         out,
         text,
         parts=_parts(model, sae, hook, dtype),
-        tokenizer=load_tokenizer(model),
+        tokenizer=tokenizer,
         compare=compare,
         settings=settings,
         layout=_layout(layout),

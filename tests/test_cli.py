@@ -215,9 +215,11 @@ def test_data_of_a_users_component(built: Path, tmp_path: Path):
 def test_prompt_page(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     both = ("--model", MODEL, "--sae", demo.assets() / "sae-resid")
     page = tmp_path / "prompt.html"
-    command("prompt", built, "self.tk", *both, "--compare", "self.path", "--metric", "rarity", "--pos", 1, "-o", page)
+    options = ("--compare", "self.path", "--metric", "rarity", "--pos", 1, "--token", " the")
+    command("prompt", built, "self.tk", *both, *options, "-o", page)
     part = read_page(page.read_text())[0]["prompt"]
     assert (len(part.prompts), part.metric, part.position) == (2, "rarity", 1)
+    assert [prompt.n_targets for prompt in part.prompts] == [7, 7]
     before = page.read_bytes()
     wrong = {
         "--metric": ("size", "expected one of act_size"),

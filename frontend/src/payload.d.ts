@@ -255,7 +255,7 @@ export interface PromptView {
   readonly metrics: readonly PromptMetric[];
   /** tokens at each position on whose logit the effect is known. */
   readonly n_targets: number;
-  /** int32 ``[n * n_targets]``: first the token that follows (-1 at the last position), then others. */
+  /** int32 ``[n * n_targets]``: the token that follows (-1 at the last position), then the predicted ones, then any that were asked for. */
   readonly targets: Int32Array;
   /** float32 ``[n_pairs * n_targets]`` direct effect on the logits of the pair's position's targets. */
   readonly logit_effects: Float32Array;

@@ -340,7 +340,8 @@ class PromptView:
         features: int32 ``[n_pairs]``, ascending within a token.
         metrics: values of every pair; `act_size` is the activation.
         n_targets: tokens at each position on whose logit the effect is known.
-        targets: int32 ``[n * n_targets]``: first the token that follows (-1 at the last position), then others.
+        targets: int32 ``[n * n_targets]``: the token that follows (-1 at the last position), then the predicted ones,
+            then any that were asked for.
         logit_effects: float32 ``[n_pairs * n_targets]`` direct effect on the logits of the pair's position's targets.
         attributed: the attribution's target in words.
     """

@@ -86,6 +86,8 @@ class PromptSettings:
         num_top_features: features in a ranking.
         target: what attribution is to; None: the sum of the losses of all next tokens.
         target_words: the target in words.
+        logit_tokens: token ids whose logits a feature's effect is also known on, at every position; the token that
+            follows and the likeliest ones are there in any case.
         full_effects: how many (token, feature) pairs of largest attribution have their full effects measured; each is a
             run of the model.
     """
@@ -95,6 +97,7 @@ class PromptSettings:
     num_top_features: int = 10
     target: Target | None = None
     target_words: str = "the summed loss of all next tokens"
+    logit_tokens: tuple[int, ...] = ()
     full_effects: int = 0
 
     def __post_init__(self) -> None:
@@ -199,7 +202,8 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
     prepared = effects.prepare(text)
     predictions = effects.predictions(prepared, N_PREDICTED)
     following = np.append(text.numpy()[1:], -1)
-    targets = np.concatenate([following[:, None], predictions.tokens], axis=1)  # [n, 1 + N_PREDICTED]
+    chosen = np.tile(np.array(config.logit_tokens, dtype=np.int64), (len(text), 1))
+    targets = np.concatenate([following[:, None], predictions.tokens, chosen], axis=1)  # [n, n_targets]
     pairs = table.positions, table.features, table.acts
     logits = effects.logit_effects(prepared, *pairs, np.maximum(targets, 0)[table.positions])
     logits[targets[table.positions] < 0] = np.nan

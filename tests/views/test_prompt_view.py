@@ -166,6 +166,20 @@ def test_another_target_of_attribution(sources, tokens):
     assert (metric(view, "attribution")[position_of(view) > 3] == 0).all()
 
 
+def test_tokens_asked_for_are_targets_at_every_position(sources, tokens, view):
+    asked = (tokens[3], 7)
+    found = prompt_view(sources, "it", tokens, PromptSettings(logit_tokens=asked))
+    targets = found.targets.reshape(len(tokens), -1)
+    assert targets[:, -2:].tolist() == [list(asked)] * len(tokens)
+    effects = found.logit_effects.reshape(-1, found.n_targets)
+    np.testing.assert_allclose(effects[:, :-2].ravel(), view.logit_effects, atol=1e-6)
+    i = int(found.offsets[4]) + 1
+    with torch.no_grad():
+        clean = sources.model.logits(torch.tensor([tokens]))[0, 4].double()
+    without = logits_without(sources, tokens, 4, int(found.features[i]), float(metric(found, "act_size")[i]))
+    np.testing.assert_allclose(effects[i, -2:], (clean - without)[list(asked)].numpy(), atol=1e-4)
+
+
 def test_a_prompt_of_one_token(sources, tokens):
     view = prompt_view(sources, "it", tokens[1:2], PromptSettings())
     assert np.isnan(metric(view, "attribution")).all()

@@ -106,6 +106,7 @@ function Target(): VNode {
   const { view } = prompts.side(span?.side ?? 0);
   const { n_targets: n, targets, predicted_prob, n_predicted } = view;
   const name = (k: number): string => {
+    if (k > n_predicted) return dotted(texts.plain(targets[k] ?? -1)); // asked for by name: the same at every position
     const place = k === 0 ? "the token that follows" : k === 1 ? "the likeliest next" : `${k}. likeliest next`;
     if (!single(span) || span === null) return place;
     const id = targets[span.from * n + k] ?? -1;
