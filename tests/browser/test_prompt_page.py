@@ -398,6 +398,16 @@ def test_columns_of_the_heat_map_of_two_prompts(open_page, pair):
     assert sum(head.startswith("B ") for head in heads) == b - len(pairs)
 
 
+def test_text_from_the_right_is_stepped_through_from_the_right(open_page, page):
+    view = page.prompt.prompts[0]
+    arabic = next(i for i, text in page.token_bytes.items() if text == "مرحبا".encode())
+    tokens = np.where(np.arange(len(view.tokens)) > 0, arabic, view.tokens).astype(np.int32)
+    tab = open_page(replace(page, prompt=replace(page.prompt, prompts=(replace(view, tokens=tokens),))))
+    assert tab.get_attribute(".strip .prompt-text", "dir") == "rtl"
+    press(tab, "ArrowLeft", "ArrowLeft")
+    assert address(tab) == "#metric=act_size&pos=1"
+
+
 def test_nasty_tokens_are_text(open_page, page):
     tab = open_page(page)
     shown = tab.locator(".strip .prompt-text").text_content()
@@ -447,6 +457,9 @@ def test_fits_the_window(open_page, pair, width):
     tab.set_viewport_size({"width": width, "height": 900})
     tab.evaluate(SETTLED)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    edge = tab.locator(".ranking").bounding_box()
+    table = tab.locator(".ranks").bounding_box()
+    assert table["x"] + table["width"] <= edge["x"] + edge["width"]
     small = tab.evaluate(
         """[...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && [...e.childNodes].some(
         (c) => c.nodeType === 3 && c.data.trim()) && parseFloat(getComputedStyle(e).fontSize) < 13)

@@ -4,6 +4,7 @@ import { useCallback, useContext } from "preact/hooks";
 import { number } from "../format";
 import type { Side } from "../prompt/address";
 import { activations } from "../prompt/colours";
+import { SideMark } from "../prompt/Scale";
 import { PromptText } from "../prompt/PromptText";
 import { PromptContext, type PromptState } from "../prompt/state";
 import { NotComputed } from "./Messages";
@@ -14,7 +15,7 @@ export function Prompt({ card }: ComponentProps): VNode {
   if (state === null) return <NotComputed what="the prompt (this page has none)" />;
   const { prompts } = state;
   const row = prompts.rowOf.get(card.view.feature);
-  const most = row === undefined ? 0 : Math.max(...prompts.sides.map((pairs, i) => strongest(pairs.line(row, prompts.measure("act_size", 0).values[i] ?? new Float32Array()))));
+  const most = row === undefined ? 0 : Math.max(...prompts.sides.map((_, side) => strongest(prompts.acts(side, row))));
   return (
     <section class="own-prompt">
       <header class="titled">
@@ -51,7 +52,7 @@ function Coloured({ state, side, feature, row, scale }: ColouredProps): VNode {
   };
   return (
     <div class="own-text">
-      {prompts.two && <b>{side === 0 ? "A" : "B"}</b>}
+      {prompts.two && <SideMark side={side} />}
       <PromptText side={side} colours={colours} row={row} choose={hold} />
     </div>
   );

@@ -31,10 +31,9 @@ export function Chosen({ step }: { step: (by: number) => void }): VNode {
 }
 
 export function Controls(): VNode {
-  const { address, move, prompts, measure, order } = usePrompt();
+  const { address, move, prompts, measure } = usePrompt();
   const metrics = prompts.part.prompts[0]?.metrics ?? [];
   const { metric } = measure;
-  const several = !single(address.span);
   return (
     <form class="controls" aria-label="Ranking" onSubmit={(event) => event.preventDefault()}>
       <label>
@@ -48,30 +47,8 @@ export function Controls(): VNode {
         </select>
       </label>
       {metric.name === "logit_effect" && <Target />}
-      {(measure.signed || prompts.two) && (
-        <label>
-          Order{" "}
-          <select value={order} onChange={(event) => move({ order: orderOf(event.currentTarget.value, usualOrder(measure, prompts.two)) })}>
-            {ordersFor(measure.metric.first).map((name) => (
-              <option key={name} value={name}>
-                {orderWords(name, measure, prompts.two)}
-              </option>
-            ))}
-          </select>
-        </label>
-      )}
-      {several && (
-        <label>
-          Over the tokens{" "}
-          <select value={address.by} onChange={(event) => move({ by: AGGREGATES.find((name) => name === event.currentTarget.value) ?? "max" })}>
-            {AGGREGATES.map((name) => (
-              <option key={name} value={name}>
-                {AGGREGATE_WORDS[name]}
-              </option>
-            ))}
-          </select>
-        </label>
-      )}
+      {(measure.signed || prompts.two) && <OrderChoice />}
+      {!single(address.span) && <AggregateChoice />}
       <NumberBox label="Features" value={address.n} take={(n) => move({ n: Math.min(Math.max(Math.round(n), 1), MOST_RANKED) })} />
       <fieldset>
         <legend class="unseen">Density in the corpus, in percent</legend>
@@ -86,6 +63,40 @@ export function Controls(): VNode {
         {prompts.two && " Ranked by its value in A minus that in B; 0 where the feature does not fire."}
       </p>
     </form>
+  );
+}
+
+function OrderChoice(): VNode {
+  const { move, prompts, measure, order } = usePrompt();
+  const choose = (text: string): void => move({ order: orderOf(text, usualOrder(measure, prompts.two)) });
+  return (
+    <label>
+      Order{" "}
+      <select value={order} onChange={(event) => choose(event.currentTarget.value)}>
+        {ordersFor(measure.metric.first).map((name) => (
+          <option key={name} value={name}>
+            {orderWords(name, measure, prompts.two)}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function AggregateChoice(): VNode {
+  const { address, move } = usePrompt();
+  const choose = (text: string): void => move({ by: AGGREGATES.find((name) => name === text) ?? "max" });
+  return (
+    <label>
+      Over the tokens{" "}
+      <select value={address.by} onChange={(event) => choose(event.currentTarget.value)}>
+        {AGGREGATES.map((name) => (
+          <option key={name} value={name}>
+            {AGGREGATE_WORDS[name]}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }
 

@@ -7,8 +7,9 @@ import { useSignal } from "../signal";
 import type { Place } from "./address";
 import { cellsOf, columnOf, placeIn, wordsOf, type Cells } from "./cells";
 import { useChoose } from "./Ranking";
-import { usePrompt } from "./state";
-import { dotted, toneWords, valueWords, type Tone } from "./words";
+import { Scale, SIDE_NAMES, SIDE_TONES, type Ends } from "./Scale";
+import { usePointed, usePrompt } from "./state";
+import { dotted, toneWords, valueWords } from "./words";
 
 const ROW = 20;
 const HEAD = 92;
@@ -28,8 +29,11 @@ export function HeatMap(): VNode | null {
   const cells = useMemo(() => cellsOf(state), [state.mapped, measure, prompts]);
   const width = Math.min(Math.max(Math.floor((room - LABELS) / Math.max(prompts.pillars.length, 1)), NARROWEST), WIDEST);
   if (mapped.length === 0) return null;
-  const [toward, against] = toneWords(measure, prompts.two);
-  const both = measure.signed || prompts.two;
+  const ends: Ends | null = prompts.two
+    ? { tones: SIDE_TONES, words: ["higher in A", "higher in B"] }
+    : measure.signed
+      ? { tones: ["toward", "against"], words: toneWords(measure) }
+      : null;
   return (
     <section class="heat" aria-labelledby="heat-title" ref={box}>
       <header class="titled">
@@ -38,16 +42,8 @@ export function HeatMap(): VNode | null {
           {measure.metric.title}
           {prompts.two && ", A − B"}
         </span>
-        <span class="scale quiet">
-          {both ? (
-            <>
-              {against} <span class="ramp against" /> 0 <span class="ramp toward" /> {toward}, to {valueWords(measure, cells.most, prompts.two).replace(/^\+/, "±")}
-            </>
-          ) : (
-            <>
-              0 <span class="ramp" /> {valueWords(measure, cells.most)}
-            </>
-          )}
+        <span class="quiet ends">
+          <Scale ends={ends} most={valueWords(measure, cells.most, prompts.two)} />
         </span>
       </header>
       <div class="heat-box">
@@ -75,13 +71,19 @@ function useRoom(): [{ current: HTMLElement | null }, number] {
 function RowLabels(): VNode {
   const { mapped, prompts, pointer, open } = usePrompt();
   const choose = useChoose();
-  const pointed = useSignal(pointer.at).row;
+  const pointed = usePointed(pointer, (at) => at.row);
+  const sizes = { "--head": `${HEAD}px`, "--row": `${ROW}px`, width: `${LABELS}px` };
   return (
-    <ol class="heat-rows" style={{ "--head": `${HEAD}px`, "--row": `${ROW}px`, width: `${LABELS}px` }} onPointerLeave={() => pointer.set(null)}>
+    <ol class="heat-rows" style={sizes} onPointerLeave={() => pointer.set(null)}>
       {Array.from(mapped, (row) => {
         const id = prompts.part.firing.feature[row] ?? -1;
         return (
-          <li key={row} class={`${row === pointed ? "pointed" : ""} ${open.includes(id) ? "open" : ""}`} onPointerEnter={() => pointer.set({ row })} onClick={() => choose(id)}>
+          <li
+            key={row}
+            class={`${row === pointed ? "pointed" : ""} ${open.includes(id) ? "open" : ""}`}
+            onPointerEnter={() => pointer.set({ row })}
+            onClick={() => choose(id)}
+          >
             {id}
           </li>
         );
@@ -96,8 +98,9 @@ function Grid({ cells, width }: { cells: Cells; width: number }): VNode {
   const n = prompts.pillars.length;
   const handlers = useCells(cells, width);
   const label = `Heat map of ${plural(mapped.length, "feature")} by ${plural(n, "token")}`;
+  const keys = "Arrow keys move over the cells; Enter opens the feature's card.";
   return (
-    <div class="heat-scroll" role="group" aria-label={`${label}. Arrow keys move over the cells; Enter opens the feature's card.`} tabIndex={0} {...handlers}>
+    <div class="heat-scroll" role="group" aria-label={`${label}. ${keys}`} tabIndex={0} {...handlers}>
       <svg width={n * width} height={HEAD + mapped.length * ROW} role="img" aria-label={label}>
         <Columns width={width} />
         <rect class="back" y={HEAD} width={n * width} height={mapped.length * ROW} />
@@ -117,7 +120,7 @@ function Columns({ width }: { width: number }): VNode {
         const text = dotted(texts.plain(prompts.side(side).view.tokens[position] ?? -1));
         const chosen = address.span !== null && (sets[0]?.[pillar.a] === 1 || sets[1]?.[pillar.b] === 1);
         const alone = prompts.two && (pillar.a < 0 || pillar.b < 0);
-        const only = alone ? (pillar.a < 0 ? "B " : "A ") : "";
+        const only = alone ? `${SIDE_NAMES[side]} ` : "";
         const cut = [...text];
         return (
           <g key={x} class={`${chosen ? "chosen" : ""} ${alone ? "alone" : ""}`} transform={`translate(${x * width},${HEAD})`}>
@@ -136,7 +139,7 @@ function Columns({ width }: { width: number }): VNode {
 /** All cells of one shade in one path. */
 function Shades({ cells, width }: { cells: Cells; width: number }): VNode {
   const paths = useMemo(() => {
-    const found = new Map<string, { tone: Tone; level: number; d: string[] }>();
+    const found = new Map<string, { tone: string; level: number; d: string[] }>();
     const unknown: string[] = [];
     cells.fires.forEach((fires, i) => {
       if (fires === 0) return;
@@ -168,9 +171,9 @@ function Crosshair({ width }: { width: number }): VNode {
   const { prompts, mapped, pointer, address } = usePrompt();
   const { place, row } = useSignal(pointer.at);
   const n = prompts.pillars.length;
-  const at = (place: Place | null, row: number | null): [number, number] => [place === null ? -1 : columnOf(prompts.pillars, place), row === null ? -1 : mapped.indexOf(row)];
-  const [x, y] = at(place, row);
-  const [heldX, heldY] = at(address.held, address.feature === null ? null : (prompts.rowOf.get(address.feature) ?? null));
+  const column = (at: Place | null): number => (at === null ? -1 : columnOf(prompts.pillars, at));
+  const [x, y] = [column(place), mapped.indexOf(row ?? -1)];
+  const [heldX, heldY] = [column(address.held), mapped.indexOf(prompts.rowOf.get(address.feature ?? -1) ?? -1)];
   return (
     <g class="cross">
       {x >= 0 && <rect class="lane" x={x * width} width={width} height={HEAD + mapped.length * ROW} />}

@@ -73,7 +73,8 @@ function Here({ feature }: { feature: number }): VNode {
         "not in this ranking"
       ) : (
         <span>
-          <b>#{place + 1}</b> of {count(ranking.rows.length)}: {by === "count" ? "" : measure.metric.title} <b>{by === "count" ? count(value) : valueWords(measure, value, prompts.two)}</b>
+          <b>#{place + 1}</b> of {count(ranking.rows.length)}: {by === "count" ? "" : measure.metric.title}{" "}
+          <b>{by === "count" ? count(value) : valueWords(measure, value, prompts.two)}</b>
           {prompts.two ? " (A − B)" : ""}
           {how}
         </span>

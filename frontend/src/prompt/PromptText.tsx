@@ -15,8 +15,13 @@ export interface PromptTextProps {
   readonly row: number | null;
   /** Called with a token that is pressed, dragged over or let go; the main text's, where tokens are options to choose. */
   readonly choose: (position: number, event: PointerEvent) => void;
-  /** Where the tokens are options of a list: the list's own attributes. */
-  readonly list?: { readonly label: string; readonly id: string };
+  readonly list?: TokenList;
+}
+
+/** Where the tokens are options of a list: its accessible name, and the beginning of its options' ids. */
+export interface TokenList {
+  readonly label: string;
+  readonly id: string;
 }
 
 export function PromptText({ side, colours, row, choose, list }: PromptTextProps): VNode {
@@ -99,7 +104,7 @@ function tokenElement({ prompts, texts }: PromptState, { side, position }: Place
   return made;
 }
 
-function listAttributes(list: { readonly label: string; readonly id: string }, { address }: PromptState, side: Side): Record<string, string | number> {
+function listAttributes(list: TokenList, { address }: PromptState, side: Side): Record<string, string | number> {
   const { span } = address;
   const active = span !== null && span.side === side ? { "aria-activedescendant": `${list.id}-${span.from}` } : {};
   return { role: "listbox", tabIndex: 0, "aria-label": list.label, "aria-multiselectable": "true", ...active };
@@ -112,5 +117,7 @@ function markChosen(root: Element, { address, sets }: PromptState, side: Side, o
   markTokens(root, "chosen", inside);
   markTokens(root, "held", (i) => isAt(held, side, i));
   if (!options) return;
-  for (const token of root.querySelectorAll<HTMLElement>("[role=option]")) token.setAttribute("aria-selected", String(inside(Number(token.dataset["t"]))));
+  for (const token of root.querySelectorAll<HTMLElement>("[role=option]")) {
+    token.setAttribute("aria-selected", String(inside(Number(token.dataset["t"]))));
+  }
 }

@@ -1,11 +1,12 @@
 // Details beside a token of the prompt: what the model expects next there; or what one feature does there.
-import type { VNode } from "preact";
+import { Fragment, type VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { number, percent, plural } from "../format";
 import { place as putBeside } from "../marks/place";
 import { Chip } from "../marks/TokenText";
 import { useSignal } from "../signal";
 import type { Place } from "./address";
+import { SIDE_NAMES } from "./Scale";
 import { usePrompt, type PromptState } from "./state";
 import { valueWords } from "./words";
 
@@ -36,7 +37,11 @@ function TokenLines({ state, place, brief }: { state: PromptState; place: Place;
     <dl>
       <dt>Token</dt>
       <dd>
-        <Chip list={texts.runs(id)} /> <span class="quiet">id {id}, position {position}{prompts.two && ` of ${side === 0 ? "A" : "B"}`}</span>
+        <Chip list={texts.runs(id)} />{" "}
+        <span class="quiet">
+          id {id}, position {position}
+          {prompts.two && ` of ${SIDE_NAMES[side]}`}
+        </span>
       </dd>
       {view.masked[position] === 1 && <dt>Masked</dt>}
       {view.masked[position] === 1 && <dd>in no statistic of the corpus</dd>}
@@ -55,7 +60,7 @@ function Counterpart({ state, place: { side, position } }: { state: PromptState;
   return (
     <>
       <Chip list={state.texts.runs(state.prompts.side(side).view.tokens[position] ?? -1)} />{" "}
-      <span class="quiet">position {position} of {side === 0 ? "A" : "B"}</span>
+      <span class="quiet">position {position} of {SIDE_NAMES[side]}</span>
     </>
   );
 }
@@ -65,6 +70,7 @@ function Expected({ state, place: { side, position } }: { state: PromptState; pl
   const { view } = state.prompts.side(side);
   const { n_predicted: n, loss, predicted, predicted_prob } = view;
   const next = view.tokens[position + 1];
+  const nats = loss[position] ?? NaN;
   return (
     <>
       <dt>Next token</dt>
@@ -73,7 +79,7 @@ function Expected({ state, place: { side, position } }: { state: PromptState; pl
           <span class="quiet">none: the prompt ends here</span>
         ) : (
           <>
-            <Chip list={state.texts.runs(next)} /> probability {percent(Math.exp(-(loss[position] ?? NaN)))}, loss {number(loss[position] ?? NaN)} nats
+            <Chip list={state.texts.runs(next)} /> probability {percent(Math.exp(-nats))}, loss {number(nats)} nats
           </>
         )}
       </dd>
@@ -107,13 +113,29 @@ function FeatureHere({ state, row, place }: { state: PromptState; row: number; p
       <p class="which">Feature {prompts.part.firing.feature[row]}</p>
       {places.map((at) => {
         const pair = prompts.side(at.side).at(row, at.position);
-        const title = prompts.two ? `${at.side === 0 ? "A" : "B"}: ` : "";
-        if (pair < 0) return <p key={at.side}>{title}<span class="quiet">does not fire here</span></p>;
+        const title = prompts.two ? `${SIDE_NAMES[at.side]}: ` : "";
+        if (pair < 0) {
+          return (
+            <p key={at.side}>
+              {title}
+              <span class="quiet">does not fire here</span>
+            </p>
+          );
+        }
         return (
           <dl key={at.side}>
             {names.map((name, i) => {
               const shown = i === 0 ? measure : prompts.measure(name, 0);
-              return [<dt>{title}{shown.metric.title}</dt>, <dd>{i === 0 ? <b>{valueWords(shown, shown.values[at.side]?.[pair] ?? NaN)}</b> : valueWords(shown, shown.values[at.side]?.[pair] ?? NaN)}</dd>];
+              const words = valueWords(shown, shown.values[at.side]?.[pair] ?? NaN);
+              return (
+                <Fragment key={name}>
+                  <dt>
+                    {title}
+                    {shown.metric.title}
+                  </dt>
+                  <dd>{i === 0 ? <b>{words}</b> : words}</dd>
+                </Fragment>
+              );
             })}
           </dl>
         );

@@ -3,9 +3,9 @@ import type { VNode } from "preact";
 import { useMemo } from "preact/hooks";
 import { count, percent, plural } from "../format";
 import { Chip } from "../marks/TokenText";
-import { useSignal } from "../signal";
+import { SIDE_NAMES, SideMark } from "./Scale";
 import { Sparkline } from "./Sparkline";
-import { single, usePrompt, type PromptState } from "./state";
+import { single, usePointed, usePrompt, type PromptState } from "./state";
 import { AGGREGATE_WORDS, differenceTone, extent, spanWords, toneOf, unmeasuredWords, valueWords } from "./words";
 
 export function Ranking(): VNode {
@@ -15,7 +15,8 @@ export function Ranking(): VNode {
     <section class="ranking" aria-labelledby="ranking-title">
       <header class="titled">
         <h2 id="ranking-title">
-          {listed.length > 0 ? plural(listed.length, "feature") : "Features"} {single(address.span) ? "at" : "over"} {spanWords(address.span, prompts, texts)}
+          {listed.length > 0 ? plural(listed.length, "feature") : "Features"} {single(address.span) ? "at" : "over"}{" "}
+          {spanWords(address.span, prompts, texts)}
         </h2>
         <span class="quiet">{summary(state)}</span>
       </header>
@@ -33,28 +34,30 @@ function summary({ ranking, listed }: PromptState): string {
   return `${listed.length > 0 ? "of " : ""}${count(ranking.n_firing)} that fire${filtered}`;
 }
 
-/** Four reasons for an empty ranking, each in its own words. */
+/** Three reasons for an empty ranking, each in its own words. */
 function Empty(): VNode {
   const { ranking, address, measure, prompts } = usePrompt();
   const { n_firing, n_kept, n_pairs } = ranking;
   const here = single(address.span) ? "at this token" : address.span === null ? "on this prompt" : "at these tokens";
   const last = address.span !== null && address.span.from === prompts.side(address.span.side).n - 1;
-  const words =
-    n_firing === 0
-      ? `No feature fires ${here}.`
-      : n_kept === 0
-        ? `The density filter leaves none: all ${plural(n_firing, "feature")} that fire ${here} have densities outside ${address.min}% to ${address.max}%.`
-        : `${measure.metric.title} was not computed ${here}, for none of ${plural(n_pairs, "pair")} of token and feature.${last ? " No token follows the last one." : ""}`;
+  const why = n_firing === 0 ? "silent" : n_kept === 0 ? "filtered" : "unmeasured";
+  const words = {
+    silent: `No feature fires ${here}.`,
+    filtered: `The density filter leaves none: the densities of all ${plural(n_firing, "feature")} that fire ${here} are outside ${address.min}% to ${address.max}%.`,
+    unmeasured: `${measure.metric.title} was not computed ${here}, for none of ${plural(n_pairs, "pair")} of token and feature.`,
+  }[why];
   return (
-    <p class="message" role="status" data-message={n_firing === 0 ? "silent" : n_kept === 0 ? "filtered" : "unmeasured"}>
+    <p class="message" role="status" data-message={why}>
       {words}
+      {why === "unmeasured" && last && " No token follows the last one."}
     </p>
   );
 }
 
 function List(): VNode {
   const state = usePrompt();
-  const { prompts, listed, measure, pointer, by } = state;
+  const { prompts, listed, measure, pointer, by, ranking } = state;
+  const most = useMemo(() => Math.max(...Array.from(listed, (_, i) => size(state, ranking.values[i] ?? 0))) || 1, [ranking, listed]);
   const head = by === "count" ? "Firings" : measure.metric.title;
   return (
     <table class="ranks" onPointerLeave={() => pointer.set(null)}>
@@ -69,8 +72,8 @@ function List(): VNode {
           </th>
           <th scope="col">Feature</th>
           <th scope="col">{prompts.two ? "A − B" : head}</th>
-          {prompts.two && <th scope="col">A</th>}
-          {prompts.two && <th scope="col">B</th>}
+          {prompts.two && <th scope="col"><SideMark side={0} /></th>}
+          {prompts.two && <th scope="col"><SideMark side={1} /></th>}
           <th scope="col">{prompts.two ? "Activation, A up, B down" : "Activation over the prompt"}</th>
           <th scope="col">Top token</th>
           <th scope="col">Density</th>
@@ -78,29 +81,41 @@ function List(): VNode {
       </thead>
       <tbody>
         {Array.from(listed, (row, i) => (
-          <Row key={row} row={row} place={i} />
+          <Row key={row} row={row} place={i} most={most} />
         ))}
       </tbody>
     </table>
   );
 }
 
-function Row({ row, place }: { row: number; place: number }): VNode {
+interface RowProps {
+  readonly row: number;
+  readonly place: number;
+  /** The longest bar. */
+  readonly most: number;
+}
+
+function Row({ row, place, most }: RowProps): VNode {
   const state = usePrompt();
-  const { prompts, pointer, open, ranking, listed, address } = state;
+  const { prompts, pointer, open, address } = state;
   const { feature, density, top_token } = prompts.part.firing;
   const id = feature[row] ?? -1;
-  const pointed = useSignal(pointer.at).row === row;
+  const pointed = usePointed(pointer, (at) => at.row === row);
   const point = (): void => pointer.set({ row });
   const choose = useChoose();
-  const most = useMemo(() => Math.max(...Array.from(listed, (_, i) => size(state, ranking.values[i] ?? 0))) || 1, [ranking, listed]);
   const name = `${open.includes(id) ? "open" : ""} ${address.feature === id ? "locked" : ""} ${pointed ? "pointed" : ""}`;
   const top = top_token[row] ?? -1;
   return (
     <tr class={name} data-feature={id} onPointerEnter={point} onClick={() => choose(id)}>
       <td class="quiet">{place + 1}</td>
       <td>
-        <button type="button" aria-pressed={address.feature === id} aria-label={`Feature ${id}, open its card`} onFocus={point} onBlur={() => pointer.set(null)}>
+        <button
+          type="button"
+          aria-pressed={address.feature === id}
+          aria-label={`Feature ${id}, open its card`}
+          onFocus={point}
+          onBlur={() => pointer.set(null)}
+        >
           {id}
         </button>
       </td>
@@ -130,7 +145,8 @@ function Value({ place, most }: { place: number; most: number }): VNode {
   const { prompts, measure, ranking, by } = state;
   const value = ranking.values[place] ?? NaN;
   const tone = prompts.two ? differenceTone(value) : by === "count" ? "plain" : toneOf(measure, value);
-  const words = by === "count" ? `${prompts.two && value > 0 ? "+" : ""}${count(value).replace("-", "−")}` : valueWords(measure, value, prompts.two);
+  const counted = `${prompts.two && value > 0 ? "+" : ""}${count(value).replace("-", "−")}`;
+  const words = by === "count" ? counted : valueWords(measure, value, prompts.two);
   return (
     <td class={`value ${tone}`} style={{ "--share": `${Math.min((100 * size(state, value)) / most, 100)}%` }}>
       {words}
@@ -145,11 +161,12 @@ function Sides({ row }: { row: number }): VNode {
     <>
       {ranking.totals.map(({ fired, value }, i) => {
         const other = ranking.totals[1 - i];
-        const only = (fired[row] ?? 0) > 0 && (other?.fired[row] ?? 0) === 0;
+        const fires = (fired[row] ?? 0) > 0;
+        const words = by === "count" ? count(value[row] ?? 0) : valueWords(measure, value[row] ?? NaN);
         return (
           <td key={i}>
-            {(fired[row] ?? 0) === 0 ? <span class="quiet">–</span> : by === "count" ? count(value[row] ?? 0) : valueWords(measure, value[row] ?? NaN)}
-            {only && <span class="only">only {i === 0 ? "A" : "B"}</span>}
+            {fires ? words : <span class="quiet">–</span>}
+            {fires && other?.fired[row] === 0 && <span class="only">only {SIDE_NAMES[i]}</span>}
           </td>
         );
       })}

@@ -1,11 +1,11 @@
 // The prompt across the top of the page, or both: hover for details, click or drag to choose what is ranked over.
 import type { VNode } from "preact";
-import { useCallback, useLayoutEffect, useRef } from "preact/hooks";
-import { useSignal } from "../signal";
+import { useCallback, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Side, Span } from "./address";
 import { colouring } from "./colours";
 import { PromptText } from "./PromptText";
-import { single, usePrompt, type Pointed } from "./state";
+import { Scale, SIDE_NAMES, SideMark } from "./Scale";
+import { single, usePointed, usePrompt, type Pointed } from "./state";
 import { toneWords, valueWords } from "./words";
 
 export function Strip(): VNode {
@@ -43,11 +43,12 @@ function Text({ side }: { side: Side }): VNode {
     const near = list.querySelector(`[data-t="${span.from}"]`)?.getBoundingClientRect() ?? null;
     pointer.set(single(span) ? { place: { side, position: span.from }, near } : null);
   }, [span, side, pointer]);
+  const name = prompts.two ? view.title : "Tokens of the prompt";
   return (
     <div class="strip-text" ref={box}>
       {prompts.two && (
         <h2>
-          <b>{side === 0 ? "A" : "B"}</b> <span class="quiet">{view.title === `Prompt ${side === 0 ? "A" : "B"}` ? "" : view.title}</span>
+          <SideMark side={side} /> <span class="quiet">{view.title === `Prompt ${SIDE_NAMES[side]}` ? "" : view.title}</span>
         </h2>
       )}
       <PromptText
@@ -55,7 +56,7 @@ function Text({ side }: { side: Side }): VNode {
         colours={colours}
         row={null}
         choose={choose}
-        list={{ label: `${prompts.two ? view.title : "Tokens of the prompt"}. Arrow keys choose a token, with Shift a span.`, id: `t${side}` }}
+        list={{ label: `${name}. Arrow keys choose a token, with Shift a span.`, id: `t${side}` }}
       />
     </div>
   );
@@ -86,25 +87,16 @@ function useChoice(side: Side): (position: number, event: PointerEvent) => void 
 function StripLegend(): VNode {
   const state = usePrompt();
   const { prompts, measure, pointer, address } = state;
-  const row = colouredRow(useSignal(pointer.at), address.feature, prompts.rowOf);
-  const most = colouring(state, row)[0]?.most ?? 0;
+  const row = usePointed(pointer, (at) => colouredRow(at, address.feature, prompts.rowOf));
+  const most = useMemo(() => colouring(state, row)[0]?.most ?? 0, [state.measure, state.order, state.kept, prompts, row]);
   const masked = prompts.sides.some(({ view }) => view.masked.includes(1));
   const alone = prompts.partners.some((partner) => prompts.two && partner.includes(-1));
-  const [toward, against] = toneWords(measure, false);
   return (
     <p class="legend">
       <span>
         {row === null ? "Strongest at each token" : <b>Feature {prompts.part.firing.feature[row]}</b>}: {measure.metric.title}
       </span>
-      {measure.signed ? (
-        <span class="scale">
-          {against} <span class="ramp against" /> 0 <span class="ramp toward" /> {toward}, to {valueWords(measure, most).replace("+", "±")}
-        </span>
-      ) : (
-        <span class="scale">
-          0 <span class="ramp" /> {valueWords(measure, most)}
-        </span>
-      )}
+      <Scale ends={measure.signed ? { tones: ["toward", "against"], words: toneWords(measure) } : null} most={valueWords(measure, most)} />
       {masked && (
         <span>
           <span class="tok masked">masked</span> left out of spans

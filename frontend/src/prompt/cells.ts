@@ -1,8 +1,9 @@
 // Cells of the heat map: the metric of each of its features at each token, or the difference between two prompts.
-import type { Place } from "./address";
+import type { Place, Side } from "./address";
 import type { Pillar } from "./pairs";
+import { SIDE_NAMES } from "./Scale";
 import type { PromptState } from "./state";
-import { differenceTone, extent, toneOf, tokenWords, valueWords, type Tone } from "./words";
+import { differenceTone, extent, toneOf, tokenWords, valueWords, type DifferenceTone, type Tone } from "./words";
 
 export interface Cells {
   /** Columns. */
@@ -14,7 +15,7 @@ export interface Cells {
   /** The value at the end of the scale. */
   readonly most: number;
   /** null: not computed. */
-  readonly tones: (cell: number) => Tone | null;
+  readonly tones: (cell: number) => Tone | DifferenceTone | null;
   /** Of the scale, 0 to 1. */
   readonly share: (cell: number) => number;
   readonly words: (cell: number) => string;
@@ -57,7 +58,10 @@ export function cellsOf({ prompts, measure, mapped }: PromptState): Cells {
 
 /** What a column is of, in words. */
 export function wordsOf({ prompts, texts }: PromptState, { a, b }: Pillar): string {
-  const one = (side: 0 | 1, position: number): string => `${tokenWords({ side, position }, prompts, texts)} (${prompts.two ? (side === 0 ? "A " : "B ") : ""}${position})`;
+  const one = (side: Side, position: number): string => {
+    const which = prompts.two ? `${SIDE_NAMES[side]} ` : "";
+    return `${tokenWords({ side, position }, prompts, texts)} (${which}${position})`;
+  };
   return [a < 0 ? null : one(0, a), b < 0 ? null : one(1, b)].filter((words) => words !== null).join(" / ");
 }
 

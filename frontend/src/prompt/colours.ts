@@ -37,7 +37,7 @@ export function colouring({ prompts, measure, order, kept }: PromptState, row: n
 
 /** Of one prompt's tokens by the activation of a feature, on a given scale. */
 export function activations({ prompts }: PromptState, side: Side, row: number, scale: number): Colouring {
-  const line = prompts.side(side).line(row, prompts.measure("act_size", 0).values[side] ?? new Float32Array());
+  const line = prompts.acts(side, row);
   return {
     most: scale,
     shade(position) {

@@ -96,6 +96,11 @@ export class Prompts {
     return pairs;
   }
 
+  /** A feature's activations over a prompt. */
+  acts(side: number, row: number): Float32Array {
+    return this.sides[side]?.line(row, this.measure("act_size", 0).values[side] ?? new Float32Array()) ?? new Float32Array();
+  }
+
   /** The token of the other prompt that stands for this one. */
   partner({ side, position }: Place): Place | null {
     const other = this.partners[side]?.[position] ?? -1;

@@ -1,7 +1,7 @@
 // What all parts of a prompt page share: what is chosen, the ranking that follows from it, and what is pointed at.
 import { createContext } from "preact";
-import { useContext, useMemo } from "preact/hooks";
-import type { Card, TokenAt } from "../card";
+import { useContext, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { pin, type Card, type TokenAt } from "../card";
 import { Signal } from "../signal";
 import type { Head, Source } from "../source";
 import { TokenTexts } from "../tokens";
@@ -41,7 +41,7 @@ export class Pointer {
   /** A card comes to the screen; returns what takes it off. */
   follow(card: Card): () => void {
     this.cards.add(card);
-    card.pinned.set(this.tokenOf(card, this.resting(card)));
+    if (pin.value === null) card.pinned.set(this.tokenOf(card, this.resting(card)));
     return () => this.cards.delete(card);
   }
 
@@ -102,6 +102,20 @@ export function usePrompt(): PromptState {
   const state = useContext(PromptContext);
   if (state === null) throw new Error("not on a prompt page");
   return state;
+}
+
+/** Part of what is pointed at; drawn again only when that part changes. */
+export function usePointed<T extends string | number | boolean | null>(pointer: Pointer, part: (pointed: Pointed) => T): T {
+  const now = part(pointer.at.value);
+  const shown = useRef(now);
+  shown.current = now;
+  const [, redraw] = useState(0);
+  useLayoutEffect(() =>
+    pointer.at.subscribe((pointed) => {
+      if (part(pointed) !== shown.current) redraw((n) => n + 1);
+    }),
+  );
+  return now;
 }
 
 export function usePromptState(source: Source, prompts: Prompts): PromptState {

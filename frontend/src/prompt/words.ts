@@ -37,21 +37,22 @@ export function toneOf({ metric, signed: both }: Measure, value: number): Tone {
   return (metric.first === "large" ? value : -value) >= 0 ? "toward" : "against";
 }
 
-/** Of a difference: more in the first prompt, more in the second. */
-export function differenceTone(value: number): Tone {
-  return value >= 0 ? "toward" : "against";
+/** Of a difference: higher in the first prompt, higher in the second. */
+export type DifferenceTone = "in-a" | "in-b";
+
+export function differenceTone(value: number): DifferenceTone {
+  return value >= 0 ? "in-a" : "in-b";
 }
 
 /** Both ends of a diverging scale in a word, that which the metric ranks first first. */
-export function toneWords({ metric }: Measure, two: boolean): readonly [toward: string, against: string] {
-  if (two) return ["higher in A", "higher in B"];
+export function toneWords({ metric }: Measure): readonly [toward: string, against: string] {
   if (metric.name.includes("loss_effect") || metric.name === "full_later_effect") return ["helps", "harms"];
   return metric.first === "large" ? ["raises", "lowers"] : ["lowers", "raises"];
 }
 
 export function orderWords(order: Order, measure: Measure, two: boolean): string {
   if (two) return { large: "higher in A first", small: "higher in B first", size: "largest difference first" }[order];
-  const [toward, against] = toneWords(measure, false);
+  const [toward, against] = toneWords(measure);
   if (order === "size") return "either, by size";
   if (measure.metric.name === "act_size" || measure.metric.name === "rarity") return order === "large" ? "positive first" : "negative first";
   return `${order === measure.metric.first ? toward : against} most first`;
