@@ -18,6 +18,7 @@ import type {
   SequenceGroup,
   TokenEffects,
 } from "./payload";
+import type { TokenBytes } from "./tokens";
 
 const FORMAT_VERSION = 2;
 const GROUP_KINDS = ["top", "interval"] as const;
@@ -35,7 +36,7 @@ export interface Head {
   readonly summary: FeatureSummary;
   /** Token id of each index of the page's table. */
   readonly ids: Int32Array;
-  readonly tokenBytes: ReadonlyMap<number, Uint8Array>;
+  readonly tokenBytes: TokenBytes;
   readonly special: ReadonlySet<number>;
   /** Types of the user's own components, in the order of their blocks. */
   readonly modules: readonly string[];
@@ -140,6 +141,33 @@ function bytesOf(base64: string): Uint8Array {
   return out;
 }
 
+/** The page's token table; a token's bytes are cut out when they are asked for, since a page may hold many. */
+class TokenTable implements TokenBytes {
+  private readonly place = new Map<number, number>();
+  private readonly starts: Int32Array;
+
+  constructor(
+    ids: Int32Array,
+    private readonly lengths: Int32Array,
+    private readonly text: Uint8Array,
+  ) {
+    this.starts = new Int32Array(ids.length);
+    let at = 0;
+    for (let i = 0; i < ids.length; i++) {
+      this.place.set(ids[i] ?? -1, i);
+      this.starts[i] = at;
+      at += lengths[i] ?? 0;
+    }
+  }
+
+  get(id: number): Uint8Array | undefined {
+    const i = this.place.get(id);
+    if (i === undefined) return undefined;
+    const start = this.starts[i] ?? 0;
+    return this.text.subarray(start, start + (this.lengths[i] ?? 0));
+  }
+}
+
 /** The head block. Throws when it is cut off or of another version. */
 export function decodeHead(base64: string): Head {
   const r = Reader.open(base64);
@@ -147,11 +175,7 @@ export function decodeHead(base64: string): Head {
   if (version !== FORMAT_VERSION) throw new Error(`the data has format ${version}, this page reads ${FORMAT_VERSION}`);
   const words = JSON.parse(r.text()) as Pick<Head, "meta" | "layout" | "modules" | "prompt">;
   const ids = r.ints();
-  const lengths = r.ints();
-  const text = r.blob();
-  const tokenBytes = new Map<number, Uint8Array>();
-  let at = 0;
-  ids.forEach((id, i) => tokenBytes.set(id, text.subarray(at, (at += lengths[i] ?? 0))));
+  const tokenBytes = new TokenTable(ids, r.ints(), r.blob());
   const special = new Set(Array.from(r.ints(), (i) => ids[i] ?? -1));
   return { ...words, summary: summary(r, ids), ids, tokenBytes, special };
 }

@@ -23,7 +23,18 @@ interface Unit {
 const MAY_JOIN = /[\p{M}\u200c\p{Emoji_Modifier}\p{Regional_Indicator}\u200d\ufe0f\u1100-\u11ff\uac00-\ud7ff\u{e0020}-\u{e007f}]/u;
 const HIDDEN = /^[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}]$/u;
 const EMPTY: readonly Run[] = [{ text: "∅", kind: "mark" }];
-const graphemes = typeof Intl.Segmenter === "function" ? new Intl.Segmenter("en", { granularity: "grapheme" }) : null;
+let segmenter: Intl.Segmenter | null | undefined;
+
+/** Made when it is first needed; null where the browser has none. */
+function graphemes(): Intl.Segmenter | null {
+  segmenter ??= typeof Intl.Segmenter === "function" ? new Intl.Segmenter("en", { granularity: "grapheme" }) : null;
+  return segmenter;
+}
+
+/** The bytes of each token id of a page. */
+export interface TokenBytes {
+  get(id: number): Uint8Array | undefined;
+}
 
 /** Text of the tokens of one page, each worked out once. */
 export class TokenTexts {
@@ -31,7 +42,7 @@ export class TokenTexts {
   private readonly leans = new Map<number, number>();
 
   constructor(
-    private readonly bytes: ReadonlyMap<number, Uint8Array>,
+    private readonly bytes: TokenBytes,
     private readonly special: ReadonlySet<number>,
   ) {}
 
@@ -191,10 +202,11 @@ function validLength(bytes: Uint8Array, at: number): number {
 /** Units that are one character to the eye: a letter and its accents, an emoji of several code points. */
 function clusters(units: Unit[]): Unit[][] {
   const text = units.map((u) => (u.valid ? u.text : "\u0000")).join("");
-  if (graphemes === null || !MAY_JOIN.test(text)) return units.map((u) => [u]);
+  const by = MAY_JOIN.test(text) ? graphemes() : null;
+  if (by === null) return units.map((u) => [u]);
   const out: Unit[][] = [];
   let at = 0;
-  for (const { segment } of graphemes.segment(text)) {
+  for (const { segment } of by.segment(text)) {
     const cluster: Unit[] = [];
     for (let left = segment.length; left > 0; ) {
       const unit = units[at++];

@@ -89,7 +89,7 @@ def encode_head(page: FeaturePage, index: TokenIndex) -> str:
     out.blob(json.dumps(words, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii"))
     _encode_tokens(out, index.ids, page.token_bytes, page.special)
     _encode_summary(out, page.summary, index)
-    return out.finish()
+    return out.finish(level=0)  # it stands before the first picture: inflating costs more there than reading
 
 
 def encode_prompt(part: PromptPart, index: TokenIndex) -> str:
