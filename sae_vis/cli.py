@@ -57,9 +57,15 @@ def demo(
 @app.command()
 def index(  # noqa: PLR0913, PLR0917  the options of a command
     model: Annotated[str, typer.Option(help="Hugging Face model: local path or hub name")],
-    sae: Annotated[str, typer.Option(help="SAE checkpoint: folder, file or hub name; docs/checkpoints.md has formats")],
-    text: Annotated[list[Path], typer.Option(help="text file, one document; give several times for more")],
+    sae: Annotated[str, typer.Option(help="SAE: folder, file, hub name (repo:folder), or RELEASE:ID of SAELens")],
     out: Out,
+    text: Annotated[list[Path] | None, typer.Option(help="text file, one document; give several times")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Hugging Face dataset, streamed: hub name, folder, file")] = None,
+    subset: Annotated[str | None, typer.Option(help="configuration of the dataset")] = None,
+    split: Annotated[str, typer.Option(help="split of the dataset")] = "train",
+    column: Annotated[str | None, typer.Option(help="column with the text, or the messages")] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="the column holds messages: use the chat template")] = False,
+    tokens: Annotated[int | None, typer.Option(help="stop after so many tokens of text")] = None,
     hook: Annotated[str | None, typer.Option(help="hook name or module path; default: what the SAE names")] = None,
     seq_len: Annotated[int, typer.Option(help="tokens in a sequence")] = 128,
     bos: Annotated[bool, typer.Option(help="start every sequence with BOS")] = True,
@@ -68,19 +74,26 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
 ) -> None:
     """Index every feature of an SAE over text, in one pass. A killed run goes on when started again."""
     from sae_vis.api import index_features
+    from sae_vis.corpus.datasets import DatasetConfig, TokenBudget, documents
     from sae_vis.corpus.text import TokenText
     from sae_vis.corpus.tokens import Corpus, read_document
+    from sae_vis.errors import InputError
     from sae_vis.models.huggingface import load_tokenizer
 
+    if bool(text) == (dataset is not None):
+        raise InputError("give the text to index as --text FILE or as --dataset NAME, one of the two")
     tokenizer = load_tokenizer(model)
     parts = _parts(model, sae, hook, dtype)
+    config = DatasetConfig(name=dataset or "", subset=subset, split=split, column=column, chat=chat)
+    texts = map(read_document, text) if text else documents(config, tokenizer)
+    budget = None if tokens is None else TokenBudget(tokenizer, tokens)
     corpus = Corpus.from_texts(
-        map(read_document, text),
-        tokenizer,
+        texts if budget is None else budget.documents(texts),
+        budget or tokenizer,
         seq_len=seq_len,
         prepend_bos=bos,
         seqpos_slice=(skip or None, None),
-        source=", ".join(path.name for path in text),
+        source=", ".join(path.name for path in text) if text else config.source,
     )
     with _progress() as progress:
         made = index_features(corpus, parts, out, text=TokenText.from_tokenizer(tokenizer), progress=progress)

@@ -22,6 +22,7 @@ from sae_vis.saes.directions import from_directions
 from sae_vis.saes.gemma_scope_format import load_gemma_scope
 from sae_vis.saes.module import Encoder, from_module
 from sae_vis.saes.openai_format import load_openai, looks_like_openai
+from sae_vis.saes.releases import load_release
 from sae_vis.saes.saelens_format import load_sae
 from sae_vis.saes.saelens_objects import SaeLensSae, from_sae_lens
 from sae_vis.saes.sparsify_format import load_sparsify
@@ -123,7 +124,8 @@ def load_dictionary(
     Args:
         source: a folder, a weights file, or the id of a Hugging Face repository (``organisation/repository``). A path
             that exists comes first. Of a repository only the files of the checkpoint are fetched, through the usual
-            cache; with ``HF_HUB_OFFLINE=1`` from the cache alone.
+            cache; with ``HF_HUB_OFFLINE=1`` from the cache alone. ``organisation/repository:folder`` names the
+            subfolder, too, and ``release:sae_id`` an SAE of SAELens' releases (`load_release`).
         subfolder: the checkpoint's folder or weights file within ``source``.
         format: name of a `Format` in `FORMATS`; None: recognised from the files.
         dtype: of the computation: float32, float16 or bfloat16; None: float32, into which halves are widened exactly.
@@ -140,6 +142,11 @@ def load_dictionary(
         apply_b_dec_to_input=apply_b_dec_to_input, dtype=dtype or torch.float32, device=device or "cpu"
     )
     known = None if format is None else _named(format)
+    head, colon, rest = str(source).partition(":")
+    if colon and head and rest and not Path(source).expanduser().exists() and subfolder is None:
+        if not _REPOSITORY.fullmatch(head):
+            return load_release(head, rest, dtype=dtype, device=device)
+        source, subfolder = head, rest
     path = _entered(_located(source, subfolder, revision))
     found = known or recognise(path)
     if apply_b_dec_to_input is not None and found.name != "tensors":

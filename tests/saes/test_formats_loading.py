@@ -6,6 +6,8 @@ import io
 import json
 import pickle
 import shutil
+import sys
+import warnings
 import zipfile
 
 import numpy as np
@@ -341,3 +343,51 @@ def test_loading_leaves_the_random_state_alone(tmp_path):
     load_dictionary(folder).encode(torch.ones(2, 24))
     assert torch.equal(torch.get_rng_state(), state)
     assert set(read_entries(folder / "ae.pt")) == set(layouts.dictionary_learning_tensors("GatedAutoEncoder"))
+
+
+def test_a_release_without_sae_lens_names_the_pip_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sae_lens", None)
+    with pytest.raises(CheckpointError, match=r"gpt2-small-res-jb:blocks\.8\.hook_resid_pre is no path .* pip install"):
+        load_dictionary("gpt2-small-res-jb:blocks.8.hook_resid_pre")
+
+
+def test_a_repository_and_a_folder_in_one_word(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    snapshot = tmp_path / "hub" / "models--someone--some-saes" / "snapshots" / "abc"
+    layouts.write_sparsify(snapshot / "layers.3")
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("abc")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    found = load_dictionary("someone/some-saes:layers.3")
+    assert found.fingerprint() == load_dictionary("someone/some-saes", subfolder="layers.3").fingerprint()
+
+
+def test_a_release_through_sae_lens(tmp_path, monkeypatch):
+    """The files of a release in SAELens' directory, in a cache of our own; nothing is downloaded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sae_lens = pytest.importorskip("sae_lens", reason="sae-lens is not installed", exc_type=ImportError)
+        release, sae_id = "gpt2-small-res-jb", "blocks.8.hook_resid_pre"
+        config = sae_lens.StandardSAEConfig(d_in=12, d_sae=30)
+        config.metadata.hook_name = sae_id
+        sae = sae_lens.StandardSAE(config)
+        entry = sae_lens.loading.pretrained_saes_directory.get_pretrained_saes_directory()[release]
+        snapshot = tmp_path / f"models--{entry.repo_id.replace('/', '--')}" / "snapshots" / "abc"
+        sae.save_model(snapshot / entry.saes_map[sae_id])
+        (snapshot.parents[1] / "refs").mkdir()
+        (snapshot.parents[1] / "refs" / "main").write_text("abc")
+        import huggingface_hub.constants
+        import huggingface_hub.file_download
+
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+        state = torch.random.get_rng_state()
+        found = load_dictionary(f"{release}:{sae_id}")
+        assert torch.equal(state, torch.random.get_rng_state())
+        assert found.hook_name == sae_id
+        x = torch.randn(20, 12)
+        assert torch.equal(found.encode_dense(x), sae.encode(x).detach())
+        with pytest.raises(CheckpointError, match=r"SAELens can't load 'blocks\.99' of release 'gpt2-small-res-jb'"):
+            load_dictionary(f"{release}:blocks.99")
