@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from polling import wait_until
-from synthetic_prompt import NO_CARD, SILENT, Asked, ranked, synthetic_prompt
+from synthetic_prompt import ASKED_FOR, NO_CARD, SILENT, Asked, ranked, synthetic_prompt
 
 from sae_vis import Corpus, Index, PromptSettings, TokenText, index_features, load_tokenizer
 from sae_vis.api import save_prompt_page
@@ -92,7 +92,7 @@ def cases(part, n, seed):
         if metric in {"act_size", "act_quantile", "rarity"} and len(part.prompts) == 1:
             order = None
         side = int(rng.integers(0, len(part.prompts))) if span is not None else 0
-        target = int(rng.integers(0, 4)) if metric == "logit_effect" else 0
+        target = int(rng.integers(0, 5)) if metric == "logit_effect" else 0
         yield Asked(metric, span, side, by, order, target, low, high)
 
 
@@ -143,8 +143,8 @@ def test_the_logit_effect_is_on_a_token_of_choice(open_page, page):
     tab = open_page(page, "#metric=logit_effect&pos=2")
     view = page.prompt.prompts[0]
     options = tab.get_by_label("Logit of").locator("option").all_inner_texts()
-    texts = [page.token_bytes[int(t)].decode("utf-8", "replace").strip() for t in view.targets[2 * 4 : 3 * 4]]
-    assert len(options) == 4
+    texts = [page.token_bytes[int(t)].decode("utf-8", "replace").strip() for t in view.targets.reshape(-1, 5)[2]]
+    assert len(options) == 5
     assert options[0].startswith("the token that follows: ")
     assert all(text in option for text, option in zip(texts, options, strict=True) if text.isalpha())
     tab.get_by_label("Logit of").select_option(index=2)
@@ -152,6 +152,10 @@ def test_the_logit_effect_is_on_a_token_of_choice(open_page, page):
     expected = ranked(page.prompt, Asked("logit_effect", (2, 2), target=2))
     assert listed(tab) == [feature for feature, _ in expected[:10]]
     assert "target=2" in address(tab)
+    tab.get_by_label("Logit of").select_option(label=page.token_bytes[ASKED_FOR].decode().replace(" ", "·"))
+    tab.evaluate(SETTLED)
+    expected = ranked(page.prompt, Asked("logit_effect", (2, 2), target=4))
+    assert listed(tab) == [feature for feature, _ in expected[:10]]
 
 
 def test_click_drag_shift_and_escape_choose_tokens(open_page, page):

@@ -16,7 +16,9 @@ export function PromptTip(): VNode {
   const box = useRef<HTMLDivElement>(null);
   const shown = near !== null && place !== null;
   useLayoutEffect(() => {
-    if (near !== null && box.current !== null) putBeside(box.current, near, [near], true);
+    if (near === null || box.current === null) return;
+    const clear = state.prompts.two ? beyondTexts(near) : near;
+    putBeside(box.current, clear, [clear], true);
   }, [near, place, row]);
   return (
     <div ref={box} id="prompt-tip" class="tip" role="tooltip" hidden={!shown}>
@@ -24,6 +26,13 @@ export function PromptTip(): VNode {
       {shown && <TokenLines state={state} place={place} brief={row !== null} />}
     </div>
   );
+}
+
+/** Of two prompts, both stay in sight, as the token that stands for the one pointed at is marked: from the first to the last. */
+function beyondTexts(near: DOMRect): DOMRect {
+  const texts = Array.from(document.querySelectorAll(".strip-text"), (text) => text.getBoundingClientRect());
+  const [top, bottom] = [texts[0]?.top ?? 0, texts.at(-1)?.bottom ?? 0];
+  return near.top < top || near.bottom > bottom ? near : new DOMRect(near.left, top, near.width, bottom - top);
 }
 
 function TokenLines({ state, place, brief }: { state: PromptState; place: Place; brief: boolean }): VNode {
