@@ -178,7 +178,7 @@ class NeuronSums:
     @classmethod
     def zeros(cls, d_sae: int, centre: Tensor) -> NeuronSums:
         """Before the first token."""
-        centre = centre.detach().double().cpu()
+        centre = centre.detach().cpu().double()
         return cls(
             torch.zeros(d_sae, len(centre), dtype=torch.float64),
             torch.zeros_like(centre),

@@ -128,6 +128,12 @@ def changed(module: nn.Module, side: Side, change: Callable[[Tensor], Tensor]) -
         handle.remove()
 
 
+def float32_weights(weight: Tensor) -> Tensor:
+    """Weights as float32, where sums of them can be taken in float64: on the CPU where they are on Apple's MPS."""
+    found = weight.detach().float()
+    return found.cpu() if found.device.type == "mps" else found
+
+
 def check_tokens(tokens: Tensor, n_vocab: int, model: str) -> None:
     """Raise `InputError` unless tokens are integer ids ``[n_seqs, seq_len]`` below `n_vocab`; `model` is its name."""
     if tokens.ndim != 2:

@@ -15,7 +15,7 @@ from sae_vis.errors import InputError
 from sae_vis.models.architectures import ARCHITECTURES, Architecture, architecture_of
 from sae_vis.models.base import Edit, HookGradient, HookPoint, PostNorm, Prefix, RunnableModel, Side, Unembedding
 from sae_vis.models.fingerprint import fingerprint
-from sae_vis.models.forward import a_vector_a_token, check_tokens, read
+from sae_vis.models.forward import a_vector_a_token, check_tokens, float32_weights, read
 from sae_vis.models.hook_names import HookTable, Place
 from sae_vis.models.runs import Addition, cache_of, gradient, logits_of, remembered, remembers_exactly, run
 
@@ -235,16 +235,16 @@ class HuggingFaceModel(RunnableModel):
         if head is None:
             raise InputError(f"{type(self.model).__name__} has no unembedding; load it as a causal language model")
         final_norm = self._modules[f"{self._decoder_path}.{self._arch.final_norm}"]
-        weight = _weight(head).detach().float()  # [d_vocab, d_model]
+        weight = float32_weights(_weight(head))  # [d_vocab, d_model]
         head_bias, norm_bias = _bias(head), _bias(final_norm)
         if norm_bias is not None:
             constant = weight @ norm_bias.to(weight.device)
-            head_bias = constant if head_bias is None else head_bias + constant
+            head_bias = constant if head_bias is None else head_bias.to(weight.device) + constant
         return Unembedding(
-            gain=self._gain(final_norm, self._arch),
+            gain=self._gain(final_norm, self._arch).to(weight.device),
             centred=self._arch.norm.centred,
             weight=weight,
-            bias=head_bias,
+            bias=None if head_bias is None else head_bias.to(weight.device),
             eps=_eps(final_norm),
         )
 

@@ -29,7 +29,7 @@ from sae_vis.models.base import (
     Unembedding,
 )
 from sae_vis.models.fingerprint import fingerprint
-from sae_vis.models.forward import a_vector_a_token, check_tokens, eval_mode, read
+from sae_vis.models.forward import a_vector_a_token, check_tokens, eval_mode, float32_weights, read
 from sae_vis.models.huggingface import linear_weight, shown_name
 from sae_vis.models.runs import Addition, gradient, run
 
@@ -362,8 +362,8 @@ class TransformerLensModel(RunnableModel):
     def _unembedding(self) -> Unembedding:
         residual = self.final_residual
         norm, head = self._at("ln_final"), self._at("unembed")
-        weight: Tensor = head.W_U.detach().float().T  # type: ignore[operator]  # [d_vocab, d_model]
-        bias: Tensor = head.b_U.detach().float()  # type: ignore[operator]
+        weight = float32_weights(head.W_U).T  # type: ignore[arg-type]  # [d_vocab, d_model]
+        bias = float32_weights(head.b_U).to(weight.device)  # type: ignore[arg-type]
         norm_bias = _vector(norm, "b", "bias")
         if norm_bias is not None:
             bias = bias + weight @ norm_bias.to(weight.device)

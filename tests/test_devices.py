@@ -1,0 +1,140 @@
+"""Other devices and dtypes than the CPU's float32. What needs CUDA runs where CUDA is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sae_vis.api import ModelAndSae, index_features, save_feature_page, save_prompt_page
+from sae_vis.config import IndexConfig
+from sae_vis.corpus.tokens import Corpus
+from sae_vis.effects.ablation import DirectEffects
+from sae_vis.effects.intervention import FullEffects
+from sae_vis.errors import InputError
+from sae_vis.index.index import Index
+from sae_vis.models.huggingface import load_model
+from sae_vis.saes.base import Dictionary
+from sae_vis.saes.tensors import TensorOptions, from_tensors
+from tests.fixtures.page_decoder import read_page
+from tests.tiny_models import build
+
+KINDS = ("gpt2", "llama", "gemma2")
+SITE = "blocks.1.hook_resid_post"
+TOKENS = torch.randint(1, 31, (12, 16), generator=torch.Generator().manual_seed(2))
+CONFIG = IndexConfig(neuron_correlations="always")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def sae_on(device: str, dtype: torch.dtype = torch.float32) -> Dictionary:
+    generator = torch.Generator().manual_seed(0)
+    tensors = {"W_enc": torch.randn(12, 40, generator=generator), "W_dec": torch.randn(40, 12, generator=generator)}
+    tensors |= {"b_enc": torch.full((40,), -1.0), "b_dec": torch.randn(12, generator=generator)}
+    return from_tensors(tensors, TensorOptions(hook_name=SITE, device=device, dtype=dtype, apply_b_dec_to_input=True))
+
+
+def parts_on(kind: str, device: str, dtype: torch.dtype = torch.float32) -> ModelAndSae:
+    return ModelAndSae(model=load_model(build(kind).to(device, dtype)), sae=sae_on(device, dtype))
+
+
+def nearly_the_same(found: Index, expected: Index, tolerance: float, flips: int = 2) -> None:
+    """Up to rounding, and few firings on the edge."""
+    assert np.abs(found.column("n_firings") - expected.column("n_firings")).max() <= flips
+    for name in ("max", "mean", "logits_std", "logits_high"):
+        np.testing.assert_allclose(found.column(name), expected.column(name), rtol=tolerance, atol=tolerance)
+    assert expected.column("n_firings").sum() > 500
+
+
+@needs_cuda
+@pytest.mark.parametrize("kind", KINDS)
+def test_cuda_gives_what_the_cpu_gives(kind: str, tmp_path: Path):
+    here, there = parts_on(kind, "cpu"), parts_on(kind, "cuda")
+    corpus = Corpus.from_tokens(TOKENS)
+    expected, found = (index_features(corpus, parts, config=CONFIG) for parts in (here, there))
+    nearly_the_same(found, expected, 1e-3)
+    save_feature_page(found, tmp_path / "page.html", features=5, parts=there)
+    assert len(read_page((tmp_path / "page.html").read_text())[1]) == 5
+    save_prompt_page(found, tmp_path / "prompt.html", TOKENS[0].tolist(), parts=there)
+    pairs = [1, 4, 6], [2, 3, 3], [1.0, 2.0, 0.5]
+    for measure in (DirectEffects, FullEffects):
+        losses = []
+        for parts in (here, there):
+            effects = measure(parts.model, parts.sae, parts.model.hook_point(SITE))
+            text = effects.prepare(TOKENS[0]) if isinstance(effects, DirectEffects) else TOKENS[0]
+            losses.append(effects.at(text, *pairs).loss)
+        np.testing.assert_allclose(*losses, atol=1e-3)
+
+
+@needs_cuda
+def test_a_model_on_one_device_and_the_dictionary_on_another():
+    corpus = Corpus.from_tokens(TOKENS)
+    mixed = ModelAndSae(model=parts_on("llama", "cuda").model, sae=sae_on("cpu"))
+    nearly_the_same(index_features(corpus, mixed), index_features(corpus, parts_on("llama", "cpu")), 1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision(kind: str, dtype: torch.dtype, tmp_path: Path):
+    parts = parts_on(kind, "cpu", dtype)
+    corpus = Corpus.from_tokens(TOKENS)
+    index = index_features(corpus, parts)
+    hook = parts.model.hook_point(SITE)
+    x = parts.model.activations(TOKENS, hook).flatten(0, 1)
+    assert x.dtype == dtype
+    acts = parts.sae.encode_dense(x)
+    assert acts.dtype == dtype
+    for feature in range(0, 40, 9):
+        found = index.firings(feature)
+        where = acts[:, feature].float()
+        assert found.positions.tolist() == where.nonzero()[:, 0].tolist()
+        assert found.acts.tolist() == where[where != 0].tolist()
+    save_feature_page(index, tmp_path / "page.html", features=3, parts=parts)
+    assert len(read_page((tmp_path / "page.html").read_text())[1]) == 3
+
+
+def test_overflow_of_half_precision_is_a_clear_error():
+    model = build("llama")
+    with torch.no_grad():
+        model.model.layers[1].mlp.down_proj.weight *= 1e5
+    parts = ModelAndSae(model=load_model(model.half()), sae=sae_on("cpu"))
+    with pytest.raises(
+        InputError, match=r"NaN or infinite at sequence 0, position 0 \(half-precision overflow.*float32 or bfloat16"
+    ):
+        index_features(Corpus.from_tokens(TOKENS), parts)
+
+
+def test_overflow_within_the_dictionary_is_a_clear_error():
+    tensors = {"W_enc": torch.full((12, 4), 6e4), "W_dec": torch.ones(4, 12)}
+    sae = from_tensors(tensors, TensorOptions(hook_name=SITE, dtype=torch.float16))
+    parts = ModelAndSae(model=load_model(build("llama").half()), sae=sae)
+    with pytest.raises(InputError, match="activations of the SAE are NaN or infinite at sequence"):
+        index_features(Corpus.from_tokens(TOKENS), parts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_that_accelerate_dispatched(kind: str):
+    accelerate = pytest.importorskip("accelerate", reason="accelerate is not installed")
+    plain = parts_on(kind, "cpu")
+    model = build(kind)
+    devices = {name: "cpu" for name, part in model.named_modules() if name.count(".") == 2 or not list(part.children())}
+    dispatched = accelerate.dispatch_model(model, devices, force_hooks=True)
+    assert any(hasattr(part, "_hf_hook") for part in dispatched.modules())
+    parts = ModelAndSae(model=load_model(dispatched), sae=sae_on("cpu"))
+    corpus = Corpus.from_tokens(TOKENS)
+    found, expected = index_features(corpus, parts), index_features(corpus, plain)
+    assert found.features.equals(expected.features)
+    pairs = [1, 4, 6], [2, 3, 3], [1.0, 2.0, 0.5]
+    losses = [
+        FullEffects(each.model, each.sae, each.model.hook_point(SITE)).at(TOKENS[0], *pairs).loss
+        for each in (parts, plain)
+    ]
+    np.testing.assert_array_equal(*losses)
+
+
+def test_weights_that_are_not_in_memory_are_a_clear_error():
+    accelerate = pytest.importorskip("accelerate", reason="accelerate is not installed")
+    model = accelerate.cpu_offload(build("llama"), execution_device="cpu")
+    with pytest.raises(InputError, match="not in memory"):
+        load_model(model).fingerprint()
