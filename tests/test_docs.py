@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from sae_vis import layout as layouts
-from sae_vis.layout import Component, CustomComponent, ProbeLogitsTablesConfig, PromptConfig, SaeVisLayoutConfig
+from sae_vis.layout import Component, CustomComponent, ProbeLogitsTablesConfig, SaeVisLayoutConfig
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = {path.stem: path for path in (DOCS / "components").glob("*.md") if path.stem != "README"}
-NOT_SHOWN_YET = (PromptConfig, ProbeLogitsTablesConfig)
+NOT_SHOWN_YET = (ProbeLogitsTablesConfig,)
 COMPONENTS = [
     kind
     for kind in vars(layouts).values()

@@ -31,7 +31,9 @@ class SeqMultiGroupConfig(Component):
         "tokens of context on each side that an example can be expanded to on the page; 'sequence': the whole "
         "sequence; 0: none. Larger values make larger files, since what can be expanded is in them",
     )
-    compute_buffer: bool = option(True, "colour every token of a context by its activation; False: the firing token only")
+    compute_buffer: bool = option(
+        True, "colour every token of a context by its activation; False: the firing token only"
+    )
     n_quantiles: int = option(
         10, "equal-width activation intervals of (0, max], one group each; 0 for top examples only"
     )

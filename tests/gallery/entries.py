@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from sae_vis.demo import run as demo
 from sae_vis.layout import (
     ActsByPositionConfig,
     ActsHistogramConfig,
@@ -29,6 +30,7 @@ from tests.fixtures.synthetic_page import synthetic_page
 from tests.gallery.languages import languages_page
 from tests.gallery.stage import COMMENT, SELF_DOT, UNITED, Stage
 
+TWO_PROMPTS = ("The United States of America went to war.", "The United States of France made peace.")
 OWN = Path(__file__).resolve().parents[2] / "examples" / "first_letters" / "first_letters.py"
 
 
@@ -185,6 +187,11 @@ ENTRIES = {
         Entry(
             name="effects", page=lambda _: synthetic_page(3, seed=5, loss=True), act=lambda tab: focus(tab, 2).hover()
         ),
+        Entry(name="Prompt", page=lambda stage: stage.prompt(demo.PROMPT), part=".own-prompt", height=1400),
+        Entry(name="prompt", page=lambda stage: stage.prompt(demo.PROMPT), height=1400),
+        Entry(name="prompt-dark", page=lambda stage: stage.prompt(demo.PROMPT), scheme="dark", address="#pos=12"),
+        Entry(name="prompt-narrow", page=lambda stage: stage.prompt(demo.PROMPT), width=420, height=1400),
+        Entry(name="prompts", page=lambda stage: stage.prompt(*TWO_PROMPTS), height=1400),
         Entry(name="languages", page=lambda _: languages_page(), height=800),
         Entry(name="languages-dark", page=lambda _: languages_page(), height=800, scheme="dark"),
         Entry(name="dead", page=lambda _: synthetic_page(3, seed=1, dead=(0,)), height=800),

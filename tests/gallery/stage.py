@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from sae_vis.api import ModelAndSae, index_features, save_feature_page
+from sae_vis.api import ModelAndSae, index_features, save_feature_page, save_prompt_page
 from sae_vis.config import IndexConfig
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
@@ -13,6 +13,7 @@ from sae_vis.demo import run as demo
 from sae_vis.index.index import Index
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.models.huggingface import load_tokenizer
+from sae_vis.views.prompt import PromptSettings
 
 EVERY = 4
 TITLE = "sae_vis demo: residual stream after layer 2"
@@ -62,5 +63,23 @@ class Stage:
         if key not in self.files:
             file = self.folder / f"page{len(self.files)}.html"
             save_feature_page(self.index, file, features=features, parts=self.parts, layout=layout, title=TITLE)
+            self.files[key] = file
+        return self.files[key]
+
+    def prompt(self, text: str, compare: str | None = None) -> Path:
+        """The file of a prompt page, ranked by direct loss effect."""
+        key = (text, compare)
+        if key not in self.files:
+            file = self.folder / f"page{len(self.files)}.html"
+            save_prompt_page(
+                self.index,
+                file,
+                text,
+                parts=self.parts,
+                tokenizer=load_tokenizer(demo.assets() / "model"),
+                compare=compare,
+                settings=PromptSettings(metric="act_size" if compare else "loss_effect"),
+                title="sae_vis demo: one prompt" if compare is None else "sae_vis demo: two prompts",
+            )
             self.files[key] = file
         return self.files[key]
