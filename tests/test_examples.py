@@ -1,0 +1,52 @@
+"""The scripts in `examples/`, in the manner of sae_vis 0.3, run as they are."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.page_decoder import read_page
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name: str, path: Path, *words: str) -> tuple[dict[str, Any], dict[int, Any]]:
+    """Head and features of the page that a script writes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [name, str(path), *words])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    return read_page(path.read_text(encoding="utf-8"))
+
+
+def test_vanilla(tmp_path):
+    head, views = run("vanilla.py", tmp_path / "page.html")
+    assert sorted(views) == list(range(64))
+    assert head["meta"]["first"] == 8
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_vanilla_through_transformer_lens(tmp_path):
+    pytest.importorskip("transformer_lens", reason="transformer-lens is not installed", exc_type=ImportError)
+    _, expected = run("vanilla.py", tmp_path / "a.html")
+    _, views = run("vanilla.py", tmp_path / "b.html", "--transformer-lens")
+    for feature, view in expected.items():
+        assert abs(views[feature].stats.n_firings - view.stats.n_firings) <= 2
+        assert views[feature].stats.max == pytest.approx(view.stats.max, rel=1e-3, abs=1e-4)
+        assert views[feature].logits_table.top_tokens.tolist() == view.logits_table.top_tokens.tolist()
+
+
+def test_custom_layout(tmp_path):
+    head, views = run("custom_layout.py", tmp_path / "page.html")
+    assert sorted(views) == list(range(8, 24))
+    assert head["layout"]["height"] == 1000
+    assert len(head["layout"]["columns"]) == 2
+
+
+def test_prompt_centric(tmp_path):
+    head, _ = run("prompt_centric.py", tmp_path / "page.html")
+    part = head["prompt"]
+    assert (part.metric, part.position, part.n_features) == ("act_quantile", 3, 8)
