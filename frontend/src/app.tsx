@@ -11,7 +11,7 @@ import { FailedLoad, MissingFeature, Notice } from "./components/Messages";
 import { Picker } from "./components/Picker";
 import { ThemeChoice } from "./components/ThemeChoice";
 import { useAddress, type Move } from "./history";
-import { useKeys } from "./keys";
+import { KEYS, useKeys } from "./keys";
 import { useFeature } from "./load";
 import { Tooltips } from "./marks/Tooltip";
 import { usePanes, type Panes } from "./panes";
@@ -55,7 +55,7 @@ export function App({ source }: { source: Source }): VNode {
       </main>
       <Tooltips below={opensBelow(head.layout)} several={several} />
       <Notice />
-      {help && <Help close={() => setHelp(false)} />}
+      {help && <Help keys={KEYS} close={() => setHelp(false)} />}
     </>
   );
 }

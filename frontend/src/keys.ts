@@ -1,6 +1,35 @@
 // Keys of the whole page; what is in focus (a chart, the examples, the list) has keys of its own and comes first.
+import type { Keys } from "./components/Help";
 import { useLayoutEffect } from "preact/hooks";
 import { pin, setPin, tip } from "./card";
+
+export const KEYS: Keys = [
+  [
+    "Features",
+    [
+      ["← →, k j", "the feature before, the feature after"],
+      ["/", "find a feature: by number, token, density, maximum, text in its examples"],
+      ["b, or Ctrl-click on a feature's link", "one more feature beside; keys act on the marked one"],
+    ],
+  ],
+  [
+    "Examples (Tab leads there)",
+    [
+      ["← → ↑ ↓", "from token to token, from example to example"],
+      ["Enter, or click on a token", "pin its details, to compare with another token; again: let go"],
+      ["e, or click beside the text", "show more of the text"],
+      ["c", "copy the text as shown"],
+    ],
+  ],
+  ["Charts (Tab leads there)", [["← →", "from bar to bar; tokens in its range light up"]]],
+  [
+    "Page",
+    [
+      ["Esc", "close or let go of what came last"],
+      ["?", "this list"],
+    ],
+  ],
+];
 
 export interface PageKeys {
   readonly step: (by: number) => void;

@@ -2,35 +2,10 @@
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-const KEYS: readonly (readonly [title: string, rows: readonly (readonly [keys: string, does: string])[]])[] = [
-  [
-    "Features",
-    [
-      ["← →, k j", "the feature before, the feature after"],
-      ["/", "find a feature: by number, token, density, maximum, text in its examples"],
-      ["b, or Ctrl-click on a feature's link", "one more feature beside; keys act on the marked one"],
-    ],
-  ],
-  [
-    "Examples (Tab leads there)",
-    [
-      ["← → ↑ ↓", "from token to token, from example to example"],
-      ["Enter, or click on a token", "pin its details, to compare with another token; again: let go"],
-      ["e, or click beside the text", "show more of the text"],
-      ["c", "copy the text as shown"],
-    ],
-  ],
-  ["Charts (Tab leads there)", [["← →", "from bar to bar; tokens in its range light up"]]],
-  [
-    "Page",
-    [
-      ["Esc", "close or let go of what came last"],
-      ["?", "this list"],
-    ],
-  ],
-];
+/** Titled lists of what keys do. */
+export type Keys = readonly (readonly [title: string, rows: readonly (readonly [keys: string, does: string])[]])[];
 
-export function Help({ close }: { close: () => void }): VNode {
+export function Help({ keys, close }: { keys: Keys; close: () => void }): VNode {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
     const element = dialog.current;
@@ -57,13 +32,13 @@ export function Help({ close }: { close: () => void }): VNode {
           ×
         </button>
       </header>
-      {KEYS.map(([title, rows]) => (
+      {keys.map(([title, rows]) => (
         <section key={title}>
           <h3>{title}</h3>
           <dl>
-            {rows.map(([keys, does]) => (
-              <div key={keys}>
-                <dt>{keys}</dt>
+            {rows.map(([names, does]) => (
+              <div key={names}>
+                <dt>{names}</dt>
                 <dd>{does}</dd>
               </div>
             ))}

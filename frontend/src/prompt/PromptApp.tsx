@@ -10,10 +10,10 @@ import type { PromptPart } from "../payload";
 import type { Source } from "../source";
 import { Chosen, Controls } from "./Controls";
 import { HeatMap } from "./HeatMap";
-import { usePromptKeys, useStep } from "./keys";
+import { KEYS, usePromptKeys, useStep } from "./keys";
 import { Prompts } from "./pairs";
 import { PromptCards } from "./PromptCards";
-import { PromptHelp } from "./PromptHelp";
+import { Help } from "../components/Help";
 import { PromptTip } from "./PromptTip";
 import { Ranking } from "./Ranking";
 import { PromptContext, usePromptState } from "./state";
@@ -60,7 +60,7 @@ export function PromptApp({ source, part }: { source: Source; part: PromptPart }
       <Tooltips below={below} several={state.open.length > 1} />
       <PromptTip />
       <Notice />
-      {help && <PromptHelp close={() => setHelp(false)} />}
+      {help && <Help keys={KEYS} close={() => setHelp(false)} />}
     </PromptContext.Provider>
   );
 }

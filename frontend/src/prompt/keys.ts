@@ -1,8 +1,44 @@
 // Keys of a prompt page; what is in focus (a chart, the examples, the heat map) has keys of its own and comes first.
+import type { Keys } from "../components/Help";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { pin, setPin, tip } from "../card";
 import type { Place, Side, Span } from "./address";
 import type { PromptState } from "./state";
+
+export const KEYS: Keys = [
+  [
+    "Prompt",
+    [
+      ["← →, or click", "the token before, the token after"],
+      ["Shift + ← →, drag, Shift + click", "a span of tokens"],
+      ["↑ ↓", "the other prompt, where two are compared"],
+      ["Esc, or “Whole prompt”", "back to the whole prompt"],
+    ],
+  ],
+  [
+    "Ranking",
+    [
+      ["m, M", "the next metric, the one before"],
+      ["Enter, 1 to 9", "open the card of the first feature, of the nth"],
+      ["hover a row", "the prompt is coloured by that feature"],
+      ["click a row", "keep that feature's card and colours; again: let go"],
+    ],
+  ],
+  [
+    "Heat map, charts, examples (Tab leads there)",
+    [
+      ["← → ↑ ↓", "from cell to cell, bar to bar, token to token"],
+      ["Enter", "keep the cell's feature and token; pin a token of an example"],
+    ],
+  ],
+  [
+    "Page",
+    [
+      ["Esc", "close or let go of what came last"],
+      ["?", "this list"],
+    ],
+  ],
+];
 
 export interface Step {
   (by: number, extend?: boolean): void;
