@@ -151,10 +151,9 @@ def index_activations(  # noqa: PLR0913  all that may be known of activations
         ForeignIndexError: ``out`` holds something else.
         IndexFileError: the disk refused.
     """
-    config = config or IndexConfig()
-    corpus = tokens if isinstance(tokens, Corpus) else Corpus.from_tokens(tokens, mask)
     if isinstance(tokens, Corpus) and mask is not None:
         raise InputError("both a corpus and mask= are given; the corpus has its mask already")
+    config, corpus = config or IndexConfig(), tokens if isinstance(tokens, Corpus) else Corpus.from_tokens(tokens, mask)
     end = None if unembedding is None else UnembeddingOnly(unembedding)
     source = ActivationsSource(
         corpus=corpus,
@@ -168,13 +167,15 @@ def index_activations(  # noqa: PLR0913  all that may be known of activations
         extra=() if end is None else (end.unembedding().gain, end.unembedding().weight),
     )
     source.check()
-    columns = []
-    if end is not None and config.logit_tokens:
-        corpus.check_vocabulary(end.n_vocab)
-        at = end.hook_point(hook)
-        sae = DirectionsOnly(decoder, at)
-        columns = [LogitLens(end, sae, at, n_tokens=config.logit_tokens, n_bins=config.logits_bins)]
+    columns = [] if end is None or not config.logit_tokens else [_decoder_lens(source, end, config)]
     return build_index(source, out, config=config, columns=columns, progress=progress)
+
+
+def _decoder_lens(source: ActivationsSource, end: UnembeddingOnly, config: IndexConfig) -> LogitLens:
+    source.corpus.check_vocabulary(end.n_vocab)
+    hook = end.hook_point(source.hook_name)
+    sae = DirectionsOnly(source.directions, hook)
+    return LogitLens(end, sae, hook, n_tokens=config.logit_tokens, n_bins=config.logits_bins)
 
 
 def _n_features(activations: Activations, decoder: torch.Tensor | None, d_sae: int | None) -> int:
