@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.config import MOST_CHANGED
-from sae_vis.errors import DamagedIndexError
+from sae_vis.errors import DamagedIndexError, IndexFileError
 from sae_vis.index.storage import Arrays, Store
 
 EffectKind = Literal["direct", "full"]
@@ -108,12 +109,13 @@ class EffectsCache:
         return block.rows(np.arange(start, stop))
 
     def add(self, effects: StoredEffects) -> None:
-        """Keep more of them."""
+        """Keep more of them: beside the index, or as long as it is open where nothing can be written there."""
         blocks = effects.feature // BLOCK
         for number in np.unique(blocks):
             whole = merged(self._block(int(number)), effects.rows(blocks == number))
-            self._store.write_arrays(self._name(int(number)), self._arrays(whole))
             self._held[int(number)] = whole
+            with suppress(IndexFileError):  # an index that may only be read, or a full disk
+                self._store.write_arrays(self._name(int(number)), self._arrays(whole))
 
     def _block(self, number: int) -> StoredEffects:
         if number not in self._held:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sae_vis.config import MOST_CHANGED
-from sae_vis.errors import DamagedIndexError
+from sae_vis.errors import DamagedIndexError, IndexFileError
 from sae_vis.index.effects_cache import BLOCK, EffectsCache, StoredEffects, merged, no_effects
 from sae_vis.index.storage import DirectoryStore, MemoryStore
 
@@ -81,3 +81,15 @@ def test_a_damaged_file_is_named(tmp_path):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(DamagedIndexError, match=r"effects/direct/block-00000.safetensors .* delete it"):
         EffectsCache(DirectoryStore(tmp_path), {}, "direct").of(3)
+
+
+def test_where_nothing_can_be_written_they_are_kept_in_memory(tmp_path, monkeypatch):
+    def refuse(name, arrays):
+        raise IndexFileError(f"could not write {name}: Read-only file system")
+
+    store, rows = DirectoryStore(tmp_path), effects_of({(3, 4): (1.0, True)})
+    monkeypatch.setattr(store, "write_arrays", refuse)
+    cache = EffectsCache(store, {}, "direct")
+    cache.add(rows)
+    assert same(cache.of(3), rows)
+    assert list(tmp_path.iterdir()) == []
