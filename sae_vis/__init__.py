@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sae_vis.api import ModelAndSae as ModelAndSae
+    from sae_vis.api import index_activations as index_activations
     from sae_vis.api import index_features as index_features
     from sae_vis.api import save_feature_page as save_feature_page
     from sae_vis.api import save_prompt_page as save_prompt_page
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sae_vis.layout import PromptConfig as PromptConfig
     from sae_vis.layout import SaeVisLayoutConfig as SaeVisLayoutConfig
     from sae_vis.layout import SeqMultiGroupConfig as SeqMultiGroupConfig
+    from sae_vis.models.any_model import as_model as as_model
     from sae_vis.models.huggingface import load_model as load_model
     from sae_vis.models.huggingface import load_tokenizer as load_tokenizer
     from sae_vis.saes.formats import load_dictionary as load_dictionary
@@ -61,6 +63,8 @@ _HOMES = {
     "SaeVisLayoutConfig": "layout",
     "SeqMultiGroupConfig": "layout",
     "TokenText": "corpus.text",
+    "as_model": "models.any_model",
+    "index_activations": "api",
     "index_features": "api",
     "load_dictionary": "saes.formats",
     "load_model": "models.huggingface",

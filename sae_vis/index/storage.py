@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from sae_vis.errors import DamagedIndexError, IndexFileError
 
 Arrays = dict[str, NDArray[Any]]
-_TEMPORARY = ".writing"
+_DESK = ".writing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,23 +197,28 @@ class DirectoryStore(Store):
         return path
 
     def _write(self, name: str, write: Callable[[Path], object]) -> None:
-        """Write beside the final name, make it durable, then rename: a reader never sees half a file."""
+        """Write in a folder beside the final place, make it durable, then rename: a reader never sees half a file.
+
+        What writes may make temporary files of its own there (safetensors does); a kill leaves them, and the next write
+        clears them away with the folder.
+        """
         path = self.root / name
-        temporary = path.with_name(path.name + _TEMPORARY)
+        desk = path.parent / _DESK
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(temporary)
-            _sync(temporary)
-            temporary.replace(path)
+            desk.mkdir(parents=True, exist_ok=True)
+            write(desk / path.name)
+            _sync(desk / path.name)
+            (desk / path.name).replace(path)
             _sync(path.parent)
         except Exception as error:
-            _forget(temporary)
             if _is_disk_error(error):
                 raise IndexFileError(
                     f"could not write {path}: {_reason(error)}; what was finished before is kept: "
                     "make room, then run the same command again to go on from there"
                 ) from error
             raise
+        finally:
+            shutil.rmtree(desk, ignore_errors=True)
 
 
 _MEND = "the index is damaged: restore that file, or delete the directory and build the index again"
@@ -229,13 +235,6 @@ def _reason(error: Exception) -> str:
         return os.strerror(error.errno)
     full = os.strerror(errno.ENOSPC)
     return full if full in str(error) else str(error)
-
-
-def _forget(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        return  # the directory itself could not be made; there is nothing to forget
 
 
 def _sync(path: Path) -> None:

@@ -102,6 +102,20 @@ def test_stopped_at_every_single_write_then_resumed_equals_one_go(tmp_path: Path
         assert snapshot(out) == whole
 
 
+def test_what_a_kill_leaves_of_a_write_is_cleared_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    build_index(source_of(some_corpus(60)), tmp_path / "whole", config=SMALL)
+    whole = snapshot(tmp_path / "whole")
+    for stop in range(6, 14):
+        out = tmp_path / f"stop-{stop}"
+        interrupted_build(out, stop, monkeypatch)
+        for folder in (out, out / "build", out / "postings"):
+            (folder / ".writing").mkdir(parents=True, exist_ok=True)
+            (folder / ".writing" / ".tmpAbCdEf").write_bytes(b"half")
+        build_index(source_of(some_corpus(60)), out, config=SMALL)
+        assert {name for name in snapshot(out) if "postings" in str(name)} == {n for n in whole if "postings" in str(n)}
+        assert Index.open(out).features.equals(Index.open(tmp_path / "whole").features)
+
+
 def test_resuming_with_other_unit_sizes_is_still_the_same_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     interrupted_build(tmp_path / "a", 8, monkeypatch)
     resumed = build_index(
