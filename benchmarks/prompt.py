@@ -144,9 +144,8 @@ def compare_pages(made: Made, n_features: int, rounds: int) -> None:
     print(f"  ours: {ours:.2f} s ({ours / len(features):.4f} s a feature)")
     print(f"  plain, {n_positions} positions a feature:")
     for way, seconds in (("all at once", theirs), ("256 at a time", batched)):
-        print(
-            f"    {way}: {seconds:.1f} s ({seconds / len(features):.2f} s a feature); ours is {seconds / ours:.1f} x faster"
-        )
+        each = seconds / len(features)
+        print(f"    {way}: {seconds:.1f} s ({each:.2f} s a feature); ours is {seconds / ours:.1f} x faster")
 
 
 def _plain_parts(
