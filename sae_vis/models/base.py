@@ -191,6 +191,10 @@ class RunnableModel(LanguageModel):
         """Tokens of the longest text that it was made for, or None where that is not known."""
         return None
 
+    def activations(self, tokens: Tensor, hook: HookPoint) -> Tensor:
+        """Activations at one hook point; see `LanguageModel.activations`."""
+        return self.activations_at(tokens, [hook])[0]
+
     @abstractmethod
     def activations_at(self, tokens: Tensor, hooks: Sequence[HookPoint]) -> list[Tensor]:
         """`activations` at several hook points, in one forward that stops after the last of them."""

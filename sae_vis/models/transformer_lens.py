@@ -211,19 +211,11 @@ class TransformerLensModel(RunnableModel):
 
     # Activations
 
-    def activations(self, tokens: Tensor, hook: HookPoint) -> Tensor:
-        """Activations ``[n_seqs, seq_len, hook.d]`` for ``tokens [n_seqs, seq_len]``; see `LanguageModel.activations`.
-
-        Raises:
-            InputError: tokens of another shape, dtype or range, or a hook point of another model.
-        """
-        return self.activations_at(tokens, [hook])[0]
-
     def activations_at(self, tokens: Tensor, hooks: Sequence[HookPoint]) -> list[Tensor]:
         """Activations at several hook points in one forward; see `RunnableModel.activations_at`.
 
         Raises:
-            InputError: as for `activations`.
+            InputError: tokens of another shape, dtype or range, or a hook point of another model.
         """
         self._check_tokens(tokens)
         if not tokens.numel():
