@@ -8,7 +8,6 @@ import html
 import json
 import os
 import tempfile
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -112,10 +111,6 @@ def render_page(page: FeaturePage) -> str:
         script=script,
         modules="\n".join(f'<script type="module">{module}</script>' for module in modules),
     )
-
-
-def _encoded(page: FeaturePage, index: TokenIndex) -> Iterator[tuple[int, str]]:
-    return ((view.feature, encode_feature(view, index)) for view in page.features)
 
 
 def _check(page: FeaturePage) -> None:

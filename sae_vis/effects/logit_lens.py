@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sae_vis.effects.extremes import extremes
 from sae_vis.index.feature_table import Columns, ragged
 from sae_vis.models.base import HookPoint, LanguageModel
 from sae_vis.saes.base import Dictionary
 
 BLOCK_BYTES = 1 << 25  # logits held at a time: enough rows for a full-speed matrix product
 CACHED_ROWS = 32  # rows of logits that are read several times while they are in the cache
-GROUP = 32  # columns in a group whose extremes are found in one pass
 MOST_PAIRED_BINS = 127  # two bin numbers fit an int16
 
 
@@ -130,8 +130,8 @@ def lens_block(logits: Tensor, n_tokens: int, n_bins: int) -> LensBlock:
 
 
 def _few_rows(logits: Tensor, n_tokens: int, n_bins: int, scratch: Tensor) -> LensBlock:
-    top_values, top = _extremes(logits, n_tokens, largest=True)
-    bottom_values, bottom = _extremes(logits, n_tokens, largest=False)
+    top_values, top = extremes(logits, max(n_tokens, 1), largest=True)
+    bottom_values, bottom = extremes(logits, max(n_tokens, 1), largest=False)
     low, high = bottom_values[:, 0], top_values[:, 0]
     return LensBlock(
         top[:, :n_tokens],
@@ -143,28 +143,6 @@ def _few_rows(logits: Tensor, n_tokens: int, n_bins: int, scratch: Tensor) -> Le
         _histogram(logits, low, high, n_bins, scratch[0]),
         *_moments(logits, scratch),
     )
-
-
-def _extremes(logits: Tensor, k: int, *, largest: bool) -> tuple[Tensor, Tensor]:
-    """The ``max(k, 1)`` largest (or smallest) entries of each row, best first, and where they stand.
-
-    The k best lie in the k groups of columns (every ``n_groups``-th column) with the best extremes: one pass to find
-    these, and a choice among few.
-    """
-    n, d_vocab = logits.shape
-    k = max(k, 1)
-    n_groups = d_vocab // GROUP
-    if n_groups < k:
-        best = logits.topk(k, dim=1, largest=largest)
-        return best.values, best.indices
-    grouped = logits[:, : n_groups * GROUP].view(n, GROUP, n_groups)
-    extreme = grouped.amax(dim=1) if largest else grouped.amin(dim=1)
-    groups = extreme.topk(k, dim=1, largest=largest, sorted=False).indices[:, None, :].expand(-1, GROUP, -1)
-    columns = groups + torch.arange(GROUP, device=logits.device)[:, None] * n_groups
-    rest = torch.arange(n_groups * GROUP, d_vocab, device=logits.device).expand(n, -1)
-    columns = torch.cat([columns.reshape(n, -1), rest], dim=1)
-    values, places = logits.gather(1, columns).topk(k, dim=1, largest=largest)
-    return values, columns.gather(1, places)
 
 
 def _moments(logits: Tensor, scratch: Tensor) -> tuple[Tensor, Tensor, Tensor]:

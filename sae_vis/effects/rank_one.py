@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, pad
 
+from sae_vis.effects.extremes import extremes
+
 TABLE_BYTES = 1 << 28  # rows of logits kept at a time
 STREAMED_ROWS = 256  # rows of one matrix product: enough for its full speed
 CACHED_BYTES = 3 << 18  # logits of the pairs in work at a time, for each thread: they stay in its second-level cache
 DEVICE_BYTES = 1 << 28  # the same on an accelerator
-GROUP = 32  # columns in a group whose extremes are found in one pass
 SAFE_EXPONENT = 60.0  # exp of it, summed over any vocabulary, is far from the ends of float32
 
 
@@ -226,31 +227,15 @@ def _changed(head: Head, block: _Block, mixes: Mixes, asked: Tensor, k: int) -> 
         else:
             both = [_with_bias(head, _Sums(block.table, places[part], w[part].float())) for w in (clean, changed)]
             differences = _logits(head, both[0]).sub_(_logits(head, both[1]))
-        found.append(extremes(differences, k))
+        found.append(both_ends(differences, k))
     return torch.cat([tokens for tokens, _ in found]), torch.cat([changes for _, changes in found])
 
 
-def extremes(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def both_ends(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest (descending) and the k smallest (ascending) entries of each row of ``[n, width]``.
-
-    Both stand in the k groups of columns with the best extremes: one pass to find these, and a choice among few.
 
     Returns:
         Where they stand, int64 ``[n, 2, k]``, and the entries, float64 ``[n, 2, k]``.
     """
-    n, width = values.shape
-    n_groups = width // GROUP
-    if n_groups < k:
-        ends = [values.topk(k, dim=1, largest=largest) for largest in (True, False)]
-        return torch.stack([end.indices for end in ends], 1), torch.stack([end.values for end in ends], 1).double()
-    grouped = values[:, : n_groups * GROUP].view(n, GROUP, n_groups)
-    rest = torch.arange(n_groups * GROUP, width, device=values.device).expand(n, -1)
-    steps = torch.arange(GROUP, device=values.device)[:, None] * n_groups
-    places, found = [], []
-    for extreme, largest in ((grouped.amax(dim=1), True), (grouped.amin(dim=1), False)):
-        groups = extreme.topk(k, dim=1, largest=largest, sorted=False).indices[:, None, :]
-        columns = torch.cat([(groups + steps).reshape(n, -1), rest], dim=1)
-        best = values.gather(1, columns).topk(k, dim=1, largest=largest)
-        places.append(columns.gather(1, best.indices))
-        found.append(best.values)
-    return torch.stack(places, dim=1), torch.stack(found, dim=1).double()
+    ends = [extremes(values, k, largest=largest) for largest in (True, False)]
+    return torch.stack([places for _, places in ends], 1), torch.stack([found for found, _ in ends], 1).double()

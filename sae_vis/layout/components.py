@@ -158,3 +158,15 @@ class FeatureTablesConfig(Component):
     def __post_init__(self) -> None:
         self._need_count("n_rows", 1)
         self._need_flags(*(f.name for f in fields(self) if f.name != "n_rows"))
+
+
+BUILT_IN: tuple[type[Component], ...] = (
+    ActsByPositionConfig,
+    ActsHistogramConfig,
+    FeatureTablesConfig,
+    LogitsHistogramConfig,
+    LogitsTableConfig,
+    ProbeLogitsTablesConfig,
+    PromptConfig,
+    SeqMultiGroupConfig,
+)

@@ -10,27 +10,7 @@ from typing import Any
 from sae_vis.errors import InputError
 from sae_vis.layout.base import Component
 from sae_vis.layout.columns import Column, SaeVisLayoutConfig
-from sae_vis.layout.components import (
-    ActsByPositionConfig,
-    ActsHistogramConfig,
-    FeatureTablesConfig,
-    LogitsHistogramConfig,
-    LogitsTableConfig,
-    ProbeLogitsTablesConfig,
-    PromptConfig,
-    SeqMultiGroupConfig,
-)
-
-BUILT_IN: tuple[type[Component], ...] = (
-    ActsByPositionConfig,
-    ActsHistogramConfig,
-    FeatureTablesConfig,
-    LogitsHistogramConfig,
-    LogitsTableConfig,
-    ProbeLogitsTablesConfig,
-    PromptConfig,
-    SeqMultiGroupConfig,
-)
+from sae_vis.layout.components import BUILT_IN
 
 
 def layout_of(text: str, own: Iterable[type[Component]]) -> SaeVisLayoutConfig:

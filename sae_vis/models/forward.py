@@ -30,6 +30,21 @@ def first_tensor(value: object) -> Tensor | None:
 
 
 @contextmanager
+def _attached(
+    module: nn.Module, side: Side, on_input: Callable[..., Any], on_output: Callable[..., Any]
+) -> Iterator[None]:
+    """While open, one of the two is called at every call of the module: before it, or with what it gives."""
+    if side == "input":
+        handle = module.register_forward_pre_hook(on_input, with_kwargs=True)
+    else:
+        handle = module.register_forward_hook(on_output)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
 def hooked(module: nn.Module, side: Side, see: Callable[[Tensor | None], None]) -> Iterator[None]:
     """While open, `see` is given the module's input or output at every call (None where there is no tensor in it)."""
 
@@ -39,14 +54,8 @@ def hooked(module: nn.Module, side: Side, see: Callable[[Tensor | None], None]) 
     def on_output(_: nn.Module, args: tuple[object, ...], output: object) -> None:
         see(first_tensor(output))
 
-    if side == "input":
-        handle = module.register_forward_pre_hook(on_input, with_kwargs=True)
-    else:
-        handle = module.register_forward_hook(on_output)
-    try:
+    with _attached(module, side, on_input, on_output):
         yield
-    finally:
-        handle.remove()
 
 
 @contextmanager
@@ -118,14 +127,8 @@ def changed(module: nn.Module, side: Side, change: Callable[[Tensor], Tensor]) -
     def on_output(_: nn.Module, args: tuple[object, ...], output: object) -> object:
         return _with_first(output, change)
 
-    if side == "input":
-        handle = module.register_forward_pre_hook(on_input, with_kwargs=True)
-    else:
-        handle = module.register_forward_hook(on_output)
-    try:
+    with _attached(module, side, on_input, on_output):
         yield
-    finally:
-        handle.remove()
 
 
 def float32_weights(weight: Tensor) -> Tensor:

@@ -243,7 +243,7 @@ def test_model_and_random_state_are_untouched(bench) -> None:
 @pytest.mark.parametrize(("n", "k", "width"), [(3, 4, 31), (2, 5, 64), (4, 3, 1000), (1, 1, 32), (3, 6, 205)])
 def test_extremes_are_those_of_the_whole_row(n, k, width) -> None:
     values = torch.randn(n, width, generator=torch.Generator().manual_seed(width))
-    places, found = rank_one.extremes(values, k)
+    places, found = rank_one.both_ends(values, k)
     assert torch.equal(found[:, 0], values.topk(k).values.double())
     assert torch.equal(found[:, 1], values.topk(k, largest=False).values.double())
     for end in (0, 1):
