@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tests.kernels import binary
+
 ARCHITECTURES = ("standard", "topk", "batchtopk", "jumprelu", "gated")
 
 
@@ -28,6 +30,12 @@ class Checkpoint:
             {name: tensor.contiguous() for name, tensor in self.weights.items()}, path / "sae_weights.safetensors"
         )
         return path
+
+    @property
+    def exact(self) -> bool:
+        """Whether `reference` is exact on binary fractions: no norms, exponentials or divisions in it."""
+        normalizes = self.cfg.get("normalize_activations", "none") not in {"none", False}
+        return not (normalizes or self.architecture == "gated" or self.cfg.get("rescale_acts_by_decoder_norm"))
 
     def reference(self, x: Tensor) -> Tensor:
         """Activations, written down as SAELens does: one line after the other, everything dense."""
@@ -54,11 +62,11 @@ class Checkpoint:
 
 
 def checkpoint(architecture: str, d_in: int = 12, d_sae: int = 64, seed: int = 0, **cfg: object) -> Checkpoint:
-    """A random SAE; ``cfg`` adds to or replaces the configuration."""
+    """A random SAE of binary fractions; ``cfg`` adds to or replaces the configuration."""
     generator = torch.Generator().manual_seed(seed)
 
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator)
+    def normal(*shape: int, size: float = 1.0) -> Tensor:
+        return binary(size * torch.randn(*shape, generator=generator))
 
     config: dict[str, object] = {
         "architecture": architecture,
@@ -71,11 +79,11 @@ def checkpoint(architecture: str, d_in: int = 12, d_sae: int = 64, seed: int = 0
         "reshape_activations": "none",
         "metadata": {"sae_lens_version": "6.5.0", "hook_name": "blocks.3.hook_resid_post", "anything": [1, 2]},
     }
-    weights = {"W_enc": normal(d_in, d_sae), "W_dec": normal(d_sae, d_in), "b_dec": 0.3 * normal(d_in)}
+    weights = {"W_enc": normal(d_in, d_sae), "W_dec": normal(d_sae, d_in), "b_dec": normal(d_in, size=0.3)}
     if architecture == "gated":
-        weights |= {"b_gate": 0.3 * normal(d_sae), "b_mag": 0.3 * normal(d_sae), "r_mag": 0.3 * normal(d_sae)}
+        weights |= {"b_gate": normal(d_sae, size=0.3), "b_mag": normal(d_sae, size=0.3), "r_mag": normal(d_sae, size=0.3)}
     else:
-        weights["b_enc"] = 0.3 * normal(d_sae)
+        weights["b_enc"] = normal(d_sae, size=0.3)
     if architecture == "topk":
         config |= {"k": min(5, d_sae), "rescale_acts_by_decoder_norm": False}
     if architecture == "batchtopk":

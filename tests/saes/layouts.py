@@ -11,24 +11,27 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import linear
 
+from tests.kernels import binary
+
 D_IN, D_SAE, K = 24, 512, 7
 
 
-def drawn(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+def drawn(*shape: int, seed: int = 0, size: float = 1.0) -> Tensor:
+    """Normal numbers of a standard deviation, as binary fractions: products are exact, whatever the kernel."""
+    return binary(size * torch.randn(*shape, generator=torch.Generator().manual_seed(seed)))
 
 
 def inputs(n: int = 300, d_in: int = D_IN) -> Tensor:
-    return 2 * drawn(n, d_in, seed=9)
+    return drawn(n, d_in, seed=9, size=2)
 
 
 def dictionary_learning_tensors(dict_class: str) -> dict[str, Tensor]:
     """The library's state dictionary, laid out in memory as its constructors do it."""
-    encoder, decoder = 0.3 * drawn(D_IN, D_SAE, seed=1).T, drawn(D_IN, D_SAE, seed=2)
-    shared = {"encoder.weight": encoder, "decoder.weight": decoder, "encoder.bias": 0.3 * drawn(D_SAE, seed=3)}
+    encoder, decoder = drawn(D_IN, D_SAE, seed=1, size=0.3).T, drawn(D_IN, D_SAE, seed=2)
+    shared = {"encoder.weight": encoder, "decoder.weight": decoder, "encoder.bias": drawn(D_SAE, seed=3, size=0.3)}
     plain = {
-        "W_enc": 0.3 * drawn(D_SAE, D_IN, seed=1).T,
-        "b_enc": 0.3 * drawn(D_SAE, seed=3),
+        "W_enc": drawn(D_SAE, D_IN, seed=1, size=0.3).T,
+        "b_enc": drawn(D_SAE, seed=3, size=0.3),
         "W_dec": drawn(D_SAE, D_IN, seed=2),
         "b_dec": drawn(D_IN, seed=4),
     }
@@ -39,7 +42,7 @@ def dictionary_learning_tensors(dict_class: str) -> dict[str, Tensor]:
         return shared | {"decoder.bias": drawn(D_IN, seed=4)}
     if dict_class == "GatedAutoEncoder":
         biases = {"r_mag": 5, "gate_bias": 6, "mag_bias": 7}
-        made = {name: 0.3 * drawn(D_SAE, seed=seed) for name, seed in biases.items()}
+        made = {name: drawn(D_SAE, seed=seed, size=0.3) for name, seed in biases.items()}
         return {"encoder.weight": encoder, "decoder.weight": decoder, "decoder_bias": drawn(D_IN, seed=4)} | made
     if dict_class in ("AutoEncoderTopK", "BatchTopKSAE"):
         return shared | {"b_dec": drawn(D_IN, seed=4), "k": k, "threshold": threshold}
@@ -96,8 +99,8 @@ def write_dictionary_learning(
 
 def sparsify_tensors(*, skip: bool = False) -> dict[str, Tensor]:
     made = {
-        "encoder.weight": 0.3 * drawn(D_SAE, D_IN, seed=1),
-        "encoder.bias": 0.3 * drawn(D_SAE, seed=3),
+        "encoder.weight": drawn(D_SAE, D_IN, seed=1, size=0.3),
+        "encoder.bias": drawn(D_SAE, seed=3, size=0.3),
         "W_dec": drawn(D_SAE, D_IN, seed=2),
         "b_dec": drawn(D_IN, seed=4),
     }
@@ -142,8 +145,8 @@ def write_sparsify(folder: Path, tensors: dict[str, Tensor] | None = None, **cfg
 
 def gemma_scope_tensors() -> dict[str, Tensor]:
     return {
-        "W_enc": 0.3 * drawn(D_IN, D_SAE, seed=1),
-        "b_enc": 0.3 * drawn(D_SAE, seed=3),
+        "W_enc": drawn(D_IN, D_SAE, seed=1, size=0.3),
+        "b_enc": drawn(D_SAE, seed=3, size=0.3),
         "W_dec": drawn(D_SAE, D_IN, seed=2),
         "b_dec": drawn(D_IN, seed=4),
         "threshold": drawn(D_SAE, seed=8).abs(),
@@ -164,10 +167,10 @@ def write_gemma_scope(folder: Path, tensors: dict[str, Tensor] | None = None) ->
 
 def openai_entries(activation: str | None = "TopK", *, tied: bool = False) -> dict[str, object]:
     """As ``state_dict`` gives them: of a TopK, whose function of the result may stand after a comma, settings twice."""
-    encoder = 0.3 * drawn(D_SAE, D_IN, seed=1)
+    encoder = drawn(D_SAE, D_IN, seed=1, size=0.3)
     made: dict[str, object] = {
-        "pre_bias": 0.3 * drawn(D_IN, seed=4),
-        "latent_bias": 0.3 * drawn(D_SAE, seed=3),
+        "pre_bias": drawn(D_IN, seed=4, size=0.3),
+        "latent_bias": drawn(D_SAE, seed=3, size=0.3),
         "stats_last_nonzero": torch.zeros(D_SAE, dtype=torch.long),
         "encoder.weight": encoder,
         ("decoder.linear.weight" if tied else "decoder.weight"): encoder if tied else drawn(D_IN, D_SAE, seed=2),

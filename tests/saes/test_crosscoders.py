@@ -17,12 +17,13 @@ from sae_vis.saes.base import Endpoint
 from sae_vis.saes.crosscoder import CrosscoderOptions, CrosscoderPlaces, from_crosscoder_tensors
 from sae_vis.saes.crosscoder_formats import clt_layers, load_clt_layer, load_crosscoder
 from sae_vis.saes.formats import as_dictionary, load_dictionary
+from tests.kernels import binary
 
 N, D, D_SAE = 3, 6, 20
 
 
 def drawn(*shape: int, seed: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return binary(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)))
 
 
 def tensors(n_reads: int = N, n_writes: int = N) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ from sae_vis.saes.activations import (
 from sae_vis.saes.base import dense_to_codes
 from sae_vis.saes.saelens_format import load_sae
 from tests.saes.checkpoints import ARCHITECTURES, checkpoint
+from tests.saes.compare import same
 
 shapes = st.tuples(st.integers(0, 9), st.sampled_from([1, 7, 8, 30, 64, 96, 512, 1000, 2048]))
 kinds = st.sampled_from(["normal", "whole", "negative", "constant", "zero"])
@@ -40,10 +41,6 @@ def numbers(shape, kind, seed):
         "constant": torch.ones_like(drawn),
         "zero": torch.zeros_like(drawn),
     }[kind]
-
-
-def same(one, other) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 @settings(max_examples=150, deadline=None)

@@ -16,11 +16,8 @@ from sae_vis.saes.base import dense_to_codes
 from sae_vis.saes.directions import from_directions, from_neurons
 from sae_vis.saes.formats import as_dictionary
 from sae_vis.saes.module import from_module
+from tests.saes.compare import same
 from tests.saes.layouts import drawn, inputs
-
-
-def same(one, other) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 class Linear(nn.Module):

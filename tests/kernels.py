@@ -1,0 +1,97 @@
+"""Matrix products whose last bits depend on their shape, as on some machines, made visible on every machine.
+
+A BLAS library chooses a kernel by the processor, the number of rows and the layout of the operands, and kernels add in
+different orders: MKL's product of 1 to 3 rows differs in the last bits from the same rows of a larger product where the
+processor has no AVX-512. `ShapeNoise` does that on purpose. ``make test-kernels`` runs the tests that depend on kernels
+under it, under other instruction sets, and with several numbers of threads.
+
+So a test may ask for equal bits where both sides make the very same call (same shapes, same layout), or where the
+product is exact in float32 (whole numbers, binary fractions: `binary`), since no order of additions changes that.
+Anything else is compared within a bound.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+VARIABLE = "SAE_VIS_SHAPE_NOISE"
+"""Environment variable: 1 runs all tests under `ShapeNoise`."""
+NOISE = 1e-6
+"""Relative; some units in the last place of float32."""
+
+_aten = torch.ops.aten
+_PRODUCTS = {
+    _aten.mm: lambda a, b: a @ b,
+    _aten.bmm: lambda a, b: a @ b,
+    _aten.mv: lambda a, b: a @ b,
+    _aten.dot: lambda a, b: a @ b,
+    _aten.addmm: lambda bias, a, b: a @ b + bias,
+    _aten.addmv: lambda bias, a, b: a @ b + bias,
+    _aten.baddbmm: lambda bias, a, b: a @ b + bias,
+}
+"""Products, and how each is made of operands in float64."""
+_NEVER_EXACT = {_aten._scaled_dot_product_flash_attention_for_cpu, _aten.convolution}
+
+
+class ShapeNoise(TorchDispatchMode):
+    """Within it every product that rounds has relative noise of `NOISE`, a function of its operands' shapes and layout.
+
+    What is exact stays as it is: where the product equals that in float64, no kernel could give anything else.
+    """
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        packet = func.overloadpacket
+        if packet in _PRODUCTS and not kwargs.keys() - {"out"}:
+            wide = _PRODUCTS[packet](*(operand.double() for operand in args)) if _floats(args) else None
+            found = func(*args, **kwargs)
+            return found if wide is None else _stirred(found, args, found.double() != wide)
+        found = func(*args, **kwargs)
+        if packet in _NEVER_EXACT:
+            _stirred(found[0] if isinstance(found, tuple) else found, args, None)
+        return found
+
+
+def _floats(args: tuple[Any, ...]) -> bool:
+    return all(isinstance(operand, Tensor) and operand.is_floating_point() and not operand.is_meta for operand in args)
+
+
+def _stirred(found: Tensor, args: tuple[Any, ...], rounds: Tensor | None) -> Tensor:
+    """Puts noise on `found` where it `rounds`."""
+    shapes = [(tuple(operand.shape), operand.stride()) for operand in args if isinstance(operand, Tensor)]
+    generator = torch.Generator().manual_seed(zlib.crc32(repr(shapes).encode()))
+    noise = 1 + NOISE * (2 * torch.rand(found.shape, generator=generator, dtype=torch.float64) - 1)
+    noisy = found.double() * noise
+    found.copy_(noisy if rounds is None else torch.where(rounds, noisy, found.double()))
+    return found
+
+
+def binary(tensor: Tensor, places: int = 4) -> Tensor:
+    """Values rounded to ``places`` binary places: products of few hundred of them are exact in float32."""
+    return (tensor * 2**places).round() / 2**places
+
+
+def noise_everywhere() -> Callable[[], None]:
+    """`ShapeNoise` in this thread and in all that are started from now on; returns what ends it."""
+    own, run = ShapeNoise(), threading.Thread.run
+
+    def noisy(thread: threading.Thread) -> None:
+        with ShapeNoise():
+            run(thread)
+
+    def end() -> None:
+        threading.Thread.run = run  # type: ignore[method-assign]
+        own.__exit__(None, None, None)
+
+    threading.Thread.run = noisy  # type: ignore[method-assign]
+    own.__enter__()
+    return end
