@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 LIBRARIES ?= .venv-libraries
 LIBRARIES_READY := $(LIBRARIES)/.ready
@@ -19,15 +20,20 @@ SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-$(READY): pyproject.toml constraints.txt
+# torch first: what a later requirement asks for would bring another build of it
+$(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(READY): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,testbed]"
 	@touch $@
 
 setup: $(READY) ## make .venv with the pinned versions of constraints.txt
 
-demo: $(READY) ## index the embedded model's SAEs and write feature pages to sae-vis-demo/
+demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to sae-vis-demo/
 	$(BIN)/sae-vis demo --out sae-vis-demo
 
 test: $(READY) ## the tests, but for those on the real model and the audit

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -48,14 +48,15 @@ def demo(
     every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False,
 ) -> None:
     """Index the embedded model's SAEs over the embedded text; write pages of their features and of a prompt."""
-    from sae_vis.demo.run import run_demo
+    from sae_vis.demo.run import SAES, demo_corpus, run_demo
 
     _hide_loading_bars()
-    with _progress() as progress:
-        results = run_demo(out, features=None if every else N_FEATURES, progress=progress)
-    for result in results:
+    text = demo_corpus()
+    for sae in SAES:
+        with _progress() as progress:
+            result = run_demo(sae, text, out, features=None if every else N_FEATURES, progress=progress)
         _say_index(result.index)
-        _say(f"  {result.sae.reads}: open {result.page.path.resolve()}")
+        _say(f"  {sae.reads}: open {result.page.path.resolve()}")
         _say(f"  the same on one prompt: open {result.prompt.path.resolve()}")
     _say("  features to look at first: see the README")
 
@@ -80,7 +81,7 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
     seq_len: Annotated[int, typer.Option(help="tokens in a sequence")] = 128,
     bos: Annotated[bool, typer.Option(help="start every sequence with BOS")] = True,
     skip: Annotated[int, typer.Option(help="leave out the first positions of each sequence")] = 0,
-    dtype: Annotated[str | None, typer.Option(help="of the model's weights; default: as stored")] = None,
+    dtype: Annotated[str | None, typer.Option(help="of the model's weights; default: as stored, or float32 where half precision is slow")] = None,
 ) -> None:
     """Index every feature of an SAE over text, in one pass. A killed run goes on when started again."""
     from sae_vis.api import index_features
@@ -293,7 +294,7 @@ def info(
     opened = Index.open(index, verify="contents" if verify else "sizes")
     made = opened.manifest.provenance
     _say_index(opened)
-    _say(f"  model   {(made.model or {}).get('name')}")
+    _say(f"  model   {_said_of_model(made.model or {})}")
     _say(f"  SAE     {made.sae.get('architecture')}, {opened.n_features:,} features at {made.hook['name']}")
     _say(f"  corpus  {made.corpus['source']}; {made.corpus['mask']}")
     _say(
@@ -310,6 +311,11 @@ def _parts(model: str, sae: str, hooks: tuple[str | None, str | None], dtype: st
     _hide_loading_bars()
     hook, hook_out = hooks
     return ModelAndSae(model=load_model(model, dtype=dtype), sae=load_dictionary(sae), hook=hook, hook_out=hook_out)
+
+
+def _said_of_model(facts: dict[str, Any]) -> str:
+    stored = f", stored in {facts['stored_dtype']}" if "stored_dtype" in facts else ""
+    return f"{facts.get('name')}" + (f", run in {facts['dtype']}{stored}" if "dtype" in facts else "")
 
 
 def _dtype_of(index: Index) -> str | None:

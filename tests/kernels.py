@@ -27,7 +27,7 @@ NOISE = 1e-6
 """Relative; some units in the last place of float32."""
 
 _aten = torch.ops.aten
-_PRODUCTS = {
+_PRODUCTS: dict[Any, Callable[..., Tensor]] = {
     _aten.mm: lambda a, b: a @ b,
     _aten.bmm: lambda a, b: a @ b,
     _aten.mv: lambda a, b: a @ b,
@@ -36,43 +36,53 @@ _PRODUCTS = {
     _aten.addmv: lambda bias, a, b: a @ b + bias,
     _aten.baddbmm: lambda bias, a, b: a @ b + bias,
 }
-"""Products, and how each is made of operands in float64."""
+"""Products, and each as plain operations on float64."""
+_OF_PRODUCTS = {_aten.matmul, _aten.linear, _aten.einsum, _aten.scaled_dot_product_attention}
+"""Taken apart first: in inference mode they arrive whole."""
 _NEVER_EXACT = {_aten._scaled_dot_product_flash_attention_for_cpu, _aten.convolution}
 
 
 class ShapeNoise(TorchDispatchMode):
     """Within it every product that rounds has relative noise of `NOISE`, a function of its operands' shapes and layout.
 
-    What is exact stays as it is: where the product equals that in float64, no kernel could give anything else.
+    What is exact stays as it is: where a product equals that in float64, no kernel could give anything else. Products
+    in float64 and of sparse operands are left alone.
     """
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        packet = func.overloadpacket
-        if packet in _PRODUCTS and not kwargs.keys() - {"out"}:
-            wide = _PRODUCTS[packet](*(operand.double() for operand in args)) if _floats(args) else None
-            found = func(*args, **kwargs)
-            return found if wide is None else _stirred(found, args, found.double() != wide)
+        kwargs, packet = kwargs or {}, func.overloadpacket
+        if packet in _OF_PRODUCTS:
+            with self:
+                return func.decompose(*args, **kwargs)
+        plain = _PRODUCTS.get(packet) if not kwargs.keys() - {"out"} and all(map(_rounds, args)) else None
+        wide = None if plain is None else plain(*(operand.double() for operand in args))
         found = func(*args, **kwargs)
-        if packet in _NEVER_EXACT:
-            _stirred(found[0] if isinstance(found, tuple) else found, args, None)
+        if wide is not None:
+            _stir(found, args, found.double() != wide)
+        elif packet in _NEVER_EXACT:
+            _stir(found[0] if isinstance(found, tuple) else found, args, None)
         return found
 
 
-def _floats(args: tuple[Any, ...]) -> bool:
-    return all(isinstance(operand, Tensor) and operand.is_floating_point() and not operand.is_meta for operand in args)
+def _rounds(operand: object) -> bool:
+    """Whether it is an ordinary tensor of float32 or less."""
+    return (
+        isinstance(operand, Tensor)
+        and operand.layout == torch.strided
+        and operand.dtype in {torch.float32, torch.float16, torch.bfloat16}
+        and operand.device.type != "meta"
+    )
 
 
-def _stirred(found: Tensor, args: tuple[Any, ...], rounds: Tensor | None) -> Tensor:
-    """Puts noise on `found` where it `rounds`."""
-    shapes = [(tuple(operand.shape), operand.stride()) for operand in args if isinstance(operand, Tensor)]
+def _stir(found: Tensor, operands: tuple[Any, ...], where: Tensor | None) -> None:
+    """Puts noise on `found`, everywhere or where told."""
+    shapes = [(tuple(operand.shape), operand.stride()) for operand in operands if isinstance(operand, Tensor)]
     generator = torch.Generator().manual_seed(zlib.crc32(repr(shapes).encode()))
-    noise = 1 + NOISE * (2 * torch.rand(found.shape, generator=generator, dtype=torch.float64) - 1)
+    noise = 1 + NOISE * (2 * torch.rand(found.shape, generator=generator, dtype=torch.float64, device="cpu") - 1)
     noisy = found.double() * noise
-    found.copy_(noisy if rounds is None else torch.where(rounds, noisy, found.double()))
-    return found
+    found.copy_(noisy if where is None else torch.where(where, noisy, found.double()))
 
 
 def binary(tensor: Tensor, places: int = 4) -> Tensor:

@@ -17,6 +17,7 @@ from sae_vis import Corpus, Index, ModelAndSae, TokenText, index_features, save_
 from sae_vis.cli import main
 from sae_vis.demo import run as demo
 from sae_vis.errors import ForeignIndexError, InputError
+from sae_vis.models import half
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.neighbours import decoder_neighbours
 from sae_vis.views.feature import feature_page
@@ -125,9 +126,17 @@ def test_feature_page_with_a_layout_and_the_model(built: Path, tmp_path: Path, c
     assert not (tmp_path / "no.html").exists()
 
 
+@pytest.mark.parametrize("fast", [True, False])
 def test_the_shell_and_python_load_a_model_in_one_dtype(
-    small_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fast: bool,
+    small_text: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ):
+    monkeypatch.setattr(half, "has_fast_products", lambda dtype: fast)
+    by_default, other = ("bfloat16", "float32") if fast else ("float32", "bfloat16")
     sae = demo.assets() / "sae-resid"
     halved = tmp_path / "halved"
     sae_vis.load_model(MODEL, dtype="bfloat16").model.save_pretrained(halved)
@@ -138,15 +147,20 @@ def test_the_shell_and_python_load_a_model_in_one_dtype(
     text = TokenText.from_tokenizer(sae_vis.load_tokenizer(halved))
     parts = ModelAndSae(model=sae_vis.load_model(halved), sae=sae_vis.load_dictionary(sae))
     index = index_features(corpus, parts, tmp_path / "index", text=text)  # opened: it is the same
-    assert index.manifest.provenance.model["dtype"] == "bfloat16"
-    wide = ModelAndSae(model=sae_vis.load_model(halved, dtype="float32"), sae=parts.sae)
-    index_features(corpus, wide, tmp_path / "float32", text=text)
-    for made in ("index", "float32"):  # pages take the dtype of their index
+    model = index.manifest.provenance.model
+    assert (model["dtype"], model.get("stored_dtype")) == (by_default, None if fast else "bfloat16")
+    assert ("halved is stored in bfloat16, which this processor multiplies slowly" in caplog.text) is not fast
+    capsys.readouterr()
+    command("info", tmp_path / "index")
+    assert f"run in {by_default}" in capsys.readouterr().out
+    wide = ModelAndSae(model=sae_vis.load_model(halved, dtype=other), sae=parts.sae)
+    index_features(corpus, wide, tmp_path / "other", text=text)
+    for made in ("index", "other"):  # pages take the dtype of their index
         command("feature", tmp_path / made, 1945, *both, "-o", tmp_path / "page.html")
         command("prompt", tmp_path / made, "return self.tk", *both, "-o", tmp_path / "prompt.html")
-    said = failure(capsys, "feature", tmp_path / "index", 1945, *both, "--dtype", "float32", "-o", tmp_path / "no.html")
-    assert "another model than the one given now (its model was run in bfloat16, the one given is in float32)" in said
-    with pytest.raises(ForeignIndexError, match=r"another model \(its model was run in bfloat16, the one given is in"):
+    said = failure(capsys, "feature", tmp_path / "index", 1945, *both, "--dtype", other, "-o", tmp_path / "no.html")
+    assert f"than the one given now (its model was run in {by_default}, the one given is in {other})" in said
+    with pytest.raises(ForeignIndexError, match=rf"another model \(its model was run in {by_default}, the one given is"):
         index_features(corpus, wide, tmp_path / "index", text=text)
 
 

@@ -44,13 +44,13 @@ class DemoSae:
 RESID_PICKED = (18, 111, 228, 353, 564, 626, 704, 955, 1008, 1025, 1574, 1594, 1604, 1855, 1945, 2004)
 RESID = DemoSae("resid", "sae-resid", "residual stream after layer 2", RESID_PICKED)
 MLP = DemoSae("mlp", "sae-mlp", "MLP neurons of layer 2", (464, 475, 823, 905))
+SAES = (RESID, MLP)
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What a run of the demo made."""
+    """What a run of the demo made of one SAE."""
 
-    sae: DemoSae
     index: Index
     page: PageReport
     prompt: PageReport
@@ -109,40 +109,42 @@ def demo_corpus(*, labels: bool = False) -> tuple[Corpus, TokenText]:
 
 
 def run_demo(
-    out: Path, *, saes: tuple[DemoSae, ...] = (RESID, MLP), features: int | None = 300, progress: Progress | None = None
-) -> list[DemoResult]:
-    """Index and pages for each SAE, under ``out``: ``index-NAME/``, ``features-NAME.html``, ``prompt-NAME.html``.
+    sae: DemoSae,
+    text: tuple[Corpus, TokenText],
+    out: Path,
+    *,
+    features: int | None = 300,
+    progress: Progress | None = None,
+) -> DemoResult:
+    """Index and pages of one SAE, under ``out``: ``index-NAME/``, ``features-NAME.html``, ``prompt-NAME.html``.
 
     Args:
+        sae: one of the embedded SAEs (`SAES`).
+        text: of `demo_corpus`.
         out: folder, made if it is missing.
-        saes: which of the embedded SAEs.
-        features: how many features a page shows, evenly spaced over those that fire, beside the picked ones; None: all
-            that fire.
+        features: how many features the page shows, evenly spaced over those that fire, beside the picked ones; None:
+            all that fire.
         progress: called with stage, done, total.
     """
     from sae_vis.models.huggingface import load_tokenizer
 
-    corpus, text = demo_corpus()
-    tokenizer = load_tokenizer(assets() / "model")
-    results = []
-    for sae in saes:
-        parts = demo_parts(sae)
-        index = index_features(corpus, parts, out / f"index-{sae.name}", text=text, progress=progress)
-        title = f"sae_vis demo: {sae.reads}"
-        ids, rule = _shown(index, sae, features)
-        path = out / f"features-{sae.name}.html"
-        page = save_feature_page(index, path, features=ids, parts=parts, title=title, selection=rule)
-        prompt = save_prompt_page(
-            index,
-            out / f"prompt-{sae.name}.html",
-            PROMPT,
-            parts=parts,
-            tokenizer=tokenizer,
-            settings=PromptSettings(metric="loss_effect", full_effects=FULL_EFFECTS),
-            title=f"{title}, on one prompt",
-        )
-        results.append(DemoResult(sae, index, page, prompt))
-    return results
+    corpus, spelled = text
+    parts = demo_parts(sae)
+    index = index_features(corpus, parts, out / f"index-{sae.name}", text=spelled, progress=progress)
+    title = f"sae_vis demo: {sae.reads}"
+    ids, rule = _shown(index, sae, features)
+    path = out / f"features-{sae.name}.html"
+    page = save_feature_page(index, path, features=ids, parts=parts, title=title, selection=rule)
+    prompt = save_prompt_page(
+        index,
+        out / f"prompt-{sae.name}.html",
+        PROMPT,
+        parts=parts,
+        tokenizer=load_tokenizer(assets() / "model"),
+        settings=PromptSettings(metric="loss_effect", full_effects=FULL_EFFECTS),
+        title=f"{title}, on one prompt",
+    )
+    return DemoResult(index, page, prompt)
 
 
 def _shown(index: Index, sae: DemoSae, features: int | None) -> tuple[list[int], str]:

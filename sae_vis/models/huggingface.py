@@ -35,6 +35,7 @@ from sae_vis.models.base import (
 )
 from sae_vis.models.fingerprint import fingerprint
 from sae_vis.models.forward import a_vector_a_token, check_tokens, float32_weights, read
+from sae_vis.models.half import dtype_to_run, say_if_slow, say_widened
 from sae_vis.models.hook_names import HookTable, Place
 from sae_vis.models.offloaded import device_of, value_of, values_of
 from sae_vis.models.runs import (
@@ -66,13 +67,15 @@ class HuggingFaceModel(RunnableModel):
         model: the wrapped model.
         name: what pages call it: the name it was loaded by, of a local folder the last part. May be set.
         n_layers: number of transformer blocks, or None where the architecture is not known.
+        stored_dtype: of its checkpoint, where that is another than the dtype in which it runs; else None.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, *, stored_dtype: torch.dtype | None = None) -> None:
         config = model.config.get_text_config()
         if model.config.is_encoder_decoder:
             raise InputError(f"{type(model).__name__} is an encoder-decoder; give a causal (decoder-only) model")
         self.model = model
+        self.stored_dtype = stored_dtype
         self.name = shown_name(str(model.config._name_or_path))
         self._arch = architecture_of(model.config)
         self._decoder_path = _decoder_path(model, self._arch)
@@ -423,6 +426,7 @@ class HuggingFaceModel(RunnableModel):
             "n_vocab": self.n_vocab,
             "n_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "dtype": str(self.model.dtype).removeprefix("torch."),
+            **({} if self.stored_dtype is None else {"stored_dtype": str(self.stored_dtype).removeprefix("torch.")}),
         }
 
 
@@ -489,7 +493,9 @@ def load_model(
     Args:
         name_or_path_or_module: what ``AutoModelForCausalLM.from_pretrained`` takes, or a `transformers` model, which is
             used as it is.
-        dtype: of the weights, such as ``torch.bfloat16`` or ``"bfloat16"``; None for that of the checkpoint.
+        dtype: of the weights, such as ``torch.bfloat16`` or ``"bfloat16"``; None for that of the checkpoint, but
+            float32 where the checkpoint is in half precision and the device a CPU without fast products of it (one
+            line of the log of ``sae_vis`` says so).
         device: where to put the model; None for the CPU.
 
     Raises:
@@ -500,16 +506,23 @@ def load_model(
     asked_dtype = _dtype(dtype)
     if isinstance(name_or_path_or_module, PreTrainedModel):
         _check_as_asked(name_or_path_or_module, asked_dtype, device)
+        say_if_slow(type(name_or_path_or_module).__name__, name_or_path_or_module.dtype, name_or_path_or_module.device)
         return HuggingFaceModel(name_or_path_or_module)
     if isinstance(name_or_path_or_module, nn.Module):
         raise InputError(
             f"a {type(name_or_path_or_module).__name__} is no transformers model (PreTrainedModel); "
             "give one, or a hub name or path"
         )
-    model = _from_pretrained(str(name_or_path_or_module), asked_dtype)
+    name = str(name_or_path_or_module)
+    model, stored = _from_pretrained(name, asked_dtype), None
+    if asked_dtype is None and dtype_to_run(model.dtype, device) != model.dtype:
+        stored = model.dtype
+        say_widened(shown_name(name), stored)
+        del model
+        model = _from_pretrained(name, torch.float32)  # not `.float()`: buffers made in half precision stay rounded
     if device is not None:
         nn.Module.to(model, device)
-    return HuggingFaceModel(model)
+    return HuggingFaceModel(model, stored_dtype=stored)
 
 
 def _from_pretrained(name: str, dtype: torch.dtype | None) -> PreTrainedModel:

@@ -11,13 +11,15 @@ from torch import nn
 from torch.testing import assert_close
 
 from sae_vis.errors import InputError
+from sae_vis.models import half
 from sae_vis.models.fingerprint import fingerprint
 from sae_vis.models.huggingface import load_model, load_tokenizer
 
 
 @pytest.fixture
-def saved(make, tmp_path):
-    """A directory with a GPT-2 in bfloat16."""
+def saved(make, tmp_path, monkeypatch):
+    """A directory with a GPT-2 in bfloat16, on a processor that multiplies it quickly."""
+    monkeypatch.setattr(half, "has_fast_products", lambda dtype: True)
     make("gpt2").to(torch.bfloat16).save_pretrained(tmp_path / "gpt2")
     return tmp_path / "gpt2"
 
@@ -31,6 +33,52 @@ def test_a_path_is_loaded_in_the_dtype_of_the_checkpoint(saved, make, tokens) ->
     original = load_model(make("gpt2").to(torch.bfloat16))
     hook = original.hook_point("blocks.1.hook_resid_post")
     assert_close(adapter.activations(tokens, hook), original.activations(tokens, hook))
+
+
+def test_half_precision_is_widened_where_the_processor_is_slow_at_it(saved, tokens, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(half, "has_fast_products", lambda dtype: dtype == torch.float16)
+    adapter = load_model(saved)
+    assert adapter.model.dtype == torch.float32
+    assert [record.getMessage() for record in caplog.records] == [
+        "gpt2 is stored in bfloat16, which this processor multiplies slowly: it runs in float32 "
+        '(dtype="bfloat16", --dtype bfloat16, runs it as stored)'
+    ]
+    assert (adapter.describe()["dtype"], adapter.describe()["stored_dtype"]) == ("float32", "bfloat16")
+    wide = load_model(saved, dtype="float32")
+    assert adapter.fingerprint() == wide.fingerprint()
+    hook = wide.hook_point("blocks.1.hook_resid_post")
+    assert torch.equal(adapter.activations(tokens, hook), wide.activations(tokens, hook))
+    assert load_model(saved, dtype="bfloat16").model.dtype == torch.bfloat16
+    assert len(caplog.records) == 1
+    assert "stored_dtype" not in wide.describe()
+
+
+def test_which_dtype_runs_where(monkeypatch, caplog) -> None:
+    monkeypatch.setattr(half, "has_fast_products", lambda dtype: dtype == torch.bfloat16)
+    assert half.dtype_to_run(torch.float16, None) == half.dtype_to_run(torch.float16, "cpu") == torch.float32
+    assert half.dtype_to_run(torch.float16, "cuda:1") == half.dtype_to_run(torch.float16, "mps") == torch.float16
+    assert half.dtype_to_run(torch.bfloat16, "cpu") == torch.bfloat16
+    assert half.dtype_to_run(torch.float64, "cpu") == torch.float64
+    half.say_if_slow.cache_clear()
+    for _ in range(2):
+        half.say_if_slow("GPT2LMHeadModel", torch.float16, torch.device("cpu"))
+        half.say_if_slow("GPT2LMHeadModel", torch.bfloat16, torch.device("cpu"))
+    said = "the GPT2LMHeadModel given is in float16, which this processor multiplies slowly: float32 is faster"
+    assert [record.getMessage() for record in caplog.records] == [said]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_processor_is_asked_and_what_cant_be_asked_is_a_no(dtype, monkeypatch) -> None:
+    assert half.has_fast_products(dtype) in {True, False}
+    for answer in (True, False):
+        monkeypatch.setattr(half, "_cpu", lambda name, answer=answer: answer)
+        monkeypatch.setattr(half, "_mkldnn", lambda name: None)
+        monkeypatch.setattr(half.platform, "machine", lambda: "x86_64")
+        assert half.has_fast_products(dtype) is answer
+        monkeypatch.setattr(half.platform, "machine", lambda: "aarch64")
+        assert half.has_fast_products(dtype) is False
+        monkeypatch.setattr(half, "_mkldnn", lambda name: lambda: True)
+        assert half.has_fast_products(dtype) is (dtype == torch.bfloat16)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, "float32", "torch.float32"])
