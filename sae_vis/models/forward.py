@@ -132,11 +132,11 @@ def changed(module: nn.Module, side: Side, change: Callable[[Tensor], Tensor]) -
 
     def on_input(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         if first_tensor(args) is not None:
-            return _with_first(args, change), kwargs
-        return args, _with_first(kwargs, change)
+            return with_first(args, change), kwargs
+        return args, with_first(kwargs, change)
 
     def on_output(_: nn.Module, args: tuple[object, ...], output: object) -> object:
-        return _with_first(output, change)
+        return with_first(output, change)
 
     with _attached(module, side, on_input, on_output):
         yield
@@ -177,7 +177,7 @@ def a_vector_a_token(acts: Tensor, tokens: Tensor, what: str) -> Tensor:
     return acts.flatten(2) if acts.ndim > 3 else acts
 
 
-def _with_first(value: Any, change: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401
+def with_first(value: Any, change: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401
     """`value` with `first_tensor` of it changed; what was given is left as it is."""
     if isinstance(value, Tensor):
         return change(value)

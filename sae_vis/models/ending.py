@@ -1,0 +1,94 @@
+"""The way from the residual stream to the logits, found in the numbers of one forward."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sae_vis.errors import InputError
+from sae_vis.models.anatomy import Ending
+from sae_vis.models.linear_maps import bias_of, is_linear, linear_weight
+from sae_vis.models.stream import Frame
+from sae_vis.models.trace import Call
+
+
+def ending_of(frame: Frame, last: Call, logits: Tensor | None) -> tuple[Ending, float]:
+    """From the last block's output to the logits ``[n_tokens, n_logits]``, and what the output is multiplied by first.
+
+    Raises:
+        InputError: the way is another than norm, linear map, factors and soft cap.
+    """
+    trace = frame.trace
+    after = [call for call in trace.calls if call.start > last.stop and trace.of(call.path) is call]
+    norm, scale = _final_norm(frame, last, after)
+    if logits is None:
+        raise InputError("the model gives no logits: load it with its head, as a causal language model")
+    for head in reversed([call for call in after if call.start > norm.stop and is_linear(frame.modules[call.path])]):
+        made = head.made
+        if made is None or made.shape[1] < logits.shape[1] or not _computes(frame, head):
+            continue
+        found = _logits_from(frame, made[:, : logits.shape[1]], logits)
+        between = _between(frame, norm, head, after)
+        if found is not None and between is not None:
+            projection, norm_factor = between
+            factor, softcap = found
+            return Ending(
+                final_norm=norm.path,
+                head=head.path,
+                projection=projection,
+                norm_factor=norm_factor,
+                factor=factor,
+                softcap=softcap,
+                n_logits=int(logits.shape[1]),
+            ), scale
+    raise InputError(
+        f"the logits are not a linear map of what the final norm {norm.path!r} gives, up to a factor and a soft cap"
+    )
+
+
+def _final_norm(frame: Frame, last: Call, after: list[Call]) -> tuple[Call, float]:
+    """The norm that is given the last block's output, and the factor between."""
+    for call in after:
+        scale = frame.trace.factor(last.made, call.given)
+        if scale is not None and frame.norm(call) is not None:
+            return call, frame.constant(scale)
+    raise InputError("the last block's output goes into no LayerNorm or RMSNorm")
+
+
+def _computes(frame: Frame, call: Call) -> bool:
+    """Whether a module computes ``x @ weight.T + bias``."""
+    if call.given is None or call.made is None:
+        return False
+    weight, bias = linear_weight(frame.modules[call.path]).detach().float().cpu(), bias_of(frame.modules[call.path])
+    if weight.shape != (call.made.shape[1], call.given.shape[1]):
+        return False
+    return frame.trace.alike(call.given.float() @ weight.T + (0.0 if bias is None else bias.cpu()), call.made.float())
+
+
+def _between(frame: Frame, norm: Call, head: Call, after: list[Call]) -> tuple[str | None, float] | None:
+    """A linear module between norm and unembedding, or None, and the factor on the norm's output."""
+    trace = frame.trace
+    factor = trace.factor(norm.made, head.given)
+    if factor is not None:
+        return None, frame.constant(factor)
+    for call in after:
+        if norm.stop < call.start < head.start and is_linear(frame.modules[call.path]) and _computes(frame, call):
+            factor = trace.factor(norm.made, call.given)
+            if factor is not None and trace.same(call.made, head.given) and bias_of(frame.modules[call.path]) is None:
+                return call.path, frame.constant(factor)
+    return None
+
+
+def _logits_from(frame: Frame, made: Tensor, logits: Tensor) -> tuple[float, float | None] | None:
+    """Factor and soft cap that make logits of what the unembedding gives; None where there are none."""
+    factor = frame.trace.factor(made, logits)
+    if factor is not None:
+        return frame.constant(factor), None
+    for cap in frame.constants:
+        within = logits / cap if cap > 0 else None
+        if within is None or not bool((within.abs() < 1).all()):
+            continue
+        factor = frame.trace.factor(made, torch.atanh(within.double()).to(made.dtype) * cap)
+        if factor is not None and frame.trace.alike(cap * torch.tanh(frame.constant(factor) * made / cap), logits):
+            return frame.constant(factor), cap
+    return None

@@ -1,0 +1,60 @@
+"""How a norm normalises: tried against what it made of what it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+
+from sae_vis.models.anatomy import Norm
+from sae_vis.models.linear_maps import bias_of, weight_of
+from sae_vis.models.trace import Call, Trace
+
+_EPS_NAMES = ("eps", "variance_epsilon", "epsilon", "norm_eps", "layer_norm_epsilon")
+_EPS_VALUES = (1e-5, 1e-6, 1e-8, 1e-12)
+
+
+def norm_of(trace: Trace, module: nn.Module, call: Call) -> Norm | None:
+    """What a module computes if it is a LayerNorm or an RMSNorm, with or without gain and bias; None if it is none."""
+    x, y = call.given, call.made
+    if x is None or y is None or x.shape != y.shape or any(True for _ in module.children()):
+        return None
+    if not _may_be_norm(module, x.shape[1]):
+        return None
+    for eps, centred, offset in product(_eps_of(module), (False, True), (0.0, 1.0)):
+        norm = Norm(centred=centred, gain_offset=offset, eps=eps)
+        if trace.alike(normalized(x, norm) * gain_of(module, norm, x.shape[1]) + _shift(module), y):
+            return norm
+    return None
+
+
+def normalized(x: Tensor, norm: Norm) -> Tensor:
+    """What a norm makes of ``x [..., d]`` before gain and bias; in float32 or finer."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    wide = wide - wide.mean(dim=-1, keepdim=True) if norm.centred else wide
+    return wide * (wide.pow(2).mean(dim=-1, keepdim=True) + norm.eps).rsqrt()
+
+
+def gain_of(module: nn.Module, norm: Norm, d: int) -> Tensor:
+    """What multiplies the normalised vector, float32 ``[d]``; ones for a norm without a weight."""
+    if not isinstance(getattr(module, "weight", None), Tensor):
+        return torch.ones(d)
+    return weight_of(module).detach().float() + norm.gain_offset
+
+
+def _shift(module: nn.Module) -> Tensor | float:
+    bias = bias_of(module)
+    return 0.0 if bias is None else bias.cpu()
+
+
+def _may_be_norm(module: nn.Module, d: int) -> bool:
+    tensors = dict(module.named_parameters(recurse=False))
+    return all(name in {"weight", "bias"} and tensor.shape == (d,) for name, tensor in tensors.items())
+
+
+def _eps_of(module: nn.Module) -> Iterator[float]:
+    named = [getattr(module, name, None) for name in _EPS_NAMES]
+    found = [float(eps) for eps in named if isinstance(eps, (int, float)) and not isinstance(eps, bool)]
+    yield from found or _EPS_VALUES

@@ -1,0 +1,145 @@
+"""One forward of a few tokens with every module watched: what each took and gave, as plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sae_vis.models.forward import eval_mode, first_tensor
+
+@dataclass
+class Call:
+    """One call of a module.
+
+    Attributes:
+        path: of the module.
+        start: where it begins in the order of all beginnings and ends of calls.
+        stop: where it ends.
+        given: the first tensor of its arguments ``[n_tokens, d]``, or None where that is not one vector for each token.
+        made: the first tensor of its result, likewise.
+        ids: whole numbers ``[n_seqs, seq_len]`` that it is given instead (an embedding's), or None.
+    """
+
+    path: str
+    start: int
+    stop: int = -1
+    given: Tensor | None = None
+    made: Tensor | None = None
+    ids: Tensor | None = None
+
+
+class Trace:
+    """All calls of a forward, in the order of their beginnings.
+
+    Args:
+        shape: ``(n_seqs, seq_len)`` of the tokens.
+        dtype: in which the model computes: decides how near two numbers must be to count as equal.
+    """
+
+    def __init__(self, shape: tuple[int, int], dtype: torch.dtype) -> None:
+        self.shape, self.dtype = shape, dtype
+        self.calls: list[Call] = []
+        self._of: dict[str, list[Call]] = {}
+
+    def add(self, call: Call) -> None:
+        """Note the beginning of a call."""
+        self.calls.append(call)
+        self._of.setdefault(call.path, []).append(call)
+
+    def of(self, path: str) -> Call | None:
+        """The call of a module that is called exactly once and gives something."""
+        found = self._of.get(path, [])
+        return found[0] if len(found) == 1 and found[0].stop > 0 else None
+
+    def within(self, call: Call) -> list[Call]:
+        """Calls made during another, of modules that are called once in the whole forward."""
+        return [one for one in self.calls if call.start < one.start < call.stop and self.of(one.path) is one]
+
+    def rows(self, value: Tensor | None) -> Tensor | None:
+        """``[n_tokens, d]`` float32 or finer on the CPU, a copy; None unless there is one vector for each token."""
+        if value is None or not value.is_floating_point() or value.device.type == "meta":
+            return None
+        n_seqs, seq_len = self.shape
+        if value.ndim >= 3 and tuple(value.shape[:2]) == (1, seq_len):
+            value = value.expand(n_seqs, *value.shape[1:])  # the same for all sequences, such as positions
+        whole = value.ndim >= 3 and tuple(value.shape[:2]) == self.shape
+        flat = value.ndim == 2 and value.shape[0] == n_seqs * seq_len
+        if not whole and not flat:
+            return None
+        wide = torch.promote_types(value.dtype, torch.float32)
+        return value.detach().reshape(n_seqs * seq_len, -1).to("cpu", wide, copy=True)
+
+    @property
+    def unit(self) -> float:
+        """How far two roundings of one number may be apart, relative to it: some units in the last place."""
+        return 16 * torch.finfo(self.dtype).eps
+
+    def same(self, one: Tensor | None, other: Tensor | None) -> bool:
+        """Whether two ``[n_tokens, d]`` are the same numbers, each up to its rounding."""
+        if one is None or other is None or one.shape != other.shape:
+            return False
+        return bool(((one - other).abs() <= self.unit * one.abs().maximum(other.abs()) + 1e-30).all())
+
+    def alike(self, one: Tensor | None, other: Tensor | None) -> bool:
+        """Whether two computations ``[n_tokens, d]`` agree, up to roundings of the size of each token's largest."""
+        if one is None or other is None or one.shape != other.shape:
+            return False
+        size = one.abs().amax(1, keepdim=True).maximum(other.abs().amax(1, keepdim=True))
+        return bool(((one - other).abs() <= 8 * self.unit * size + 1e-30).all())
+
+    def factor(self, one: Tensor | None, other: Tensor | None) -> float | None:
+        """The number c with ``other = c * one``, or None where there is none."""
+        if one is None or other is None or one.shape != other.shape or not one.any():
+            return None
+        if self.same(one, other):
+            return 1.0
+        c = float((one.double() * other.double()).sum() / (one.double() ** 2).sum())
+        return c if c and self.alike(one * c, other) else None
+
+
+def traced(model: nn.Module, tokens: Tensor, forward: Callable[[], Any]) -> tuple[Trace, Any]:
+    """A forward of ``tokens [n_seqs, seq_len]`` without gradient, watched, and what it gives."""
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    trace, clock = Trace((int(tokens.shape[0]), int(tokens.shape[1])), dtype), [0]
+    open_calls: dict[str, list[Call]] = {}
+
+    def begin(path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        clock[0] += 1
+        value = first_tensor((*args, *kwargs.values()))
+        ids = value if value is not None and not value.is_floating_point() and value.ndim == 2 else None
+        call = Call(path, clock[0], given=trace.rows(value), ids=None if ids is None else ids.detach().cpu())
+        trace.add(call)
+        open_calls.setdefault(path, []).append(call)
+
+    def end(path: str, output: object) -> None:
+        clock[0] += 1
+        call = open_calls[path].pop()
+        call.stop, call.made = clock[0], trace.rows(first_tensor(output))
+
+    with torch.inference_mode(mode=False), torch.no_grad(), eval_mode(model), ExitStack() as on:
+        for path, module in model.named_modules():
+            if path:
+                on.callback(_watch(module, path, begin, end))
+        output = forward()
+    return trace, output
+
+
+def _watch(
+    module: nn.Module,
+    path: str,
+    begin: Callable[[str, tuple[Any, ...], dict[str, Any]], None],
+    end: Callable[[str, object], None],
+) -> Callable[[], None]:
+    before = module.register_forward_pre_hook(lambda _, args, kwargs: begin(path, args, kwargs), with_kwargs=True)
+    after = module.register_forward_hook(lambda _, __, output: end(path, output))
+
+    def remove() -> None:
+        before.remove()
+        after.remove()
+
+    return remove
