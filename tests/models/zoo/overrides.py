@@ -8,8 +8,63 @@ _MAMBA_AND_ATTENTION = ["linear_attention", "full_attention", "linear_attention"
 _MAMBA_AND_HYBRID = ["linear_attention", "hybrid"] * 2  # two hybrids, so that there is something to share
 _GEMMA4 = {"global_head_dim": 32, "hidden_size_per_layer_input": 8}
 _MROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 2, 2]}
+_DOTS3_SLIDING = {"num_attention_heads": 4, "num_key_value_heads": 4, "q_lora_rank": 20, "kv_lora_rank": 12} | {
+    "head_dim": 32,
+    "qk_nope_head_dim": 16,
+    "v_head_dim": 24,
+}
+_ASSISTANT = {"vocab_size": 120, "hidden_size": 64, "intermediate_size": 88, "num_hidden_layers": 3, "sliding_window": 4} | {
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 24,
+    "global_head_dim": 32,
+    "num_kv_shared_layers": 3,
+    "hidden_size_per_layer_input": 0,
+    "vocab_size_per_layer_input": 0,
+}
 
 OVERRIDES: dict[str, dict[str, Any]] = {
+    "dots3_note_text": {f"swa_{name}": size for name, size in _DOTS3_SLIDING.items()},
+    "emu3_vqgan": {"codebook_size": 64, "num_res_blocks": 1, "channel_multiplier": [1, 1], "embed_dim": 8},
+    "chameleon_vqgan": {"num_embeddings": 64, "latent_channels": 32, "channel_multiplier": [1, 1], "num_res_blocks": 1},
+    "janus_vqgan": {"num_embeddings": 64, "latent_channels": 32, "channel_multiplier": [1, 1], "num_res_blocks": 1},
+    "florence_vision": {"depths": [1, 1], "embed_dim": [32, 64], "num_heads": [2, 2], "num_groups": [2, 2]}
+    | {"patch_size": [7, 3], "patch_stride": [4, 2], "patch_padding": [3, 1], "patch_prenorm": [False, True]},
+    "fun_asr_nano": {"adaptor_config": {"hidden_size": 64, "intermediate_size": 16, "num_attention_heads": 4}},
+    "gemma4_assistant": {"backbone_hidden_size": 64, "text_config": _ASSISTANT | {"model_type": "gemma4_text"}},
+    "gemma4_unified_assistant": {"backbone_hidden_size": 64}
+    | {"text_config": _ASSISTANT | {"model_type": "gemma4_unified_text"}},
+    "hunyuan_vl_vision": {"max_image_size": 64, "img_max_token_num": 16, "max_vit_seq_len": 16},
+    "inkling_vision": {"num_hidden_layers": 6, "patch_size": 4},
+    "muse_spark_text": {"moe_hidden_size": 48},
+    "step3p5": {"sliding_window": 4},
+    "phi4_multimodal_audio": {"ext_pw_out_channel": 64, "depthwise_separable_out_channel": 64, "nemo_conv_channels": 64},
+    "distilbert": {"hidden_dim": 88},
+    "got_ocr2_vision": {"output_channels": 32},
+    "sam_vision_model": {"output_channels": 32},
+    "vibevoice_acoustic_tokenizer_encoder": {"num_filters": 4, "depths": [1, 1, 1], "downsampling_ratios": [2, 2]},
+    "qwen2_5_omni_bigvgan": {"upsample_initial_channel": 64},
+    "qwen3_omni_moe_talker_text": {"shared_expert_intermediate_size": 48},
+    "mimi": {"upsample_groups": 64, "num_filters": 4},
+    "blt": {"encoder_hash_byte_group_vocab": 50, "encoder_hash_byte_group_size": [3, 4], "local_attention_window_len": 8},
+    "chameleon": {"vocabulary_map": {"<image>": 119}},
+    "deepseek_ocr2_text": {"mlp_layer_types": ["dense", "sparse", "sparse"], "num_experts_per_tok": 2},
+    "diffusion_gemma_text": {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 40, "global_head_dim": 32},
+    "emu3": {"vocabulary_map": {"<image>": 119, "<|extra_200|>": 118}},
+    "ernie4_5_vl_moe_text": {"rope_parameters": _MROPE | {"mrope_section": [3, 3, 2]}, "moe_intermediate_size": [40, 48]},
+    "glm5_next_text": {"index_kpool": 2},
+    "granite4_vision": {"downsample_rate": "1/2", "deepstack_layer_map": [[-2, 1]]},
+    "hunyuan_vl_text": {"head_dim": 16},
+    "mamba2": {"head_dim": 32},
+    "minicpm3": {"dim_model_base": 48},
+    "molmo2_adapter": {"vision_feature_layer": [1, 0]},
+    "musicgen_decoder": {"num_codebooks": 1},
+    "musicgen_melody_decoder": {"num_codebooks": 1},
+    "muse_spark_audio": {"num_hidden_layers": 4, "hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1]},
+    "paddleocr_vl_text": {"rope_parameters": _MROPE, "head_dim": 16},
+    "radio": {"max_img_size": 64, "video_temporal_patch_size": 2},
+    "unlimited_ocr_text": {"num_key_value_heads": 4},
+    "vibevoice_asr": {"acoustic_tokenizer_chunk_size": 4},
     "bamba": {"attn_layer_indices": [1]},
     "cohere_compass_text": {"rope_parameters": {"full_attention": _MROPE}},
     "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0}},
@@ -34,7 +89,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "longcat_flash": {"head_dim": 16, "num_layers": 2},
     "ministral": {"head_dim": 24},
     "nemotron": {"num_key_value_heads": 2},
-    "qwen4_exp_text": {"indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 4}
+    "qwen4_exp_text": {"indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 24, "indexer_budget": 4}
     | {"indexer_compress_ratio": 2, "ple_layer_ids": [1], "ple_embed_dim": 32, "heads_per_ngram": 2, "eos_token_id": 2}
     | {"ngram_vocab_size_base": 200, "split_ngram_parts": 4, "make_ngram_vocab_size_divisible_by": 4},
     "reformer": {"axial_pos_embds_dim": (24, 40), "axial_pos_shape": (8, 10), "attn_layers": ["local", "lsh", "local"]},
@@ -42,6 +97,6 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "xlnet": {"attn_type": "uni"},
     "xlstm": {"qk_dim_factor": 1.0},
     "xmod": {"default_language": "en_XX"},
-    "zamba": {"num_hidden_layers": 4, "layers_block_type": _MAMBA_AND_HYBRID},
+    "zamba": {"attention_hidden_size": 128, "num_hidden_layers": 4, "layers_block_type": _MAMBA_AND_HYBRID},
     "zamba2": {"num_hidden_layers": 4, "layers_block_type": _MAMBA_AND_HYBRID},
 }

@@ -18,13 +18,14 @@ LAYERS = (
 HEADS = r"num_attention_heads|n_heads?|num_heads|attention_heads|(num_)?(de|en)coder_attention_heads|swa_num_attention_heads"
 KV_HEADS = r"num_key_value_heads|num_kv_heads|kv_n_heads|swa_num_key_value_heads|num_query_groups"
 D_MLP = (
-    r"intermediate_size|n_inner|(de|en)coder_ffn_dim|ffn_dim|ffn_hidden_size|d_ff|dim_ff|d_inner|feed_forward_size"
+    r"intermediate_size|n_inner|(de|en)coder_ffn_dim|ffn_dim|ffn_hidden_size|d_ff|dim_ff|d_inner|feed_forward_size|dff|mlp_dim"
     r"|dense_intermediate_size|intermediate_size_mlp"
 )
 WIDTHS = (
     r"hidden_size|n_embd|d_model|emb_dim|embedding_dim|embed_dim|word_embed_proj_dim|lru_width|dim|hidden_size_global"
     r"|backbone_hidden_size|out_hidden_size|output_hidden_size|projection_dim|projector_hidden_size|output_proj_dims"
     r"|cross_attention_hidden_size|attention_hidden_size|(text|audio|encoder|lm|vision|output)_hidden_size|output_dim|input_dim"
+    r"|hidden_dim|vision_output_dim|projector_(in|out)put_dim|adapter_(in|out)_dim|adapter_input_size"
 )
 CONTEXTS = (
     r"max_position_embeddings|n_positions|n_ctx|max_seq_len|max_sequence_length|context_length|model_max_length"
@@ -34,12 +35,12 @@ CONTEXTS = (
 # What an integer field becomes, unless it is smaller already; the first pattern that fits the whole name counts. Sizes
 # differ wherever a model can tell them apart, so that a test which mixes them up fails.
 AT_MOST: list[tuple[str, int]] = [
-    (r"(decoder_|text_)?vocab_size(_per_layer_input)?", N_VOCAB),
+    (r"\w*vocab_size(_per_layer_input)?", N_VOCAB),
     (WIDTHS, D_MODEL),
     (HEADS, N_HEADS),
     (KV_HEADS, 2),
     (CONTEXTS, 80),
-    (r"(input_|output_)?embedding_size", 40),
+    (r"((in|out)put_)?embedding_size|\w+_embed_dim|router_hidden_size|alignment_intermediate_size", 40),
     (r"(swa_)?(v_)?head_dim|d_kv|kv_channels|attention_head_size|dim_head", 24),
     (r"qk_(nope|rope)_head_dim", 16),
     (r"qk_head_dim", 32),
@@ -60,7 +61,8 @@ AT_MOST: list[tuple[str, int]] = [
     (r"linear_(key_|value_)?head_dim|hidden_size_per_layer_input", 8),
     (r"index_head_dim", 16),
     (r"index_topk|\w*chunk_size|rotary_dim|patch_size|num_mel_bins", 4),
-    (r"image_size", 16),
+    (r"image_size|num_position_embeddings", 16),
+    (r"base_channels|downsample_hidden_size|num_filters", 32),
 ]
 
 # What a number becomes, whatever it was: layers of every kind; factors at neither 1 nor a size that drowns the rest.
@@ -88,15 +90,17 @@ PER_LAYER = r"\w*layer_types|layers_block_type|no_rope_layers|layer_rope_theta|i
 
 def shrunk(cls: type[PreTrainedConfig], like: PreTrainedConfig | None = None) -> PreTrainedConfig:
     """A configuration of that class with small sizes; what no rule names stays as `like`, or the class, has it."""
-    values = vars(cls() if like is None else like)
     own = {field.name: field.default for field in dataclasses.fields(cls)}
+    stored = vars(_defaults(cls) if like is None else like)
+    values = {name: stored.get((cls.attribute_map or {}).get(name, name)) for name in own}
     own = {name: default for name, default in own.items() if name not in _COMMON}
     kwargs = {name: small for name in own if (small := _small(name, values.get(name))) is not None}
     kwargs |= _token_ids(own, values)
     if like is not None:
         for name, default in own.items():
-            if name not in kwargs and isinstance(default, bool | int | float | str) and values[name] != default:
-                kwargs[name] = values[name]
+            given = values[name]
+            if name not in kwargs and isinstance(default, bool | int | float | str) and given not in (None, default):
+                kwargs[name] = given
     kwargs |= _per_layer(own, values)
     if values.get("kv_lora_rank"):
         kwargs["num_key_value_heads"] = N_HEADS  # every head has keys of its own, made from the shared latent
@@ -104,6 +108,13 @@ def shrunk(cls: type[PreTrainedConfig], like: PreTrainedConfig | None = None) ->
     if "mrope_section" in (getattr(cls, "ignore_keys_at_rope_validation", None) or ()):
         kwargs.setdefault("rope_parameters", _sections(values.get("rope_parameters"), kwargs.get("head_dim")))
     return cls(**kwargs)
+
+
+def _defaults(cls: type[PreTrainedConfig]) -> PreTrainedConfig:
+    try:
+        return cls()
+    except ValueError:  # a class whose defaults aren't valid
+        return cls(**OVERRIDES[cls.model_type])
 
 
 _COMMON = {field.name for field in dataclasses.fields(PreTrainedConfig)}
