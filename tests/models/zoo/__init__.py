@@ -11,8 +11,25 @@ import transformers as hf
 from transformers import CONFIG_MAPPING, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto import modeling_auto as auto
 
-from tests.models.zoo.sizes import shrunk
+from tests.models.zoo.notes import LOOK_AHEAD, NOTES, ZooNote
+from tests.models.zoo.sizes import D_MODEL, N_LAYERS, N_VOCAB, TEXT, shrunk
 from tests.models.zoo.weights import randomise
+
+__all__ = [
+    "D_MODEL",
+    "LOOK_AHEAD",
+    "NOTES",
+    "N_LAYERS",
+    "N_VOCAB",
+    "ZooNote",
+    "logits",
+    "made_types",
+    "model_class",
+    "random_tokens",
+    "tiny_config",
+    "tiny_model",
+    "zoo_types",
+]
 
 MULTIMODAL = dict(auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES) | dict(auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES)
 MASKED = "albert bert deberta-v2 distilbert electra eurobert modernbert mpnet nomic_bert roberta xlm-roberta".split()
@@ -24,6 +41,11 @@ def zoo_types() -> list[str]:
     causal = auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     multimodal = [f"multimodal:{kind}" for kind, name in MULTIMODAL.items() if causal.get(kind) != name]
     return [*causal, *multimodal, *(f"masked:{kind}" for kind in MASKED), *(f"base:{kind}" for kind in BASE)]
+
+
+def made_types() -> list[str]:
+    """The kinds of which `tiny_model` makes a model that runs on text."""
+    return [kind for kind in zoo_types() if kind not in NOTES]
 
 
 def model_class(kind: str) -> type[PreTrainedModel]:
@@ -58,3 +80,18 @@ def tiny_model(kind: str, seed: int = 0) -> PreTrainedModel:
         model = model_class(kind)._from_config(tiny_config(kind), attn_implementation="eager", dtype=torch.float32)
         randomise(model)
     return model.float().eval()
+
+
+def random_tokens(n_tokens: int, seed: int = 1) -> torch.Tensor:
+    """Tokens of text, none of them special: [1, n_tokens]."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(TEXT.start, TEXT.stop, (1, n_tokens), generator=generator)
+
+
+@torch.no_grad()
+def logits(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
+    """What a model gives for tokens, without a cache: logits, or hidden states where it has no head."""
+    output = model(input_ids=tokens, use_cache=False)
+    found = output.logits if "logits" in output else output.last_hidden_state
+    assert isinstance(found, torch.Tensor)
+    return found

@@ -13,15 +13,6 @@ _DOTS3_SLIDING = {"num_attention_heads": 4, "num_key_value_heads": 4, "q_lora_ra
     "qk_nope_head_dim": 16,
     "v_head_dim": 24,
 }
-_ASSISTANT = {"vocab_size": 120, "hidden_size": 64, "intermediate_size": 88, "num_hidden_layers": 3, "sliding_window": 4} | {
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 24,
-    "global_head_dim": 32,
-    "num_kv_shared_layers": 3,
-    "hidden_size_per_layer_input": 0,
-    "vocab_size_per_layer_input": 0,
-}
 
 OVERRIDES: dict[str, dict[str, Any]] = {
     "dots3_note_text": {f"swa_{name}": size for name, size in _DOTS3_SLIDING.items()},
@@ -31,9 +22,6 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "florence_vision": {"depths": [1, 1], "embed_dim": [32, 64], "num_heads": [2, 2], "num_groups": [2, 2]}
     | {"patch_size": [7, 3], "patch_stride": [4, 2], "patch_padding": [3, 1], "patch_prenorm": [False, True]},
     "fun_asr_nano": {"adaptor_config": {"hidden_size": 64, "intermediate_size": 16, "num_attention_heads": 4}},
-    "gemma4_assistant": {"backbone_hidden_size": 64, "text_config": _ASSISTANT | {"model_type": "gemma4_text"}},
-    "gemma4_unified_assistant": {"backbone_hidden_size": 64}
-    | {"text_config": _ASSISTANT | {"model_type": "gemma4_unified_text"}},
     "hunyuan_vl_vision": {"max_image_size": 64, "img_max_token_num": 16, "max_vit_seq_len": 16},
     "inkling_vision": {"num_hidden_layers": 6, "patch_size": 4},
     "muse_spark_text": {"moe_hidden_size": 48},
@@ -44,7 +32,6 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "sam_vision_model": {"output_channels": 32},
     "vibevoice_acoustic_tokenizer_encoder": {"num_filters": 4, "depths": [1, 1, 1], "downsampling_ratios": [2, 2]},
     "qwen2_5_omni_bigvgan": {"upsample_initial_channel": 64},
-    "qwen3_omni_moe_talker_text": {"shared_expert_intermediate_size": 48},
     "mimi": {"upsample_groups": 64, "num_filters": 4},
     "blt": {"encoder_hash_byte_group_vocab": 50, "encoder_hash_byte_group_size": [3, 4], "local_attention_window_len": 8},
     "chameleon": {"vocabulary_map": {"<image>": 119}},

@@ -91,10 +91,11 @@ PER_LAYER = r"\w*layer_types|layers_block_type|no_rope_layers|layer_rope_theta|i
 def shrunk(cls: type[PreTrainedConfig], like: PreTrainedConfig | None = None) -> PreTrainedConfig:
     """A configuration of that class with small sizes; what no rule names stays as `like`, or the class, has it."""
     own = {field.name: field.default for field in dataclasses.fields(cls)}
-    stored = vars(_defaults(cls) if like is None else like)
+    stored = vars(cls() if like is None else like)
     values = {name: stored.get((cls.attribute_map or {}).get(name, name)) for name in own}
     own = {name: default for name, default in own.items() if name not in _COMMON}
-    kwargs = {name: small for name in own if (small := _small(name, values.get(name))) is not None}
+    known = OVERRIDES.get(cls.model_type, {})
+    kwargs = {name: small for name in own if name not in known and (small := _small(name, values[name])) is not None}
     kwargs |= _token_ids(own, values)
     if like is not None:
         for name, default in own.items():
@@ -104,17 +105,10 @@ def shrunk(cls: type[PreTrainedConfig], like: PreTrainedConfig | None = None) ->
     kwargs |= _per_layer(own, values)
     if values.get("kv_lora_rank"):
         kwargs["num_key_value_heads"] = N_HEADS  # every head has keys of its own, made from the shared latent
-    kwargs |= OVERRIDES.get(cls.model_type, {})
+    kwargs |= known
     if "mrope_section" in (getattr(cls, "ignore_keys_at_rope_validation", None) or ()):
         kwargs.setdefault("rope_parameters", _sections(values.get("rope_parameters"), kwargs.get("head_dim")))
     return cls(**kwargs)
-
-
-def _defaults(cls: type[PreTrainedConfig]) -> PreTrainedConfig:
-    try:
-        return cls()
-    except ValueError:  # a class whose defaults aren't valid
-        return cls(**OVERRIDES[cls.model_type])
 
 
 _COMMON = {field.name for field in dataclasses.fields(PreTrainedConfig)}
