@@ -1,19 +1,10 @@
-"""Every causal language model class of the pinned transformers is in the zoo, made and run, or noted with its reason."""
+"""Every causal language model class of the pinned transformers is in the zoo: it runs, or a note says why not."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 import torch
-import transformers as hf
 from torch.testing import assert_close
-
-CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
-PINNED = re.findall(r"^transformers==(.+)$", CONSTRAINTS.read_text(), re.MULTILINE) if CONSTRAINTS.exists() else []
-if hf.__version__ not in PINNED:
-    pytest.skip(f"the zoo is of transformers {PINNED}, not {hf.__version__}", allow_module_level=True)
 
 from tests.models import zoo
 
@@ -29,6 +20,7 @@ def check(kind: str) -> None:
     assert before.isfinite().all()
     assert 0.15 < float(before.std()) < 5
     assert torch.equal(before, zoo.logits(model, tokens))
+    assert torch.equal(before, zoo.logits(zoo.tiny_model(kind), tokens)), "the seed doesn't say what the weights are"
     assert not model.training
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     changed = tokens.clone()

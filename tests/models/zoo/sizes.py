@@ -13,9 +13,13 @@ from tests.models.zoo.overrides import OVERRIDES
 D_MODEL, N_LAYERS, N_HEADS, N_VOCAB = 64, 3, 4, 120
 
 LAYERS = (
-    r"num_hidden_layers|n_layers?|num_layers|num_blocks|depth|((de|en)coder_|num_(de|en)coder_)layers|num_layers_per_stack"
+    r"num_hidden_layers|n_layers?|num_layers|num_blocks|depth|num_layers_per_stack"
+    r"|((de|en)coder_|num_(de|en)coder_)layers"
 )
-HEADS = r"num_attention_heads|n_heads?|num_heads|attention_heads|(num_)?(de|en)coder_attention_heads|swa_num_attention_heads"
+HEADS = (
+    r"num_attention_heads|n_heads?|num_heads|attention_heads|swa_num_attention_heads"
+    r"|(num_)?(de|en)coder_attention_heads"
+)
 KV_HEADS = r"num_key_value_heads|num_kv_heads|kv_n_heads|swa_num_key_value_heads|num_query_groups"
 D_MLP = (
     r"intermediate_size|n_inner|(de|en)coder_ffn_dim|ffn_dim|ffn_hidden_size|d_ff|dim_ff|d_inner|feed_forward_size|dff|mlp_dim"
@@ -88,13 +92,18 @@ TEXT = range(5, 100)  # ids that no field of a configuration names
 PER_LAYER = r"\w*layer_types|layers_block_type|no_rope_layers|layer_rope_theta|indexer_types"
 
 
-def shrunk(cls: type[PreTrainedConfig], like: PreTrainedConfig | None = None) -> PreTrainedConfig:
-    """A configuration of that class with small sizes; what no rule names stays as `like`, or the class, has it."""
+def shrunk(
+    cls: type[PreTrainedConfig], like: PreTrainedConfig | None = None, said: dict[str, Any] | None = None
+) -> PreTrainedConfig:
+    """A configuration of that class with small sizes.
+
+    What no rule names stays as `like`, or the class, has it; what is `said` comes before any rule.
+    """
     own = {field.name: field.default for field in dataclasses.fields(cls)}
     stored = vars(cls() if like is None else like)
     values = {name: stored.get((cls.attribute_map or {}).get(name, name)) for name in own}
     own = {name: default for name, default in own.items() if name not in _COMMON}
-    known = OVERRIDES.get(cls.model_type, {})
+    known = OVERRIDES.get(cls.model_type, {}) | (said or {})
     kwargs = {name: small for name in own if name not in known and (small := _small(name, values[name])) is not None}
     kwargs |= _token_ids(own, values)
     if like is not None:
