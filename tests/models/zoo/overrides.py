@@ -62,6 +62,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "hunyuan_vl_text": {"head_dim": 16},
     "hunyuan_vl_vision": {"max_image_size": 64, "img_max_token_num": 16, "max_vit_seq_len": 16},
     "inkling_vision": {"num_hidden_layers": 6, "patch_size": 4},
+    "inkling2_text": {"n_layers_per_attn_res_block": 2},
     "jamba": {"num_hidden_layers": 4, "attn_layer_period": 4, "attn_layer_offset": 2},
     "janus_vqgan": {"num_embeddings": 64, "latent_channels": 32, "channel_multiplier": [1, 1], "num_res_blocks": 1},
     "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv"]},
@@ -90,6 +91,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     | {"ngram_vocab_size_base": 200, "split_ngram_parts": 4, "make_ngram_vocab_size_divisible_by": 4},
     "radio": {"max_img_size": 64, "video_temporal_patch_size": 2},
     "reformer": {"axial_pos_embds_dim": (24, 40), "axial_pos_shape": (8, 10), "attn_layers": ["local", "lsh", "local"]},
+    "rwkv": {"rescale_every": 2},  # real models halve the residual stream after every 6 of many layers
     "sam_vision_model": {"output_channels": 32},
     "step3p5": {"sliding_window": 4},
     "unlimited_ocr_text": {"num_key_value_heads": 4},

@@ -80,7 +80,7 @@ EXACTLY: list[tuple[str, float]] = [
     (r"logits_scaling", 1.7),
     (r"logits_mup_width_multiplier", 1.5),
     (r"attention_multiplier", 0.3),
-    (r"logit_scale|lm_head_multiplier", 0.7),
+    (r"logit_scale|lm_head_multiplier|output_multiplier", 0.7),
     (r"(attention|ssm)_out_multiplier", 0.8),
     (r"(key|attention_in|ssm_in)_multiplier", 1.2),
     (r"(full_attn|linear_attn|mlp)_alpha_factor", 1.3),
