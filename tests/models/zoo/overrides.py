@@ -65,12 +65,16 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "inkling2_text": {"n_layers_per_attn_res_block": 2},
     "jamba": {"num_hidden_layers": 4, "attn_layer_period": 4, "attn_layer_offset": 2},
     "janus_vqgan": {"num_embeddings": 64, "latent_channels": 32, "channel_multiplier": [1, 1], "num_res_blocks": 1},
+    "laguna": {"layer_types": ["full_attention", "sliding_attention", "full_attention"]}
+    | {"num_attention_heads_per_layer": [4, 6, 4]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv"]},
     "llama4_text": {"interleave_moe_layer_step": 2},
     "longcat_flash": {"head_dim": 16, "num_layers": 2},
     "mamba2": {"head_dim": 32},
     "mimi": {"upsample_groups": 64, "num_filters": 4},
     "minicpm3": {"dim_model_base": 48},
+    "minimax_m3_vl_text": {"layer_types": ["full_attention", "minimax_m3_sparse", "full_attention"]}
+    | {"mlp_layer_types": ["dense", "sparse", "sparse"], "index_block_size": 4, "index_topk_blocks": 2},
     "ministral": {"head_dim": 24},
     "mllama_text_model": {"num_hidden_layers": 4, "cross_attention_layers": [1]},  # skipped where there is no image
     "molmo2_adapter": {"vision_feature_layer": [1, 0]},
