@@ -10,6 +10,8 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+LEARNT_BUFFERS = re.compile("correction_bias|expert_bias|balancing_biases|layer_scalar")
+
 
 @torch.no_grad()
 def randomise(model: PreTrainedModel) -> None:
@@ -21,8 +23,8 @@ def randomise(model: PreTrainedModel) -> None:
                 seen.add(id(weight))
                 _draw(module, name, weight)
         for name, buffer in module.named_buffers(recurse=False):
-            if re.search(r"correction_bias|expert_bias", name):
-                buffer.add_(0.1 * torch.randn(buffer.shape))
+            if LEARNT_BUFFERS.search(name):
+                buffer.add_(0.2 * torch.randn(buffer.shape))
 
 
 def _draw(module: nn.Module, name: str, weight: torch.Tensor) -> None:
