@@ -25,6 +25,7 @@ from sae_vis.effects.wiring import Wiring, wired
 from sae_vis.errors import InputError
 from sae_vis.models.base import HookPoint, RunnableModel
 from sae_vis.models.precision import doubled, float64_device
+from sae_vis.neutral import neutrally
 from sae_vis.saes.base import Dictionary
 
 PAIR_BYTES = 1 << 27  # decoder directions gathered at a time
@@ -113,6 +114,7 @@ class AttributionTable:
         )
 
 
+@neutrally
 def attribute(
     model: RunnableModel, sae: Dictionary, hook: HookPoint | Wiring, tokens: Tensor, target: Target
 ) -> AttributionTable:

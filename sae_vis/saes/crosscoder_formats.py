@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.crosscoder import Crosscoder, CrosscoderOptions, CrosscoderPlaces, crosscoder_of
 from sae_vis.saes.weights import check_names, only_tensors, read_entries, read_json
 
@@ -36,6 +37,7 @@ _LEARNED = {"encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias"}
 _COMPILED = "_orig_mod."
 
 
+@neutrally
 def load_crosscoder(
     path: str | Path,
     *,
@@ -113,6 +115,7 @@ def clt_layers(folder: str | Path) -> int:
     return len(files)
 
 
+@neutrally
 def load_clt_layer(folder: str | Path, layer: int, options: CrosscoderOptions | None = None) -> Crosscoder:
     """The features of a cross-layer transcoder that read one layer; they write there and at all later layers.
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError, InputError
+from sae_vis.neutral import neutrally
 from sae_vis.saes import (
     crosscoder_formats,
     dictionary_learning_format,
@@ -126,6 +127,7 @@ _COMPANIONS = (dictionary_learning_format.CONFIG_NAME, sparsify_format.CONFIG_NA
 _NAMES = tuple(sorted({name for known in FORMATS for name in known.files} | set(_COMPANIONS)))
 
 
+@neutrally
 def load_dictionary(
     source: str | Path,
     *,
@@ -175,6 +177,7 @@ def load_dictionary(
     return found.load(path, options)
 
 
+@neutrally
 def as_dictionary(sae: object, *, hook_name: str | None = None) -> Dictionary:
     """Whatever can serve as a dictionary of features, as one.
 
