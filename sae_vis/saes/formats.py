@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError, InputError
+from sae_vis.models.wrapped import unwrapped
 from sae_vis.neutral import neutrally
 from sae_vis.saes import (
     crosscoder_formats,
@@ -184,7 +185,7 @@ def as_dictionary(sae: object, *, hook_name: str | None = None) -> Dictionary:
     Args:
         sae: a `Dictionary`; a path or repository id (`load_dictionary`); a SAELens SAE in memory; a mapping of tensors
             (`from_tensors`); a matrix of directions (`from_directions`); anything with ``encode`` and decoder
-            directions (`from_module`).
+            directions (`from_module`). ``torch.compile`` and ``DataParallel`` around it are taken off.
         hook_name: where it reads, for those that don't say: tensors, directions, modules.
 
     Raises:
@@ -192,6 +193,7 @@ def as_dictionary(sae: object, *, hook_name: str | None = None) -> Dictionary:
     """
     if isinstance(sae, Dictionary):
         return sae
+    sae = unwrapped(sae)
     if isinstance(sae, str | Path):
         return load_dictionary(sae)
     if isinstance(sae, Mapping):
