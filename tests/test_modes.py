@@ -552,7 +552,7 @@ def test_a_wrapped_sae_is_the_sae_inside(wrap):
 def test_a_wrapped_module_of_no_known_kind_is_named_with_its_wrapping():
     with pytest.raises(InputError, match=r"^Linear \(in a DataParallel\) is no model that is known here; give a Hugg"):
         as_model(nn.DataParallel(nn.Linear(2, 2)))
-    with pytest.raises(InputError, match="^a Linear is no transformers model"):
+    with pytest.raises(InputError, match=r"^a Linear is no transformers model"):
         sv.load_model(torch.compile(nn.Linear(2, 2), backend="eager"))
     with pytest.raises(InputError, match="Linear is no dictionary of features"):
         as_dictionary(nn.DataParallel(nn.Linear(2, 2)))

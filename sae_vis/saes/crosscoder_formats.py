@@ -34,7 +34,6 @@ from sae_vis.saes.weights import check_names, only_tensors, read_entries, read_j
 
 WEIGHTS_NAME, CONFIG_NAME = "cc_weights.pt", "cfg.json"
 _LEARNED = {"encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias"}
-_COMPILED = "_orig_mod."
 
 
 @neutrally
@@ -62,7 +61,7 @@ def load_crosscoder(
     """
     file = _file(Path(path))
     entries = read_entries(file)
-    if "encoder.weight" in entries or _COMPILED + "encoder.weight" in entries:
+    if "encoder.weight" in entries:
         entries = _of_dictionary_learning(entries, file)
     if scale is not None:
         entries["scale"] = torch.tensor([float(value) for value in scale])
@@ -81,8 +80,7 @@ def _file(path: Path) -> Path:
 
 
 def _of_dictionary_learning(entries: dict[str, object], file: Path) -> dict[str, object]:
-    """In the names and the order of axes of the first layout; what ``torch.compile`` adds to names is dropped."""
-    entries = {name.removeprefix(_COMPILED): value for name, value in entries.items()}
+    """In the names and the order of axes of the first layout."""
     check_names(entries, set(_LEARNED), file, what="a CrossCoder of dictionary_learning")
     found = only_tensors(entries, file)
     if found["decoder.weight"].ndim != 3:

@@ -38,6 +38,7 @@ from sae_vis.saes.saelens_objects import SaeLensSae, from_sae_lens
 from sae_vis.saes.sparsify_format import load_sparsify
 from sae_vis.saes.tensors import TensorOptions, from_tensors, load_tensors
 from sae_vis.saes.weights import SUFFIXES, entry_names
+from sae_vis.saes.wrappings import unwrapped as without_wrappings
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _LOOKED_AT = 10_000  # paths below a folder without a checkpoint, to say where there is one
@@ -197,7 +198,7 @@ def as_dictionary(sae: object, *, hook_name: str | None = None) -> Dictionary:
     if isinstance(sae, str | Path):
         return load_dictionary(sae)
     if isinstance(sae, Mapping):
-        return from_tensors(sae, TensorOptions(hook_name=hook_name))
+        return from_tensors(without_wrappings(sae, "memory"), TensorOptions(hook_name=hook_name))  # type: ignore[arg-type]
     if isinstance(sae, Tensor):
         return from_directions(sae, hook_name=hook_name)
     sae_lens = sys.modules.get("sae_lens")  # an object of its class can't be there without it
