@@ -72,7 +72,7 @@ def values_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _made_before_each_call(module: nn.Module, name: str) -> Tensor | None:
-    """A weight that a hook makes anew before each call (weight norm, spectral norm, pruning); what is there is older."""
+    """A weight that a hook makes anew before each call (weight norm, spectral norm, pruning); what stands is older."""
     for hook in module._forward_pre_hooks.values():
         for home, kind, make, options in _MAKERS:
             made_name = getattr(hook, "name", getattr(hook, "_tensor_name", None))

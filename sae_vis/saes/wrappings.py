@@ -1,7 +1,7 @@
-"""What training scripts wrap around the tensors of a checkpoint, taken off: dictionaries around them, names before names.
+"""What training scripts wrap around the tensors of a checkpoint, taken off: dictionaries, and names before names.
 
-``{"state_dict": {…}, "optimizer": {…}, "step": 9}`` holds one dictionary of tensors under a name that says so; what else
-is there must be known to be the training's, or it counts as part of the checkpoint, whose format then judges it.
+``{"state_dict": {…}, "optimizer": {…}, "step": 9}`` holds one dictionary of tensors under a name that says so; what
+else is there must be known to be the training's, or it counts as part of the checkpoint, whose format then judges it.
 ``module.``, ``_orig_mod.`` and the like go where all names begin with them. Where it is not clear what is meant, that
 is an error.
 """
@@ -20,9 +20,10 @@ _HOLDERS = frozenset(
 )
 _TRAINING = frozenset(
     """amp best_loss best_val_loss callbacks cuda_rng_state date epoch epochs git_commit git_hash global_step
-    grad_scaler iter iteration iterations loops loss losses lr lr_scheduler lr_schedulers lr_scheduler_state_dict metrics n_steps
-    n_tokens n_training_samples n_training_steps n_training_tokens np_rng_state numpy_rng_state optim optimizer
-    optimizer_state optimizer_state_dict optimizer_states optimizers python_rng_state pytorch-lightning_version
+    grad_scaler iter iteration iterations loops loss losses lr lr_scheduler lr_schedulers lr_scheduler_state_dict
+    metrics n_steps n_tokens n_training_samples n_training_steps n_training_tokens np_rng_state numpy_rng_state optim
+    optimizer optimizer_state optimizer_state_dict optimizer_states optimizers python_rng_state
+    pytorch-lightning_version
     rng_state rng_states samples_seen scaler scaler_state_dict scheduler scheduler_state scheduler_state_dict
     schedulers seed step steps time timestamp tokens_seen torch_rng_state torch_version total_steps train_loss
     training_step val_loss version wandb_id wandb_run_id""".split()  # noqa: SIM905
