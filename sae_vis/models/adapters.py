@@ -99,7 +99,10 @@ def _by_deltas(module: nn.Module, base: Tensor) -> Tensor | None:
     turned = bool(getattr(layer, "fan_in_fan_out", False))  # GPT-2's Conv1D has its matrix as [d_in, d_out]
     for name in _working(layer):
         delta = layer.get_delta_weight(name).detach().to(weight)
-        weight = weight + (delta.T if turned else delta)
+        delta = delta.T if turned else delta
+        if delta.shape != weight.shape:
+            return None
+        weight = weight + delta
     return weight
 
 
