@@ -30,6 +30,7 @@ from sae_vis.index.manifest import PLACES_WRITTEN, written_place
 from sae_vis.layout import FeatureTablesConfig, SaeVisLayoutConfig
 from sae_vis.models.base import RunnableModel, Unembedding
 from sae_vis.models.unembedding_only import UnembeddingOnly
+from sae_vis.neutral import neutrally
 from sae_vis.parts import ModelAndSae
 from sae_vis.saes.crosscoder import Crosscoder
 from sae_vis.saes.directions import DirectionsOnly
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 PAGE_SCHEMES = ("http", "https", "file")
 
 
+@neutrally
 def index_features(
     corpus: Corpus,
     parts: ModelAndSae,
@@ -74,6 +76,7 @@ def index_features(
     return build_index(order.source, out, config=config, columns=order.columns, progress=progress)
 
 
+@neutrally
 def index_several(
     corpus: Corpus,
     several: Sequence[tuple[ModelAndSae, str | Path | None]],
@@ -122,6 +125,7 @@ def _order(
     return Order(source=source, out=out, columns=columns)
 
 
+@neutrally
 def index_activations(  # noqa: PLR0913  all that may be known of activations
     tokens: Corpus | torch.Tensor,
     activations: Activations,
@@ -197,6 +201,7 @@ def _n_features(activations: Activations, decoder: torch.Tensor | None, d_sae: i
     return known
 
 
+@neutrally
 def save_feature_page(  # noqa: PLR0913  all that makes a page
     index: Index,
     path: str | Path,
@@ -295,6 +300,7 @@ def _require_page_address(name: str, address: str | None) -> None:
         )
 
 
+@neutrally
 def save_compare_page(  # noqa: PLR0913  all that makes a page
     index_a: Index,
     index_b: Index,
@@ -361,6 +367,7 @@ Prompt = str | Sequence[int] | Sequence[dict[str, str]]
 """A text, token ids, or the messages of a chat."""
 
 
+@neutrally
 def save_prompt_page(  # noqa: PLR0913  all that makes a page
     index: Index,
     path: str | Path,
@@ -471,6 +478,7 @@ def _probes(parts: ModelAndSae | None, given: Sequence[object] | Probes | None) 
     return parts.probes(given)
 
 
+@neutrally
 def reference_of(
     index: Index, parts: ModelAndSae, target_logits: torch.Tensor | Rows | Reference | None
 ) -> Reference | None:

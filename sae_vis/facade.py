@@ -26,6 +26,7 @@ from sae_vis.index.index import Index
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.models.any_model import as_model, bos_of, tokenizer_of
 from sae_vis.models.base import LanguageModel
+from sae_vis.neutral import all_neutrally
 from sae_vis.parts import ModelAndSae, Names
 from sae_vis.saes.formats import as_dictionary
 from sae_vis.views.compare import CompareSettings
@@ -75,6 +76,7 @@ class SaeVisConfig:
         self.prompt_centric_layout.help(title=f"{title}: prompt-centric", key=False)
 
 
+@all_neutrally
 @dataclass(frozen=True, kw_only=True)
 class SaeVisData:
     """An SAE's features over some text, ready to be looked at.

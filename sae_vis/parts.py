@@ -16,11 +16,13 @@ from sae_vis.effects.wiring import Wiring, Write, in_order
 from sae_vis.errors import InputError
 from sae_vis.models.base import HookPoint, LanguageModel, RunnableModel
 from sae_vis.models.joint import JointModel
+from sae_vis.neutral import all_neutrally
 from sae_vis.saes.base import Dictionary, Endpoint
 
 Names = str | Sequence[str] | None
 
 
+@all_neutrally
 @dataclass(frozen=True, kw_only=True)
 class ModelAndSae:
     """A model and a dictionary of features at one of its hook points.

@@ -29,6 +29,7 @@ ROOMS = (
     "boards",
     "corpus",
     "config",
+    "neutral",
     "errors",
 )
 SHARED = {"views.payload"}  # the contract with the browser: layouts are part of it

@@ -42,6 +42,7 @@ from sae_vis.effects.reference import Reference, expected_logits
 from sae_vis.effects.wiring import Wiring, wired
 from sae_vis.errors import InputError
 from sae_vis.models.base import HookPoint, PostNorm, RunnableModel
+from sae_vis.neutral import all_neutrally
 from sae_vis.saes.base import Dictionary
 
 DOT_PAIRS = 4096  # pairs whose vectors are gathered at a time, in float64
@@ -156,6 +157,7 @@ class _Way(NamedTuple):
     writes: list[int]
 
 
+@all_neutrally
 class DirectEffects:
     """Direct effects of the features of a dictionary.
 

@@ -28,6 +28,7 @@ from sae_vis.effects.pairs import Numbers, check_positions, checked_features
 from sae_vis.errors import InputError
 from sae_vis.models.base import AttentionParts, Destinations, HookPoint, RunnableModel
 from sae_vis.models.precision import doubled
+from sae_vis.neutral import all_neutrally
 from sae_vis.saes.base import Dictionary
 
 PATTERN_ROWS = 1 << 19  # destinations times sources whose pattern is held at a time, for each head
@@ -60,6 +61,7 @@ class Parts(NamedTuple):
     parts: NDArray[np.float32]
 
 
+@all_neutrally
 class AttentionAttribution:
     """Direct feature attribution of the features of an attention SAE.
 

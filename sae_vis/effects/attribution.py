@@ -25,6 +25,7 @@ from sae_vis.effects.wiring import Wiring, wired
 from sae_vis.errors import InputError
 from sae_vis.models.base import HookPoint, RunnableModel
 from sae_vis.models.precision import doubled, float64_device
+from sae_vis.neutral import neutrally, ordinary
 from sae_vis.saes.base import Dictionary
 
 PAIR_BYTES = 1 << 27  # decoder directions gathered at a time
@@ -113,6 +114,7 @@ class AttributionTable:
         )
 
 
+@neutrally
 def attribute(
     model: RunnableModel, sae: Dictionary, hook: HookPoint | Wiring, tokens: Tensor, target: Target
 ) -> AttributionTable:
@@ -130,7 +132,7 @@ def attribute(
         InputError: an SAE of another width than the hook point, tokens the model does not have or too many, a target
             outside the text.
     """
-    wiring, text = wired(model, sae, hook), checked_text(tokens)
+    wiring, text = wired(model, sae, hook), ordinary(checked_text(tokens))
     found = model.gradients(text[None], wiring.hooks, lambda logits: target(logits[0], text))
     acts = found[0].acts[0] if wiring.in_place else wiring.reader.activations(text[None], wiring.read)[0]
     gradients = [doubled(one.gradient[0].to(sae.decoder.device)) for one in found]

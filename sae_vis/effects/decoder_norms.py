@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sae_vis.index.feature_table import Columns, ragged
+from sae_vis.neutral import all_neutrally
 from sae_vis.saes.crosscoder import Crosscoder
 
 
+@all_neutrally
 class DecoderNorms:
     """The decoder's norms and cosines of every feature; a statistic of the feature table.
 

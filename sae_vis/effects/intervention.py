@@ -30,6 +30,7 @@ from sae_vis.effects.pairs import (
 from sae_vis.effects.wiring import Wiring, wired
 from sae_vis.models.base import Edit, HookPoint, Prefix, RunnableModel
 from sae_vis.models.precision import doubled
+from sae_vis.neutral import all_neutrally
 from sae_vis.saes.base import Dictionary
 
 LOGIT_BYTES = 1 << 28  # logits of one run, as float32
@@ -76,6 +77,7 @@ class _Ablations(NamedTuple):
     directions: list[Tensor]
 
 
+@all_neutrally
 class FullEffects:
     """Full effects of the features of a dictionary.
 

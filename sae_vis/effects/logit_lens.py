@@ -26,6 +26,7 @@ from sae_vis.effects.wiring import Wiring, writes_at
 from sae_vis.errors import InputError
 from sae_vis.index.feature_table import Columns, ragged
 from sae_vis.models.base import HookPoint, LanguageModel
+from sae_vis.neutral import all_neutrally
 from sae_vis.saes.base import Dictionary
 
 BLOCK_BYTES = 1 << 25  # logits held at a time: enough rows for a full-speed matrix product
@@ -56,6 +57,7 @@ class LensBlock(NamedTuple):
     kurtosis: Tensor
 
 
+@all_neutrally
 class LogitLens:
     """Logit effects of the features of a dictionary; a statistic of the feature table.
 

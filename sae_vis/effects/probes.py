@@ -21,6 +21,7 @@ from sae_vis.effects.wiring import Wiring
 from sae_vis.errors import InputError
 from sae_vis.models.base import HookPoint, LanguageModel
 from sae_vis.models.precision import doubled
+from sae_vis.neutral import all_neutrally
 from sae_vis.saes.base import Dictionary
 
 Side = Literal["input", "output"]
@@ -28,6 +29,7 @@ SIDES = ("input", "output")
 TUPLE_SIZES = (3, 4)
 
 
+@all_neutrally
 @dataclass(frozen=True)
 class LinearProbe:
     """A linear probe.
@@ -121,6 +123,7 @@ class Readings(NamedTuple):
     cosines: NDArray[np.float32]
 
 
+@all_neutrally
 class Probes:
     """Linear probes beside the features of a dictionary.
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sae_vis.effects.rank_one import Head, Mixes
 from sae_vis.errors import InputError
+from sae_vis.neutral import all_neutrally
 
 ROW_BYTES = 1 << 26  # probabilities or logits held at a time
 HASHED_ROWS = 4096
@@ -26,6 +27,7 @@ Rows = Callable[[NDArray[np.int64]], Tensor]
 """Logits ``[n, d_vocab]`` for corpus positions ``[n]``."""
 
 
+@all_neutrally
 class Reference:
     """A reference distribution at every position of a corpus.
 

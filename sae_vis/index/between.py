@@ -21,6 +21,7 @@ from sae_vis.index.manifest import mark_of
 from sae_vis.index.same_tokens import require_same_tokens
 from sae_vis.index.shards import counting_sort, offsets_of
 from sae_vis.index.storage import Arrays
+from sae_vis.neutral import neutrally
 
 RUN_TOKENS = 65_536  # tokens whose codes are held by token at a time; their rows are numbers of 16 bits
 BLOCK_BYTES = 1 << 28  # sums and counts of a block of A's features with all of B's
@@ -107,6 +108,7 @@ class Between(NamedTuple):
         return cls(Partners(**columns("of_a")), Partners(**columns("of_b")), Overlaps(**columns("overlaps")))
 
 
+@neutrally
 def between(a: Index, b: Index, *, partners: int = PARTNERS, progress: Progress | None = None) -> Between:
     """How the features of two indices over the same tokens go together: kept beside A's index, else computed.
 
@@ -145,6 +147,7 @@ def _kept(a: Index, name: str, mark: NDArray[np.uint8]) -> Between | None:
     return Between.from_arrays(arrays)
 
 
+@neutrally
 def correlate(
     a: Index,
     b: Index,

@@ -41,6 +41,7 @@ from sae_vis.index.postings import gather, plan_parts
 from sae_vis.index.shards import CodedBatch, Shard, make_shard, plan_batches, plan_runs
 from sae_vis.index.source import CodeSource, Source, batches_of
 from sae_vis.index.storage import DirectoryStore, MemoryStore, Store
+from sae_vis.neutral import neutrally
 
 Progress = Callable[[str, int, int], None]
 PLAN, WORK = "build/plan.json", "build"
@@ -50,6 +51,7 @@ __all__ = ["Order", "Progress", "Source", "build_index", "build_indices"]
 NEURON_TOKENS = 16_384  # tokens whose neurons are correlated at a time
 
 
+@neutrally
 def build_index(
     source: CodeSource,
     out: str | Path | None = None,
@@ -81,6 +83,7 @@ class Order:
     columns: Sequence[FeatureColumns] = ()
 
 
+@neutrally
 def build_indices(
     orders: Sequence[Order], *, config: IndexConfig | None = None, progress: Progress | None = None
 ) -> list[Index]:

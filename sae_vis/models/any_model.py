@@ -9,33 +9,39 @@ from sae_vis.errors import InputError
 from sae_vis.models.base import LanguageModel
 from sae_vis.models.huggingface import HuggingFaceModel, load_model
 from sae_vis.models.transformer_lens import TransformerLensModel, transformer_lens_classes
+from sae_vis.models.wrapped import unwrapped
+from sae_vis.neutral import neutrally
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+@neutrally
 def as_model(model: object) -> LanguageModel:
     """A model as this library sees it.
 
     Args:
         model: a Hugging Face causal language model, its hub name or local path; a TransformerLens model
             (`HookedTransformer`, its subclasses, `TransformerBridge`); or a model that is adapted already. One that is
-            in memory is used as it is.
+            in memory is used as it is, without what ``torch.compile`` or ``DataParallel`` wrap around it; of a model of
+            PEFT the base model is used, with the adapters in it.
 
     Raises:
-        InputError: what is no model that it knows, or can't be loaded.
+        InputError: what is no model that it knows, or can't be loaded; a model in pieces on several processes.
     """
     from transformers import PreTrainedModel
 
     if isinstance(model, LanguageModel):
         return model
-    if isinstance(model, transformer_lens_classes()):
-        return TransformerLensModel(model)  # type: ignore[arg-type]
-    if isinstance(model, (str, PathLike, PreTrainedModel)):
-        return load_model(model)
+    inner = unwrapped(model)
+    if isinstance(inner, transformer_lens_classes()):
+        return TransformerLensModel(inner)  # type: ignore[arg-type]
+    if isinstance(inner, (str, PathLike, PreTrainedModel)):
+        return load_model(inner)
+    within = "" if inner is model else f" (in a {type(model).__name__})"
     raise InputError(
-        f"{type(model).__name__} is no model that is known here; give a Hugging Face causal language model, its name "
-        "or path, or a TransformerLens model"
+        f"{type(inner).__name__}{within} is no model that is known here; give a Hugging Face causal language model, "
+        "its name or path, or a TransformerLens model"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from sae_vis.errors import InputError
 from sae_vis.models.base import Side
 from sae_vis.models.precision import float64_device
+from sae_vis.models.wrapped import is_compiled
+from sae_vis.neutral import ordinary
 
 
 class StopForward(Exception):  # noqa: N818 (not an error)
@@ -71,15 +73,45 @@ def hooked_outputs(module: nn.Module, see: Callable[[object], None]) -> Iterator
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """While open, no module of `model` is in training mode; each gets its own mode back in the end."""
-    training = [module for module in model.modules() if module.training]
+    """While open, no module of `model` is in training mode or runs compiled; in the end each is as it was.
+
+    What ``torch.compile`` has made of a module does not see hooks that come later.
+    """
+    parts = list(model.modules())
+    training = [module for module in parts if module.training]
+    compiled = [(module, call) for module in parts if (call := module._compiled_call_impl) is not None]
+    wrapped = [(part._modules, name, inner) for part in parts for name, inner in part._modules.items()]
+    wrapped = [place for place in wrapped if is_compiled(place[2])]
     try:
         for module in training:
             module.training = False
+        for module, _ in compiled:
+            module._compiled_call_impl = None
+        for children, name, inner in wrapped:
+            children[name] = inner._orig_mod  # type: ignore[union-attr, assignment]
         yield
     finally:
         for module in training:
             module.training = True
+        for module, call in compiled:
+            module._compiled_call_impl = call
+        for children, name, inner in wrapped:
+            children[name] = inner
+
+
+@contextmanager
+def ordinary_weights(model: nn.Module) -> Iterator[None]:
+    """While open, weights that were made in inference mode, which autograd refuses, stand as ordinary tensors."""
+    holders = [holder for module in model.modules() for holder in (module._parameters, module._buffers)]
+    every = [(cast("dict[str, Tensor | None]", holder), name) for holder in holders for name in holder]
+    made = [(holder, name, x) for holder, name in every if (x := holder[name]) is not None and x.is_inference()]
+    try:
+        for holder, name, weight in made:
+            holder[name] = ordinary(weight)
+        yield
+    finally:
+        for holder, name, weight in made:
+            holder[name] = weight
 
 
 def read(model: nn.Module, places: Sequence[tuple[nn.Module, Side]], forward: Callable[[], object]) -> list[Tensor]:

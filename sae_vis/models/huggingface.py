@@ -12,6 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from sae_vis.errors import InputError
+from sae_vis.models.adapters import (
+    adapters_of,
+    base_of,
+    bias_of,
+    in_use,
+    is_adapted,
+    own_names,
+    require_idle,
+    written_by,
+)
 from sae_vis.models.architectures import ARCHITECTURES, Architecture, architecture_of
 from sae_vis.models.attention import (
     attention_by_dispatch,
@@ -51,11 +61,14 @@ from sae_vis.models.runs import (
     run,
     values_in,
 )
+from sae_vis.models.wrapped import bare_modules, bare_name, unwrapped
+from sae_vis.neutral import all_neutrally, neutrally, ordinary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+@all_neutrally
 class HuggingFaceModel(RunnableModel):
     """A causal language model of `transformers`, used as it is: never modified, moved, or left in another mode.
 
@@ -86,6 +99,7 @@ class HuggingFaceModel(RunnableModel):
         self.logit_softcap: float | None = getattr(config, "final_logit_softcapping", None)
         fixed = self._arch is not None and self._arch.fixed_positions
         self._n_positions = int(config.max_position_embeddings) if fixed else None
+        self._fingerprints: dict[str, str] = {}
 
     # Hook points
 
@@ -114,12 +128,12 @@ class HuggingFaceModel(RunnableModel):
                 self._read(torch.zeros(2, 3, dtype=torch.int64), [(name, place.module, place.side)])[0].shape[-1]
             )
         if place.site in {"neurons", "heads"}:
-            return int(linear_weight(self._modules[place.onward[0]]).shape[1])
+            return int(_own_matrix(self._modules[place.onward[0]]).shape[1])
         return self.d_model
 
     @cached_property
     def _modules(self) -> dict[str, nn.Module]:
-        return dict(self.model.named_modules(remove_duplicate=False))
+        return bare_modules(self.model)
 
     @cached_property
     def _hooks(self) -> HookTable:
@@ -252,7 +266,7 @@ class HuggingFaceModel(RunnableModel):
             with torch.inference_mode(mode=False):
                 addition = Addition(torch.zeros(*tokens.shape, hook.d, dtype=dtype, device=self._input_device))
             changes.append(Change(addition, self._written(hook)))
-        forward = partial(logits_of, self.model, tokens.to(self._input_device))
+        forward = partial(logits_of, self.model, ordinary(tokens).to(self._input_device))
         return gradients(self.model, forward, changes, target)
 
     def prefix(self, tokens: Tensor) -> Prefix | None:
@@ -311,7 +325,7 @@ class HuggingFaceModel(RunnableModel):
         if head is None:
             raise InputError(f"{type(self.model).__name__} has no unembedding; load it as a causal language model")
         final_norm = self._modules[f"{self._decoder_path}.{self._arch.final_norm}"]
-        weight = float32_weights(_weight(head))  # [d_vocab, d_model]
+        weight = float32_weights(linear_weight(head))  # [d_vocab, d_model]
         head_bias, norm_bias = _bias(head), _bias(final_norm)
         if norm_bias is not None:
             constant = weight @ norm_bias.to(weight.device)
@@ -406,17 +420,22 @@ class HuggingFaceModel(RunnableModel):
     def fingerprint(self) -> str:
         """``sha256:…`` of weights and configuration: hashed at the first call, then remembered.
 
+        Adapters (PEFT) are in it, those that work at the time. With none, it is that of the base model.
+
         Raises:
             InputError: weights that are not in memory.
         """
-        return self._fingerprint
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return fingerprint(values_of(self.model), self.model.config.to_dict())
+        adapters = adapters_of(self.model)
+        state = repr(sorted(adapters.items()))
+        if state not in self._fingerprints:
+            weights = {bare_name(name): value for name, value in own_names(self.model, values_of(self.model)).items()}
+            config = self.model.config.to_dict() | ({"adapters": adapters} if adapters else {})
+            self._fingerprints[state] = fingerprint(weights, config)
+        return self._fingerprints[state]
 
     def describe(self) -> dict[str, object]:
-        """JSON-able facts: class, name or path, architecture, sizes, dtype."""
+        """JSON-able facts: class, name or path, architecture, sizes, dtype, names of adapters that work."""
+        adapters = adapters_of(self.model)
         return {
             "class": type(self.model).__name__,
             "name": self.name,
@@ -427,6 +446,7 @@ class HuggingFaceModel(RunnableModel):
             "n_parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "dtype": str(self.model.dtype).removeprefix("torch."),
             **({} if self.stored_dtype is None else {"stored_dtype": str(self.stored_dtype).removeprefix("torch.")}),
+            **({"adapters": sorted({name.rpartition(":")[2] for name in adapters})} if adapters else {}),
         }
 
 
@@ -436,18 +456,33 @@ def shown_name(name_or_path: str) -> str:
 
 
 def _weight(module: nn.Module) -> Tensor:
-    return value_of(module, "weight")
+    module = in_use(module)
+    if is_adapted(module):
+        require_idle(module)
+    return value_of(base_of(module), "weight")
 
 
 def _bias(module: nn.Module) -> Tensor | None:
+    module = in_use(module)
+    if is_adapted(module) and base_of(module).weight.ndim == 2:
+        return bias_of(module, _own_matrix(module).shape[1])
+    module = base_of(module)
     has = isinstance(getattr(module, "bias", None), Tensor)
     return value_of(module, "bias").detach().float() if has else None
 
 
 def linear_weight(module: nn.Module) -> Tensor:
-    """The matrix of a projection as ``[d_out, d_in]``; GPT-2's ``Conv1D`` keeps it the other way round."""
+    """The matrix of a projection as ``[d_out, d_in]``, with the adapters that work at the time."""
+    module = in_use(module)
+    own = _own_matrix(module)
+    return written_by(module, own) if is_adapted(module) else own
+
+
+def _own_matrix(module: nn.Module) -> Tensor:
+    """The matrix without adapters, as it is kept; GPT-2's ``Conv1D`` keeps it the other way round."""
     from transformers.pytorch_utils import Conv1D
 
+    module = base_of(module)
     weight = _weight(module)
     if not weight.is_floating_point():
         raise InputError(f"the weights of a {type(module).__name__} are {weight.dtype}: load the model unquantised")
@@ -455,6 +490,7 @@ def linear_weight(module: nn.Module) -> Tensor:
 
 
 def _eps(norm: nn.Module) -> float:
+    norm = base_of(norm)
     eps = getattr(norm, "eps", None) or getattr(norm, "variance_epsilon", None)
     if eps is None:
         raise InputError(f"the norm {type(norm).__name__} has neither 'eps' nor 'variance_epsilon'")
@@ -482,6 +518,7 @@ def _count(model: nn.Module, layers: str) -> int:
     return sum(1 for _ in model.get_submodule(layers).children())
 
 
+@neutrally
 def load_model(
     name_or_path_or_module: str | PathLike[str] | PreTrainedModel,
     *,
@@ -492,7 +529,7 @@ def load_model(
 
     Args:
         name_or_path_or_module: what ``AutoModelForCausalLM.from_pretrained`` takes, or a `transformers` model, which is
-            used as it is.
+            used as it is, without what ``torch.compile``, ``DataParallel`` or PEFT wrap around it.
         dtype: of the weights, such as ``torch.bfloat16`` or ``"bfloat16"``; None for that of the checkpoint, but
             float32 where the checkpoint is in half precision and the device a CPU without fast products of it (one
             line of the log of ``sae_vis`` says so).
@@ -503,17 +540,16 @@ def load_model(
     """
     from transformers import PreTrainedModel
 
-    asked_dtype = _dtype(dtype)
-    if isinstance(name_or_path_or_module, PreTrainedModel):
-        _check_as_asked(name_or_path_or_module, asked_dtype, device)
-        say_if_slow(type(name_or_path_or_module).__name__, name_or_path_or_module.dtype, name_or_path_or_module.device)
-        return HuggingFaceModel(name_or_path_or_module)
-    if isinstance(name_or_path_or_module, nn.Module):
+    asked_dtype, given = _dtype(dtype), unwrapped(name_or_path_or_module)
+    if isinstance(given, PreTrainedModel):
+        _check_as_asked(given, asked_dtype, device)
+        say_if_slow(type(given).__name__, given.dtype, given.device)
+        return HuggingFaceModel(given)
+    if isinstance(given, nn.Module):
         raise InputError(
-            f"a {type(name_or_path_or_module).__name__} is no transformers model (PreTrainedModel); "
-            "give one, or a hub name or path"
+            f"a {type(given).__name__} is no transformers model (PreTrainedModel); give one, or a hub name or path"
         )
-    name = str(name_or_path_or_module)
+    name = str(given)
     model, stored = _from_pretrained(name, asked_dtype), None
     if asked_dtype is None and dtype_to_run(model.dtype, device) != model.dtype:
         stored = model.dtype

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from sae_vis.errors import InputError
 from sae_vis.models.base import HookPoint, LanguageModel, RunnableModel, Unembedding
+from sae_vis.neutral import all_neutrally
 
 
+@all_neutrally
 class JointModel(LanguageModel):
     """Activations of several places side by side: one forward pass of each model, on the same tokens.
 

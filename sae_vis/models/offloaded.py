@@ -12,6 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from sae_vis.errors import InputError
+from sae_vis.models.wrapped import loaded_class
+
+_MAKERS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
+    ("torch.nn.utils.weight_norm", "WeightNorm", "compute_weight", {}),
+    ("torch.nn.utils.spectral_norm", "SpectralNorm", "compute_weight", {"do_power_iteration": False}),
+    ("torch.nn.utils.prune", "BasePruningMethod", "apply_mask", {}),
+)
 
 
 def value_of(module: nn.Module, name: str, path: str = "") -> Tensor:
@@ -20,7 +27,8 @@ def value_of(module: nn.Module, name: str, path: str = "") -> Tensor:
     Raises:
         InputError: it has no values anywhere.
     """
-    tensor = getattr(module, name)
+    tensor = _made_before_each_call(module, name)
+    tensor = getattr(module, name) if tensor is None else tensor
     assert isinstance(tensor, Tensor)
     if not tensor.is_meta:
         return tensor
@@ -61,6 +69,17 @@ def values_of(model: nn.Module) -> dict[str, Tensor]:
             path, _, own = name.rpartition(".")
             found[name] = value_of(model.get_submodule(path), own, name)
     return found
+
+
+def _made_before_each_call(module: nn.Module, name: str) -> Tensor | None:
+    """A weight that a hook makes anew before each call (weight norm, spectral norm, pruning); what stands is older."""
+    for hook in module._forward_pre_hooks.values():
+        for home, kind, make, options in _MAKERS:
+            made_name = getattr(hook, "name", getattr(hook, "_tensor_name", None))
+            if isinstance(hook, loaded_class(home, kind)) and made_name == name:
+                made: Tensor = getattr(hook, make)(module, **options)
+                return made.detach()
+    return None
 
 
 def _hooks(module: nn.Module) -> Iterator[Any]:

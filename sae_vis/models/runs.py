@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sae_vis.errors import InputError
 from sae_vis.models.base import Edit, Edits, HookGradient, Prefix, Side
-from sae_vis.models.forward import changed, eval_mode
+from sae_vis.models.forward import changed, eval_mode, ordinary_weights
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
@@ -78,7 +78,7 @@ def gradients(
 ) -> list[HookGradient]:
     """The gradients of ``target(logits)`` by the additions, which should be zeros."""
     additions = [change.addition for change in changes]
-    with torch.inference_mode(mode=False), torch.enable_grad():
+    with torch.inference_mode(mode=False), torch.enable_grad(), ordinary_weights(model):
         for addition in additions:
             addition.delta.requires_grad_()
         value = target(run(model, forward, changes))

@@ -32,9 +32,11 @@ from sae_vis.models.base import (
     Unembedding,
 )
 from sae_vis.models.fingerprint import fingerprint
-from sae_vis.models.forward import a_vector_a_token, check_tokens, eval_mode, float32_weights, read
+from sae_vis.models.forward import a_vector_a_token, check_tokens, eval_mode, float32_weights, ordinary_weights, read
 from sae_vis.models.huggingface import linear_weight, shown_name
 from sae_vis.models.runs import Addition, Change, as_edits, gradients, run
+from sae_vis.models.wrapped import bare_name
+from sae_vis.neutral import all_neutrally, ordinary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -72,6 +74,7 @@ class _Meaning(NamedTuple):
     onward: tuple[str, ...] | None
 
 
+@all_neutrally
 class TransformerLensModel(RunnableModel):
     """A TransformerLens model, used as it is: never modified, moved, or left in another mode.
 
@@ -134,7 +137,8 @@ class TransformerLensModel(RunnableModel):
         """Path and module of a hook name or a module path."""
         point = self._hook_names.get(name)
         if point is not None:
-            return next(((path, part) for path, part in self.model.named_modules() if part is point), (name, point))
+            paths = (path for path, part in self.model.named_modules() if part is point)
+            return bare_name(next(paths, name)), point
         try:
             return (name, self.model.get_submodule(name)) if name else None
         except AttributeError:
@@ -244,7 +248,7 @@ class TransformerLensModel(RunnableModel):
         padded_left = not self._is_bridge and getattr(self.tokenizer, "padding_side", None) == "left"
         options = {"padding_side": "right"} if padded_left else {}
         wrapped = self.model.original_model if self._is_bridge else self.model  # the bridge has modules that it hides
-        with eval_mode(wrapped):  # type: ignore[arg-type]
+        with eval_mode(wrapped), ordinary_weights(wrapped):  # type: ignore[arg-type]
             logits: Tensor = self.model(tokens.to(self._embedding.device), return_type="logits", **options)
         return logits
 
@@ -325,7 +329,7 @@ class TransformerLensModel(RunnableModel):
             with torch.inference_mode(mode=False):
                 addition = Addition(torch.zeros(*tokens.shape, hook.d, dtype=dtype, device=like.device))
             changes.append(Change(addition, self._written(hook)))
-        return gradients(self.model, partial(self._forward, tokens), changes, target)
+        return gradients(self.model, partial(self._forward, ordinary(tokens)), changes, target)
 
     def prefix(self, tokens: Tensor) -> Prefix | None:
         """None: texts are run whole."""
@@ -519,7 +523,7 @@ class TransformerLensModel(RunnableModel):
     @cached_property
     def _fingerprint(self) -> str:
         weights = {
-            name: value
+            bare_name(name): value
             for name, value in self.model.state_dict().items()
             if isinstance(value, Tensor) and not name.endswith(_NOT_WEIGHTS)
         }

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from sae_vis.errors import InputError
 from sae_vis.models.base import HookPoint, LanguageModel, Unembedding
+from sae_vis.neutral import all_neutrally
 
 
+@all_neutrally
 class UnembeddingOnly(LanguageModel):
     """An unembedding that stands for a model; it reads no tokens.
 

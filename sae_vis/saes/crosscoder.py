@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError, InputError
+from sae_vis.neutral import all_neutrally, neutrally
 from sae_vis.saes.activations import Activation, JumpReLU, TopK
 from sae_vis.saes.base import Endpoint
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder
@@ -77,6 +78,7 @@ class CrosscoderOptions:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
+@all_neutrally
 class Crosscoder(SparseAutoencoder):
     """A dictionary that reads or writes at several places; see `from_crosscoder_tensors`.
 
@@ -136,6 +138,7 @@ class Crosscoder(SparseAutoencoder):
         return {"reads": self._reads, "writes": self._writes}
 
 
+@neutrally
 def from_crosscoder_tensors(
     tensors: Mapping[str, Tensor | float | int], options: CrosscoderOptions | None = None
 ) -> Crosscoder:

@@ -28,14 +28,15 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.crosscoder import Crosscoder, CrosscoderOptions, CrosscoderPlaces, crosscoder_of
 from sae_vis.saes.weights import check_names, only_tensors, read_entries, read_json
 
 WEIGHTS_NAME, CONFIG_NAME = "cc_weights.pt", "cfg.json"
 _LEARNED = {"encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias"}
-_COMPILED = "_orig_mod."
 
 
+@neutrally
 def load_crosscoder(
     path: str | Path,
     *,
@@ -60,7 +61,7 @@ def load_crosscoder(
     """
     file = _file(Path(path))
     entries = read_entries(file)
-    if "encoder.weight" in entries or _COMPILED + "encoder.weight" in entries:
+    if "encoder.weight" in entries:
         entries = _of_dictionary_learning(entries, file)
     if scale is not None:
         entries["scale"] = torch.tensor([float(value) for value in scale])
@@ -79,8 +80,7 @@ def _file(path: Path) -> Path:
 
 
 def _of_dictionary_learning(entries: dict[str, object], file: Path) -> dict[str, object]:
-    """In the names and the order of axes of the first layout; what ``torch.compile`` adds to names is dropped."""
-    entries = {name.removeprefix(_COMPILED): value for name, value in entries.items()}
+    """In the names and the order of axes of the first layout."""
     check_names(entries, set(_LEARNED), file, what="a CrossCoder of dictionary_learning")
     found = only_tensors(entries, file)
     if found["decoder.weight"].ndim != 3:
@@ -113,6 +113,7 @@ def clt_layers(folder: str | Path) -> int:
     return len(files)
 
 
+@neutrally
 def load_clt_layer(folder: str | Path, layer: int, options: CrosscoderOptions | None = None) -> Crosscoder:
     """The features of a cross-layer transcoder that read one layer; they write there and at all later layers.
 

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.activations import Activation, JumpReLU, TopK
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, GatedAutoencoder, InputMap, SparseAutoencoder
@@ -92,6 +93,7 @@ class _Read:
     trainer: dict[str, object]
 
 
+@neutrally
 def load_dictionary_learning(
     path: str | Path,
     *,

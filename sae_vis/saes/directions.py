@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from sae_vis.errors import InputError
 from sae_vis.models.base import HookPoint
+from sae_vis.neutral import all_neutrally, neutrally
 from sae_vis.saes.activations import JumpReLU, Linear
 from sae_vis.saes.base import Dictionary, Endpoint, SparseCodes, dense_to_codes
 from sae_vis.saes.linear import BlockDictionary, Decoder, InputMap, SparseAutoencoder
 from sae_vis.saes.weights import check_dtype, check_tensor
 
 
+@neutrally
 def from_directions(
     directions: Tensor,
     bias: Tensor | None = None,
@@ -60,6 +62,7 @@ def from_directions(
     return SparseAutoencoder(rows.T, offset, activation, InputMap(), decoder)
 
 
+@all_neutrally
 class DirectionsOnly(Dictionary):
     """Decoder directions whose activations were computed elsewhere: they write, and read nothing.
 
@@ -107,6 +110,7 @@ class DirectionsOnly(Dictionary):
         return {"format": "directions", "architecture": "directions", "d_sae": self.d_sae, "d_in": self.d_in}
 
 
+@neutrally
 def from_neurons(d_in: int, *, hook_name: str | None = None, device: str | torch.device | None = None) -> Dictionary:
     """The neurons of a layer as features: the activation of feature i is ``x[i]`` where it is positive, else 0.
 
@@ -123,6 +127,7 @@ def from_neurons(d_in: int, *, hook_name: str | None = None, device: str | torch
     return NeuronDictionary(d_in, hook_name, torch.device(device or "cpu"))
 
 
+@all_neutrally
 class NeuronDictionary(BlockDictionary):
     """See `from_neurons`. The identity matrix is made when `decoder` is first asked for, never to encode.
 

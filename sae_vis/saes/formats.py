@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError, InputError
+from sae_vis.models.wrapped import unwrapped
+from sae_vis.neutral import neutrally
 from sae_vis.saes import (
     crosscoder_formats,
     dictionary_learning_format,
@@ -36,6 +38,7 @@ from sae_vis.saes.saelens_objects import SaeLensSae, from_sae_lens
 from sae_vis.saes.sparsify_format import load_sparsify
 from sae_vis.saes.tensors import TensorOptions, from_tensors, load_tensors
 from sae_vis.saes.weights import SUFFIXES, entry_names
+from sae_vis.saes.wrappings import unwrapped as without_wrappings
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _LOOKED_AT = 10_000  # paths below a folder without a checkpoint, to say where there is one
@@ -126,6 +129,7 @@ _COMPANIONS = (dictionary_learning_format.CONFIG_NAME, sparsify_format.CONFIG_NA
 _NAMES = tuple(sorted({name for known in FORMATS for name in known.files} | set(_COMPANIONS)))
 
 
+@neutrally
 def load_dictionary(
     source: str | Path,
     *,
@@ -175,13 +179,14 @@ def load_dictionary(
     return found.load(path, options)
 
 
+@neutrally
 def as_dictionary(sae: object, *, hook_name: str | None = None) -> Dictionary:
     """Whatever can serve as a dictionary of features, as one.
 
     Args:
         sae: a `Dictionary`; a path or repository id (`load_dictionary`); a SAELens SAE in memory; a mapping of tensors
             (`from_tensors`); a matrix of directions (`from_directions`); anything with ``encode`` and decoder
-            directions (`from_module`).
+            directions (`from_module`). ``torch.compile`` and ``DataParallel`` around it are taken off.
         hook_name: where it reads, for those that don't say: tensors, directions, modules.
 
     Raises:
@@ -189,10 +194,11 @@ def as_dictionary(sae: object, *, hook_name: str | None = None) -> Dictionary:
     """
     if isinstance(sae, Dictionary):
         return sae
+    sae = unwrapped(sae)
     if isinstance(sae, str | Path):
         return load_dictionary(sae)
     if isinstance(sae, Mapping):
-        return from_tensors(sae, TensorOptions(hook_name=hook_name))
+        return from_tensors(without_wrappings(sae, "memory"), TensorOptions(hook_name=hook_name))  # type: ignore[arg-type]
     if isinstance(sae, Tensor):
         return from_directions(sae, hook_name=hook_name)
     sae_lens = sys.modules.get("sae_lens")  # an object of its class can't be there without it

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from sae_vis.neutral import neutrally
 from sae_vis.saes.activations import JumpReLU
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder
@@ -30,6 +31,7 @@ TENSORS = frozenset({"W_enc", "b_enc", "W_dec", "b_dec", "threshold"})
 _HOOKS = {"res": "hook_resid_post", "mlp": "hook_mlp_out", "att": "attn.hook_z"}
 
 
+@neutrally
 def load_gemma_scope(
     path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device | None = None
 ) -> Dictionary:

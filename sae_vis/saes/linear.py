@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import InputError
+from sae_vis.neutral import all_neutrally
 from sae_vis.saes.activations import (
     Activation,
     gated_codes,
@@ -102,6 +103,7 @@ class Decoder:
     hook_name_out: str | None = None
 
 
+@all_neutrally
 class BlockDictionary(Dictionary):
     """Common part: input checks, blocks of rows, the decoder, the fingerprint.
 
@@ -203,6 +205,7 @@ class BlockDictionary(Dictionary):
             )
 
 
+@all_neutrally
 class LinearDictionary(BlockDictionary):
     """An encoder of matrix products, made into a reused buffer, after an input map."""
 
@@ -265,6 +268,7 @@ class LinearDictionary(BlockDictionary):
         self._buffers.append(buffer)
 
 
+@all_neutrally
 class SparseAutoencoder(LinearDictionary):
     """One encoder matrix and an activation function: standard, TopK, BatchTopK and JumpReLU SAEs.
 
@@ -312,6 +316,7 @@ class SparseAutoencoder(LinearDictionary):
         return self._activation.dense(product, self._after)
 
 
+@all_neutrally
 class GatedAutoencoder(LinearDictionary):
     """Gated SAE: one product decides what fires; the same with rescaled columns says how strongly.
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sae_vis.errors import InputError
+from sae_vis.neutral import all_neutrally, neutrally
 from sae_vis.saes.base import Dictionary, SparseCodes, dense_to_codes
 from sae_vis.saes.linear import BlockDictionary, Decoder
 
@@ -31,6 +32,7 @@ class Encoder(Protocol):
         """Activations ``[n, d_sae]`` of ``x [n, d_in]``, or what `from_module` says it can read them from."""
 
 
+@neutrally
 def from_module(
     module: Encoder,
     *,
@@ -69,6 +71,7 @@ def from_module(
     return made
 
 
+@all_neutrally
 class ModuleDictionary(BlockDictionary):
     """See `from_module`.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sae_vis.errors import InputError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.base import Dictionary
 
 BLOCK_BYTES = 1 << 26  # cosines held at a time
@@ -28,6 +29,7 @@ class Neighbours(NamedTuple):
     cosine: NDArray[np.float32]
 
 
+@neutrally
 def decoder_neighbours(sae: Dictionary, features: Sequence[int], k: int) -> Neighbours:
     """The ``k`` features whose decoder directions have the largest cosine with each feature's (fewer in a small SAE).
 
@@ -54,6 +56,7 @@ def decoder_neighbours(sae: Dictionary, features: Sequence[int], k: int) -> Neig
     return Neighbours(best.index.numpy().astype(np.int32), best.value.numpy())
 
 
+@neutrally
 def decoder_cosines(
     a: Dictionary, b: Dictionary, of_a: Sequence[int], of_b: Sequence[int]
 ) -> NDArray[np.float32] | None:

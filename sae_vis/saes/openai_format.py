@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.activations import Activation, JumpReLU, Linear, SignedTopK, TopK
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder
@@ -46,6 +47,7 @@ _ACTIVATIONS = ("Identity", "ReLU", "TopK")
 _AFTER_TOPK = ("Identity", "ReLU")
 
 
+@neutrally
 def load_openai(
     path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device | None = None
 ) -> Dictionary:

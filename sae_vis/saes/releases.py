@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from sae_vis.errors import CheckpointError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.saelens_objects import from_sae_lens
 
 
+@neutrally
 def load_release(
     release: str, sae_id: str, *, dtype: torch.dtype | None = None, device: str | torch.device | None = None
 ) -> Dictionary:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.activations import JumpReLU, TopK
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, GatedAutoencoder, InputMap, SparseAutoencoder
@@ -123,6 +124,7 @@ class SaeLensConfig:
         return self.architecture.endswith("transcoder")
 
 
+@neutrally
 def load_sae(
     path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device | None = None
 ) -> Dictionary:

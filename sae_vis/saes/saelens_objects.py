@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sae_vis.errors import CheckpointError, InputError
+from sae_vis.neutral import all_neutrally, neutrally
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, InputMap
 from sae_vis.saes.module import Encoder, ModuleDictionary
@@ -40,6 +41,7 @@ class _Config(Protocol):
     def to_dict(self) -> dict[str, object]: ...
 
 
+@neutrally
 def from_sae_lens(sae: SaeLensSae, *, dtype: torch.dtype | None = None) -> Dictionary:
     """The dictionary of a SAELens SAE in memory: its activations are those of ``sae.encode``, bit for bit.
 
@@ -80,6 +82,7 @@ def _is_plain(sae: SaeLensSae) -> bool:
     return True
 
 
+@all_neutrally
 class SaeLensDictionary(ModuleDictionary):
     """An SAE of SAELens through its own ``encode``; see `from_sae_lens`.
 

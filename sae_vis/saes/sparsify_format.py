@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.activations import Activation, GroupMax, SignedTopK, TopK
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder
@@ -67,6 +68,7 @@ class _Config:
     metadata: dict[str, object]
 
 
+@neutrally
 def load_sparsify(
     path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device | None = None
 ) -> Dictionary:

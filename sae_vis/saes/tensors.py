@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.activations import Activation, JumpReLU, TopK
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder
@@ -51,12 +52,14 @@ class TensorOptions:
     device: str | torch.device | None = None
 
 
+@neutrally
 def load_tensors(path: str | Path, options: TensorOptions | None = None) -> Dictionary:
     """The dictionary in a ``.safetensors``, ``.npz`` or ``.pt`` file of plain tensors; otherwise as `from_tensors`."""
     file = Path(path)
     return _from_entries(read_entries(file), options or TensorOptions(), file)
 
 
+@neutrally
 def from_tensors(tensors: Mapping[str, Tensor | float], options: TensorOptions | None = None) -> Dictionary:
     """The dictionary of plain tensors.
 

@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError, InputError
+from sae_vis.saes.wrappings import bare_names, unwrapped
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 STORED_DTYPES = (*DTYPES, torch.float64)
@@ -44,15 +45,18 @@ def read_json(file: Path) -> dict[str, object]:
 
 
 def read_entries(file: Path) -> dict[str, object]:
-    """What a weights file holds, by name: tensors on CPU, in ``.pt`` plain values, too. Raises `CheckpointError`."""
+    """What a weights file holds, by name: tensors on CPU, in ``.pt`` plain values, too. Raises `CheckpointError`.
+
+    What training scripts wrap around tensors and names is taken off (`sae_vis.saes.wrappings`).
+    """
     if not file.is_file():
         raise CheckpointError(f"{file} does not exist, or is no file: give the path of the weights or of their folder")
     if file.suffix == ".safetensors":
-        return dict(_read_safetensors(file))
+        return unwrapped(_read_safetensors(file), file)
     if file.suffix == ".npz":
-        return dict(_read_npz(file))
+        return unwrapped(_read_npz(file), file)
     if file.suffix in SUFFIXES:
-        return _read_torch(file)
+        return unwrapped(_read_torch(file), file)
     raise CheckpointError(f"{file}: weights are read from files that end in {', '.join(SUFFIXES)}; convert it to one")
 
 
@@ -61,14 +65,14 @@ def entry_names(file: Path) -> frozenset[str]:
     if file.is_file() and file.suffix == ".safetensors":
         try:
             with safe_open(file, framework="pt") as opened:
-                return frozenset(opened.keys())
+                return frozenset(bare_names(opened.keys(), file).values())
         except (SafetensorError, OSError) as error:
             raise _damaged(file, "safetensors", error) from error
     if file.is_file() and file.suffix == ".npz":
         with _opened_npz(file) as archive:
-            return frozenset(archive.files)
+            return frozenset(bare_names(archive.files, file).values())
     if file.is_file() and file.suffix in SUFFIXES:
-        return frozenset(_read_torch(file, mmap=True))
+        return frozenset(unwrapped(_read_torch(file, mmap=True), file))
     return frozenset(read_entries(file))
 
 

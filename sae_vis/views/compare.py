@@ -15,6 +15,7 @@ from sae_vis.index.examples import distinct_contexts, spans
 from sae_vis.index.index import Firings, Index
 from sae_vis.index.splits import Split, merges, splits
 from sae_vis.layout import SaeVisLayoutConfig
+from sae_vis.neutral import neutrally
 from sae_vis.saes.neighbours import decoder_cosines
 from sae_vis.views.feature import feature_page, feature_summary
 from sae_vis.views.payload import (
@@ -70,6 +71,7 @@ class CompareSources:
     between: Between
 
 
+@neutrally
 def compare_page(
     sources: CompareSources,
     features: Sequence[int],

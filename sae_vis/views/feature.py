@@ -24,6 +24,7 @@ from sae_vis.layout import (
     SaeVisLayoutConfig,
     SeqMultiGroupConfig,
 )
+from sae_vis.neutral import neutrally
 from sae_vis.saes.neighbours import decoder_neighbours
 from sae_vis.views.attribution import no_sources
 from sae_vis.views.boards import with_boards
@@ -51,6 +52,7 @@ from sae_vis.views.sequences import sequence_groups
 from sae_vis.views.sources import SecondDictionary, ViewSources
 
 
+@neutrally
 def feature_page(
     sources: ViewSources,
     features: Sequence[int],
@@ -120,6 +122,7 @@ def _meta(sources: ViewSources, layout: SaeVisLayoutConfig, meta: PageMeta) -> P
     )
 
 
+@neutrally
 def feature_view(sources: ViewSources, feature: int, layout: SaeVisLayoutConfig) -> FeatureView:
     """All that ``layout`` shows of one feature."""
     return next(feature_views(sources, [feature], layout))

@@ -20,6 +20,7 @@ from sae_vis.errors import InputError
 from sae_vis.index.index import Index
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.models.base import HookPoint, RunnableModel
+from sae_vis.neutral import neutrally
 from sae_vis.saes.base import Dictionary
 from sae_vis.views.feature import feature_page, feature_summary
 from sae_vis.views.payload import FeaturePage, PromptMetric, PromptPart, PromptView
@@ -156,6 +157,7 @@ class PromptSources(NamedTuple):
     mask: MaskConfig | None = None
 
 
+@neutrally
 def prompt_page(
     sources: PromptSources,
     prompts: Sequence[tuple[str, Sequence[int]]],
@@ -197,6 +199,7 @@ def prompt_page(
     return feature_page(sources.views, cards.tolist(), layout, title=title, selection=rule, prompt=part)
 
 
+@neutrally
 def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], config: PromptSettings) -> PromptView:
     """Every feature that fires on a text, with every metric.
 
