@@ -1,4 +1,4 @@
-"""What was found out about a model, and proved by running it: the parts of its residual stream and the way to its logits."""
+"""What was found out about a model, and proved by running it: the parts of its stream, the way to its logits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Norm:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A module whose output is added to the residual stream: attention, an MLP, a state space, …
+    """A module whose output is added to the residual stream: attention, an MLP, a state space.
 
     Paths are full.
 
@@ -37,7 +37,7 @@ class Part:
         module: what gives the output, before a post-norm.
         post_norm: the norm between it and the stream, or None.
         factor: what its output is multiplied by when it is added to the stream.
-        reads: the module whose input is the stream that it reads (its norm, or itself), or None where that wasn't found.
+        reads: the module whose input is the stream that it reads (its norm, or itself), or None where it was not found.
         after: how many of the block's parts the stream that it reads has in it already, or None likewise.
         inner: what `reads` hands its norm's output to: the module itself, or the block's child that it is in.
         projection: the linear module within it whose output is its output: reads neurons or heads. None: there is none.
@@ -134,3 +134,8 @@ class Anatomy:
     norms: Mapping[str, Norm] = field(default_factory=dict)
     ending: Ending | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def n_layers(self) -> int | None:
+        """Number of blocks, those that text does not use included; None where no blocks were found."""
+        return 1 + max(block.layer for block in self.blocks) if self.blocks else None

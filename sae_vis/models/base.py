@@ -14,7 +14,7 @@ from sae_vis.errors import InputError
 from sae_vis.models.precision import doubled
 
 Side = Literal["input", "output"]
-Site = Literal["resid", "mlp_out", "attn_out", "neurons", "heads", "other"]
+Site = Literal["resid", "mlp_out", "attn_out", "mixer_out", "added", "neurons", "heads", "mixer_inner", "other"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +29,14 @@ class HookPoint:
         side: whether the module's input or its output is read.
         layer: index of the transformer block, or None where the place is in no block.
         site: what is read: the residual stream, an MLP's or attention's output (before or after a post-norm: `onward`
-            tells), MLP neurons, attention heads (``z``).
+            tells), that of another module that mixes tokens (``mixer_out``: state spaces, linear attention,
+            convolutions) or of one more that adds to the stream (``added``), MLP neurons, attention heads (``z``),
+            what such a mixer's output projection reads (``mixer_inner``).
         d: width of the activation (heads are flattened: n_heads * d_head).
         onward: paths of the modules that a direction written here passes through, in order, before it is added to the
             residual stream; empty where it is added as it is, None where the way is not known (site ``other``).
+        scale: what is written here is multiplied by on its way into the residual stream that the final norm reads: 1 in
+            most models.
         normalized: whether what is read is what the module, a norm, makes of its input before its gain and bias
             (TransformerLens' ``hook_normalized``). Such a place is read only.
     """
@@ -44,6 +48,7 @@ class HookPoint:
     site: Site
     d: int
     onward: tuple[str, ...] | None = None
+    scale: float = 1.0
     normalized: bool = False
 
     @property
@@ -130,7 +135,7 @@ class LanguageModel(ABC):
         """
         if directions.ndim != 2 or directions.shape[1] != hook.d:
             raise InputError(f"directions at {hook.name!r} are [n, {hook.d}]; got {tuple(directions.shape)}")
-        if hook.site in {"resid", "mlp_out", "attn_out"} and hook.d == self.d_model:
+        if hook.site in {"resid", "mlp_out", "attn_out", "mixer_out", "added"} and hook.d == self.d_model:
             return directions
         if hook.site == "neurons":
             found = self._reading(hook)

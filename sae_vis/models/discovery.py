@@ -3,13 +3,12 @@
 The first forward is watched. Blocks are the longest list of modules that are called one after the other; each has to be
 its input plus what some of its modules give (`stream`), and each next one has to get what the last one gave. Norms are
 tried against what they made (`norms`), the way to the logits likewise (`ending`). In the second forward something is
-added to the output of every block, and has to arrive at the next; there modules are asked, too, whether they mix tokens.
-What is not proved is not used, and why is kept.
+added to the output of every block, and has to arrive at the next; modules are asked whether they mix tokens, too. What
+is not proved is not used, and why is kept.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from sae_vis.errors import InputError
-from sae_vis.models.anatomy import Anatomy, Block, Ending, Kind, Norm, Part
+from sae_vis.models.anatomy import Anatomy, Block, Ending, Kind, Part
 from sae_vis.models.ending import ending_of
 from sae_vis.models.forward import changed
 from sae_vis.models.mixing import Mixing
@@ -33,24 +32,26 @@ _SIZE = 0.25  # of what is added to a block's output, in units of the output's o
 Forward = Callable[[Tensor], object]
 
 
-def discover(model: nn.Module, config: Mapping[str, Any], tokens: Tensor, forward: Forward) -> Anatomy:
+def discover(
+    model: nn.Module, modules: dict[str, nn.Module], config: Mapping[str, Any], tokens: Tensor, forward: Forward
+) -> Anatomy:
     """All that can be found out about a model.
 
     Args:
         model: it; left as it is.
+        modules: all modules in it, by the paths that they are to be called by.
         config: its configuration: numbers in it are tried first as factors.
         tokens: ``[n_seqs, seq_len]``, of text.
         forward: runs the model on tokens.
     """
     try:
-        trace, output = traced(model, tokens, lambda: forward(tokens))
-    except Exception as error:  # noqa: BLE001  whatever a model of the user's raises: nothing can be known of it
+        trace, output = traced(model, modules, tokens, lambda: forward(tokens))
+    except Exception as error:
         return Anatomy(unknown={"stream": f"a forward of a few tokens failed ({type(error).__name__}: {error})"})
-    modules = dict(model.named_modules(remove_duplicate=False))
     frame = Frame(trace, modules, {}, tuple(constants(config)))
     stack = _stack(trace, modules)
     if stack is None:
-        reason = "there is no list of blocks that are called once each, one after the other, with a vector for each token"
+        reason = "no list of blocks is called one after the other, each of them once, with one vector for each token"
         return Anatomy(unknown={"stream": reason, "logits": "no blocks were found"})
     path, calls = stack
     unknown: dict[str, str] = {}
@@ -151,11 +152,12 @@ def _proved(
         def watched() -> object:
             for block in blocks:
                 for part in block.parts:
-                    on.enter_context(mixing.watching(part.inner))
+                    for path in {part.inner, part.module}:
+                        on.enter_context(mixing.watching(path))
                 on.enter_context(changed(frame.modules[block.path], "output", _adding(changes[block.path])))
             return forward()
 
-        again, _ = traced(model, torch.empty(frame.trace.shape), watched)
+        again, _ = traced(model, frame.modules, torch.empty(frame.trace.shape), watched)
     links = [frame.trace.factor(*_both(frame.trace, one, other)) for one, other in pairwise(blocks)]
     for (one, other), link in zip(pairwise(blocks), links, strict=True):
         before, after = again.of(one.path), again.of(other.path)
@@ -185,7 +187,11 @@ def _change(frame: Frame, block: Block) -> Tensor:
 
 
 def _adding(delta: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda x: (x.to(torch.promote_types(x.dtype, torch.float32)) + delta.to(x.device).reshape(x.shape)).to(x.dtype)
+    def added(x: Tensor) -> Tensor:
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        return (wide + delta.to(x.device).reshape(x.shape)).to(x.dtype)
+
+    return added
 
 
 def _kinds(block: Block, mixing: Mixing) -> Block:
@@ -193,7 +199,7 @@ def _kinds(block: Block, mixing: Mixing) -> Block:
     taken: set[Kind] = set()
     parts: list[Part] = []
     for part in block.parts:
-        kind = mixing.kind(part.inner)
+        kind = mixing.kind(part.inner, part.module)
         parts.append(replace(part, kind="other" if kind in taken else kind))
         taken.add(kind)
     return replace(block, parts=tuple(parts))
@@ -205,14 +211,13 @@ def _embedding(frame: Frame, first: Call) -> tuple[str | None, int | None]:
     for call in trace.calls:
         module = frame.modules[call.path]
         weight = getattr(module, "weight", None)
-        if call.start < first.start and isinstance(weight, Tensor) and weight.ndim == 2 and call.made is not None:
-            if first.made is not None and call.made.shape == first.made.shape and trace.of(call.path) is call:
-                tables.append(call)
-    if len(tables) < 2 or first.given is None or tables[0].made is None:
-        return None, None
-    total = torch.stack([call.made for call in tables if call.made is not None]).sum(0)
-    if not trace.alike(total, first.given):
+        if call.start > first.start or trace.of(call.path) is not call or call.made is None or first.given is None:
+            continue
+        if isinstance(weight, Tensor) and weight.ndim == 2 and call.made.shape == first.given.shape:
+            tables.append(call)
+    made = [call.made for call in tables if call.made is not None]
+    if len(made) < 2 or not trace.alike(torch.stack(made).sum(0), first.given):
         return None, None
     learned = [frame.modules[call.path].weight for call in tables[1:]]
-    limits = [int(weight.shape[0]) for weight in learned if isinstance(weight, nn.Parameter)]  # type: ignore[union-attr]
+    limits = [int(weight.shape[0]) for weight in learned if isinstance(weight, nn.Parameter)]
     return tables[0].path, min(limits, default=None)

@@ -23,7 +23,7 @@ def ending_of(frame: Frame, last: Call, logits: Tensor | None) -> tuple[Ending, 
     norm, scale = _final_norm(frame, last, after)
     if logits is None:
         raise InputError("the model gives no logits: load it with its head, as a causal language model")
-    for head in reversed([call for call in after if call.start > norm.stop and is_linear(frame.modules[call.path])]):
+    for head in [call for call in after if call.start > norm.stop and is_linear(frame.modules[call.path])]:
         made = head.made
         if made is None or made.shape[1] < logits.shape[1] or not _computes(frame, head):
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
+from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +15,9 @@ from torch import Tensor, nn
 from sae_vis.errors import InputError
 from sae_vis.models.adapters import (
     adapters_of,
-    base_of,
-    bias_of,
-    in_use,
-    is_adapted,
     own_names,
-    require_idle,
-    written_by,
 )
-from sae_vis.models.architectures import ARCHITECTURES, Architecture, architecture_of
+from sae_vis.models.anatomy import Anatomy, Block, Ending
 from sae_vis.models.attention import (
     attention_by_dispatch,
     attention_by_output,
@@ -43,11 +38,14 @@ from sae_vis.models.base import (
     Side,
     Unembedding,
 )
+from sae_vis.models.discovery import N_SEQS, SEQ_LEN, constants, discover
 from sae_vis.models.fingerprint import fingerprint
 from sae_vis.models.forward import a_vector_a_token, check_tokens, float32_weights, read
 from sae_vis.models.half import dtype_to_run, say_if_slow, say_widened
 from sae_vis.models.hook_names import HookTable, Place
-from sae_vis.models.offloaded import device_of, value_of, values_of
+from sae_vis.models.linear_maps import bias_of, is_linear, linear_weight, own_matrix
+from sae_vis.models.norms import gain_of, normalized
+from sae_vis.models.offloaded import device_of, values_of
 from sae_vis.models.runs import (
     Addition,
     Change,
@@ -62,24 +60,27 @@ from sae_vis.models.runs import (
     values_in,
 )
 from sae_vis.models.wrapped import bare_modules, bare_name, unwrapped
-from sae_vis.neutral import all_neutrally, neutrally, ordinary
+from sae_vis.neutral import all_neutrally, ordinary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+_FEW = 1000  # of a vocabulary this small no special token is drawn
+_ROTARY_TABLES = frozenset(["gptj", "codegen"])  # rotary positions looked up in a table of max_position_embeddings rows
 
 
 @all_neutrally
 class HuggingFaceModel(RunnableModel):
     """A causal language model of `transformers`, used as it is: never modified, moved, or left in another mode.
 
-    Hook points are TransformerLens names (``blocks.8.hook_resid_post``) for the architectures in
-    `sae_vis.models.architectures`, and for any model the paths of its modules, read at their output
-    (``model.layers.8``) or input (``model.layers.8:input``).
+    How it is put together is found out, once, by running it on a few tokens (`sae_vis.models.discovery`). Hook points
+    are TransformerLens names (``blocks.8.hook_resid_post``) of the parts that were found, and the paths of all modules,
+    read at their output (``model.layers.8``) or input (``model.layers.8:input``).
 
     Attributes:
         model: the wrapped model.
         name: what pages call it: the name it was loaded by, of a local folder the last part. May be set.
-        n_layers: number of transformer blocks, or None where the architecture is not known.
         stored_dtype: of its checkpoint, where that is another than the dtype in which it runs; else None.
     """
 
@@ -90,16 +91,77 @@ class HuggingFaceModel(RunnableModel):
         self.model = model
         self.stored_dtype = stored_dtype
         self.name = shown_name(str(model.config._name_or_path))
-        self._arch = architecture_of(model.config)
-        self._decoder_path = _decoder_path(model, self._arch)
-        self.n_layers = None if self._arch is None else _count(model, f"{self._decoder_path}.{self._arch.layers}")
         embedding: Any = model.get_input_embeddings()
-        self.n_vocab, width = (int(n) for n in embedding.weight.shape)
-        self.d_model = int(getattr(config, "hidden_size", width))
-        self.logit_softcap: float | None = getattr(config, "final_logit_softcapping", None)
-        fixed = self._arch is not None and self._arch.fixed_positions
-        self._n_positions = int(config.max_position_embeddings) if fixed else None
+        self.n_vocab = int(embedding.weight.shape[0])
+        self._given_width = int(getattr(config, "hidden_size", embedding.weight.shape[1]))
         self._fingerprints: dict[str, str] = {}
+
+    # What is known of it
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """What was found out about the model, and proved, by two forwards of a few tokens."""
+        special = {value for value in constants(self.model.config.to_dict()) if value == int(value)}
+        ids = [number for number in range(self.n_vocab) if number not in special] if self.n_vocab < _FEW else None
+        chosen = torch.Generator().manual_seed(0)
+        drawn = torch.randint(0, self.n_vocab if ids is None else len(ids), (N_SEQS, SEQ_LEN), generator=chosen)
+        tokens = drawn if ids is None else torch.tensor(ids)[drawn]
+        model, device = self.model, self._input_device
+        return discover(model, self._modules, model.config.to_dict(), tokens, lambda ids: self._whole(ids.to(device)))
+
+    def _whole(self, tokens: Tensor) -> object:
+        return self.model(input_ids=tokens, use_cache=False)
+
+    @cached_property
+    def n_layers(self) -> int | None:
+        """Number of blocks, or None where no blocks were found."""
+        return self.anatomy.n_layers
+
+    @cached_property
+    def d_model(self) -> int:  # type: ignore[override]
+        """Width of the residual stream; where no blocks were found, what the configuration says."""
+        return self.anatomy.width or self._given_width
+
+    @cached_property
+    def logit_softcap(self) -> float | None:  # type: ignore[override]
+        """See `LanguageModel`."""
+        return None if self.anatomy.ending is None else self.anatomy.ending.softcap
+
+    @cached_property
+    def _n_positions(self) -> int | None:
+        """Tokens of the longest sequence that it can be given, where it has a table of positions."""
+        limits = [self.anatomy.positions]
+        if self.anatomy.positions is not None or self.model.config.model_type in _ROTARY_TABLES:
+            limits.append(self.n_context)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    @cached_property
+    def _decoder_path(self) -> str:
+        """Path of the module that runs the blocks without the unembedding; '' (the model) where there is none."""
+        base = getattr(self.model, "base_model", self.model)
+        fallback = next((path for path, module in self._modules.items() if module is base), "")
+        stack, embedding = self.anatomy.stack, self.model.get_input_embeddings()
+        if stack is None:
+            return fallback
+        parents = [stack.rsplit(".", n)[0] for n in range(1, stack.count(".") + 1)]
+        return next((path for path in parents if self._runs(path, embedding)), fallback)
+
+    def _runs(self, path: str, embedding: nn.Module) -> bool:
+        """Whether a part of the model, given the tokens alone, gives its first block what the whole model gives it."""
+        part = self._modules[path]
+        takes = "input_ids" in signature(part.forward).parameters
+        if not takes or all(module is not embedding for module in part.modules()):
+            return False
+        tokens = torch.arange(SEQ_LEN, device=self._input_device).remainder(self.n_vocab)[None]
+        place: list[tuple[nn.Module, Side]] = [(self._modules[self.anatomy.blocks[0].path], "input")]
+        try:
+            alone = read(self.model, place, lambda: part(input_ids=tokens, use_cache=False))[0]
+        except (InputError, TypeError, ValueError, RuntimeError):
+            return False
+        return torch.equal(alone, read(self.model, place, lambda: self._whole(tokens))[0])
+
+    def _block(self, layer: int | None) -> Block | None:
+        return next((block for block in self.anatomy.blocks if block.layer == layer), None)
 
     # Hook points
 
@@ -118,6 +180,7 @@ class HuggingFaceModel(RunnableModel):
             site=place.site,
             d=self._width(name, place),
             onward=place.onward,
+            scale=place.scale,
             normalized=place.normalized,
         )
 
@@ -127,8 +190,8 @@ class HuggingFaceModel(RunnableModel):
             return int(
                 self._read(torch.zeros(2, 3, dtype=torch.int64), [(name, place.module, place.side)])[0].shape[-1]
             )
-        if place.site in {"neurons", "heads"}:
-            return int(_own_matrix(self._modules[place.onward[0]]).shape[1])
+        if place.site in {"neurons", "heads", "mixer_inner"}:
+            return int(own_matrix(self._modules[place.onward[0]]).shape[1])
         return self.d_model
 
     @cached_property
@@ -137,8 +200,7 @@ class HuggingFaceModel(RunnableModel):
 
     @cached_property
     def _hooks(self) -> HookTable:
-        names = (type(self.model).__name__, str(self.model.config.model_type))
-        return HookTable(self._arch, self._decoder_path, self.n_layers, self._modules, names)
+        return HookTable(self.anatomy, self._modules, type(self.model).__name__)
 
     # Activations
 
@@ -159,11 +221,7 @@ class HuggingFaceModel(RunnableModel):
 
     def _normalized(self, x: Tensor, hook: HookPoint) -> Tensor:
         """What the norm at a hook point makes of its input, before gain and bias; in float32 or finer, then rounded."""
-        assert self._arch is not None
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        wide = wide - wide.mean(dim=-1, keepdim=True) if self._arch.norm.centred else wide
-        variance = wide.pow(2).mean(dim=-1, keepdim=True)
-        return (wide * (variance + _eps(self._modules[hook.module])).rsqrt()).to(x.dtype)
+        return normalized(x, self.anatomy.norms[hook.module]).to(x.dtype)
 
     def _check_ours(self, hook: HookPoint) -> None:
         if hook.module not in self._modules:
@@ -223,9 +281,10 @@ class HuggingFaceModel(RunnableModel):
     def _back_through(self, path: str, directions: Tensor) -> Tensor:
         """Directions read behind the projection or post-norm at `path`, as directions read before it."""
         module = self._modules[path]
-        if self._arch is not None and self._is_norm(path):
-            gained = directions * self._gain(module, self._arch).to(directions)
-            return gained - gained.mean(-1, keepdim=True) if self._arch.norm.centred else gained
+        norm = self.anatomy.norms.get(path)
+        if norm is not None:
+            gained = directions * gain_of(module, norm, directions.shape[1]).to(directions)
+            return gained - gained.mean(-1, keepdim=True) if norm.centred else gained
         return directions @ linear_weight(module).detach().to(directions)
 
     # Whole runs
@@ -272,10 +331,28 @@ class HuggingFaceModel(RunnableModel):
     def prefix(self, tokens: Tensor) -> Prefix | None:
         """Keys and values of ``tokens [seq_len]``; None for a model with a sliding window or of an unknown kind."""
         self._check_tokens(tokens[None])
-        if self._arch is None or not remembers_exactly(self.model.config.get_text_config()):
+        if not self._goes_on_exactly:
             return None
         with torch.inference_mode(mode=False), torch.no_grad():
             return remembered(self.model, tokens[None].to(self._input_device))
+
+    @cached_property
+    def _goes_on_exactly(self) -> bool:
+        """Whether going on from remembered keys and values gives what a whole run gives; tried on a few tokens."""
+        kinds = {part.kind for block in self.anatomy.blocks for part in block.parts}
+        if "mixer" in kinds or "attn" not in kinds or not remembers_exactly(self.model.config.get_text_config()):
+            return False
+        tokens = torch.arange(SEQ_LEN, device=self._input_device).remainder(self.n_vocab)[None]
+        half = SEQ_LEN // 2
+        try:
+            with torch.inference_mode(mode=False), torch.no_grad():
+                cache = cache_of(remembered(self.model, tokens), 1, half)
+                on = run(self.model, partial(logits_of, self.model, tokens[:, half:], cache))
+                whole = run(self.model, partial(logits_of, self.model, tokens))[:, half:]
+        except (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError):
+            return False
+        near = 64 * torch.finfo(whole.dtype).eps * whole.abs().max()
+        return bool(((on - whole).abs() <= near).all())
 
     def _checked_delta(self, edit: Edit, tokens: Tensor) -> Tensor:
         self._check_ours(edit.hook)
@@ -295,21 +372,24 @@ class HuggingFaceModel(RunnableModel):
             raise InputError(
                 f"{hook.name!r} is inside a norm, where a model is only read: nothing can be changed there"
             )
-        copies = self._copies_of_the_stream(hook.layer)
         here = [(self._modules[hook.module], hook.side)]
-        if hook.site != "resid" or hook.layer is None or hook.side != "input" or hook.module not in copies:
+        block = self._block(hook.layer)
+        if block is None or hook.site != "resid" or hook.side != "input" or hook.module == block.path:
             return here
-        assert self._arch is not None
-        block = self._modules[f"{self._decoder_path}.{self._arch.layers}.{hook.layer}"]
-        return [*here, (block, "output")] if copies[hook.module] else [(block, "input")]
-
-    def _copies_of_the_stream(self, layer: int | None) -> dict[str, bool]:
-        """Modules of a block that read the stream, and whether attention has been added to it by then."""
-        if self._arch is None or layer is None:
-            return {}
-        block = f"{self._decoder_path}.{self._arch.layers}.{layer}"
-        mlp = {f"{block}.{self._arch.mlp_reads}": not self._arch.parallel}
-        return mlp | {f"{block}.{self._arch.attn_reads}": False}
+        readers = [part for part in block.parts if part.reads == hook.module]
+        if not readers or readers[0].after is None:
+            return here
+        after = readers[0].after
+        if not after:
+            return [(self._modules[block.path], "input")]
+        if block.carry != 1.0:
+            raise InputError(
+                f"{hook.name!r} is within a block that multiplies the stream by {block.carry:.4g} in the end; there it "
+                "is only read: a change before or after the block can be made"
+            )
+        later = {part.reads: None for part in block.parts if part.after is not None and part.after >= after}
+        copies: list[tuple[nn.Module, Side]] = [(self._modules[path], "input") for path in later if path is not None]
+        return [*copies, (self._modules[block.path], "output")]
 
     # From a place to the logits
 
@@ -319,24 +399,29 @@ class HuggingFaceModel(RunnableModel):
         Raises:
             InputError: a model of an architecture that we do not know, or without a head.
         """
-        if self._arch is None:
-            raise InputError(f"the final norm is not known for {self._unknown()}")
-        head: nn.Module | None = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
-        if head is None:
-            raise InputError(f"{type(self.model).__name__} has no unembedding; load it as a causal language model")
-        final_norm = self._modules[f"{self._decoder_path}.{self._arch.final_norm}"]
-        weight = float32_weights(linear_weight(head))  # [d_vocab, d_model]
-        head_bias, norm_bias = _bias(head), _bias(final_norm)
+        ending = self._ending()
+        final_norm, norm = self._modules[ending.final_norm], self.anatomy.norms[ending.final_norm]
+        head = self._modules[ending.head]
+        weight = float32_weights(linear_weight(head))[: ending.n_logits]  # [d_vocab, d_model]
+        if ending.projection is not None:
+            weight = weight @ linear_weight(self._modules[ending.projection]).to(weight)
+        head_bias, norm_bias = bias_of(head), bias_of(final_norm)
+        bias = None if head_bias is None else head_bias[: ending.n_logits].to(weight.device)
         if norm_bias is not None:
-            constant = weight @ norm_bias.to(weight.device)
-            head_bias = constant if head_bias is None else head_bias.to(weight.device) + constant
+            constant = ending.norm_factor * (weight @ norm_bias.to(weight.device))
+            bias = constant if bias is None else bias + constant
         return Unembedding(
-            gain=self._gain(final_norm, self._arch).to(weight.device),
-            centred=self._arch.norm.centred,
+            gain=_times(gain_of(final_norm, norm, self.d_model).to(weight.device), ending.norm_factor * ending.factor),
+            centred=norm.centred,
             weight=weight,
-            bias=None if head_bias is None else head_bias.to(weight.device),
-            eps=_eps(final_norm),
+            bias=None if bias is None else _times(bias, ending.factor),
+            eps=norm.eps,
         )
+
+    def _ending(self) -> Ending:
+        if self.anatomy.ending is None:
+            raise InputError(f"the way from the residual stream to the logits is not known: {self._unknown('logits')}")
+        return self.anatomy.ending
 
     @property
     def n_context(self) -> int | None:
@@ -346,18 +431,16 @@ class HuggingFaceModel(RunnableModel):
 
     @property
     def final_residual(self) -> HookPoint:
-        """The residual stream that the final norm reads; raises `InputError` where the architecture is not known."""
-        if self._arch is None:
-            raise InputError(f"the final norm is not known for {self._unknown()}")
-        return self.hook_point(f"{self._decoder_path}.{self._arch.final_norm}:input")
+        """The residual stream that the final norm reads; raises `InputError` where there is none that is known."""
+        return self.hook_point(f"{self._ending().final_norm}:input")
 
     def post_norm(self, hook: HookPoint) -> PostNorm | None:
         """The post-norm between `hook` and the residual stream, None where there is none."""
-        path = next((path for path in hook.onward or () if self._is_norm(path)), None)
-        if path is None or self._arch is None:
+        path = next((path for path in hook.onward or () if path in self.anatomy.norms), None)
+        if path is None:
             return None
-        reads = self.hook_point(f"{path}:input")
-        return PostNorm(reads=reads, centred=self._arch.norm.centred, eps=_eps(self._modules[path]))
+        norm = self.anatomy.norms[path]
+        return PostNorm(reads=self.hook_point(f"{path}:input"), centred=norm.centred, eps=norm.eps)
 
     def to_residual(self, directions: Tensor, hook: HookPoint) -> Tensor:
         """Directions ``[n, hook.d]`` as ``[n, d_model]``, float32 or finer; see `LanguageModel.to_residual`.
@@ -368,52 +451,46 @@ class HuggingFaceModel(RunnableModel):
         if directions.ndim != 2 or directions.shape[1] != hook.d:
             raise InputError(f"directions at {hook.name!r} are [n, {hook.d}]; got {tuple(directions.shape)}")
         if hook.onward is None:
-            unknown = f" ({self._unknown()})" if self._arch is None else ""
+            block = self._block(hook.layer)
+            why = self._unknown("stream" if block is None else block.path)
             raise InputError(
-                f"no known way from {hook.name!r} to the residual stream{unknown}: what it writes there can't be told"
+                f"no known way from {hook.name!r} to the residual stream ({why}): what it writes there can't be told"
             )
         written = directions.to(torch.promote_types(directions.dtype, torch.float32))
         for path in hook.onward:
             written = self._through(path, written)
-        return written
+        return _times(written, hook.scale)
 
     def _reading(self, hook: HookPoint) -> Tensor | None:
         """``W_in`` times the norm's gain where the MLP has one matrix that neurons are made with, else None."""
-        if self._arch is None or not hook.onward:
+        block = self._block(hook.layer)
+        if block is None or not hook.onward:
             return None
+        part = next((part for part in block.parts if part.projection == hook.onward[0]), None)
         sublayer = self._modules[hook.onward[0].rpartition(".")[0]]
         shape = (hook.d, self.d_model)
-        weights = [linear_weight(m) for m in sublayer.children() if getattr(getattr(m, "weight", None), "ndim", 0) == 2]
-        found = [weight for weight in weights if tuple(weight.shape) == shape]
+        found = [weight for m in sublayer.children() if is_linear(m) and (weight := linear_weight(m)).shape == shape]
         if len(found) != 1:
             return None
-        norm = self._modules.get(f"{self._decoder_path}.{self._arch.layers}.{hook.layer}.{self._arch.mlp_reads}")
         weight = found[0].detach().float()
-        if norm is None or not isinstance(getattr(norm, "weight", None), Tensor) or _weight(norm).ndim != 1:
+        norm = None if part is None or part.reads is None else self.anatomy.norms.get(part.reads)
+        if norm is None or part is None or part.reads is None:
             return weight
-        weight = weight * self._gain(norm, self._arch)
-        return weight - weight.mean(-1, keepdim=True) if self._arch.norm.centred else weight
+        weight = weight * gain_of(self._modules[part.reads], norm, self.d_model).to(weight)
+        return weight - weight.mean(-1, keepdim=True) if norm.centred else weight
 
     def _through(self, path: str, directions: Tensor) -> Tensor:
         """Directions behind the projection or post-norm at `path`."""
-        module = self._modules[path]
-        if self._arch is not None and self._is_norm(path):
-            centred = directions - directions.mean(-1, keepdim=True) if self._arch.norm.centred else directions
-            return centred * self._gain(module, self._arch).to(directions)
+        module, norm = self._modules[path], self.anatomy.norms.get(path)
+        if norm is not None:
+            centred = directions - directions.mean(-1, keepdim=True) if norm.centred else directions
+            return centred * gain_of(module, norm, directions.shape[1]).to(directions)
         return directions @ linear_weight(module).detach().to(directions).T
 
-    def _is_norm(self, path: str) -> bool:
-        weight = getattr(self._modules[path], "weight", None)
-        return isinstance(weight, Tensor) and weight.ndim == 1
-
-    def _gain(self, norm: nn.Module, arch: Architecture) -> Tensor:
-        return _weight(norm).detach().float() + arch.norm.gain_offset
-
-    def _unknown(self) -> str:
-        return (
-            f"the architecture {self.model.config.model_type!r} ({type(self.model).__name__}); "
-            f"known are {', '.join(sorted(ARCHITECTURES))}"
-        )
+    def _unknown(self, what: str) -> str:
+        """Why something is not known of the model."""
+        unknown = self.anatomy.unknown
+        return unknown.get(what) or next(iter(unknown.values()), f"{type(self.model).__name__} has no such place")
 
     # Identity
 
@@ -455,70 +532,10 @@ def shown_name(name_or_path: str) -> str:
     return Path(name_or_path).name if Path(name_or_path).is_dir() else name_or_path
 
 
-def _weight(module: nn.Module) -> Tensor:
-    module = in_use(module)
-    if is_adapted(module):
-        require_idle(module)
-    return value_of(base_of(module), "weight")
+def _times(values: Tensor, factor: float) -> Tensor:
+    return values if factor == 1.0 else values * factor
 
 
-def _bias(module: nn.Module) -> Tensor | None:
-    module = in_use(module)
-    if is_adapted(module) and base_of(module).weight.ndim == 2:
-        return bias_of(module, _own_matrix(module).shape[1])
-    module = base_of(module)
-    has = isinstance(getattr(module, "bias", None), Tensor)
-    return value_of(module, "bias").detach().float() if has else None
-
-
-def linear_weight(module: nn.Module) -> Tensor:
-    """The matrix of a projection as ``[d_out, d_in]``, with the adapters that work at the time."""
-    module = in_use(module)
-    own = _own_matrix(module)
-    return written_by(module, own) if is_adapted(module) else own
-
-
-def _own_matrix(module: nn.Module) -> Tensor:
-    """The matrix without adapters, as it is kept; GPT-2's ``Conv1D`` keeps it the other way round."""
-    from transformers.pytorch_utils import Conv1D
-
-    module = base_of(module)
-    weight = _weight(module)
-    if not weight.is_floating_point():
-        raise InputError(f"the weights of a {type(module).__name__} are {weight.dtype}: load the model unquantised")
-    return weight.T if isinstance(module, Conv1D) else weight
-
-
-def _eps(norm: nn.Module) -> float:
-    norm = base_of(norm)
-    eps = getattr(norm, "eps", None) or getattr(norm, "variance_epsilon", None)
-    if eps is None:
-        raise InputError(f"the norm {type(norm).__name__} has neither 'eps' nor 'variance_epsilon'")
-    return float(eps)
-
-
-def _decoder_path(model: nn.Module, arch: Architecture | None) -> str:
-    """Path of the module that runs the blocks without the unembedding; '' (the model itself) where there is none."""
-    if arch is None:
-        base = getattr(model, "base_model", model)
-        return next((path for path, module in model.named_modules() if module is base), "")
-    for path in arch.decoder:
-        try:
-            model.get_submodule(f"{path}.{arch.layers}")
-        except AttributeError:
-            continue
-        return path
-    raise InputError(
-        f"{type(model).__name__} has no {' or '.join(f'{path}.{arch.layers}' for path in arch.decoder)}: "
-        "load it as a causal language model (AutoModelForCausalLM)"
-    )
-
-
-def _count(model: nn.Module, layers: str) -> int:
-    return sum(1 for _ in model.get_submodule(layers).children())
-
-
-@neutrally
 def load_model(
     name_or_path_or_module: str | PathLike[str] | PreTrainedModel,
     *,

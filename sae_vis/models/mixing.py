@@ -28,13 +28,15 @@ class Mixing:
         self._modules, self._shape = modules, shape
         self._mixes: dict[type[nn.Module], bool] = {}
 
-    def kind(self, path: str) -> Kind:
-        """``attn``, ``mixer`` or ``mlp``."""
-        module = self._modules[path]
-        if not self._mixes.get(type(module), False):
+    def kind(self, *paths: str) -> Kind:
+        """``attn``, ``mixer`` or ``mlp``, of a part with these modules in it."""
+        mixing = [path for path in paths if self._mixes.get(type(self._modules[path]), False)]
+        if not mixing:
             return "mlp"
-        named = (type(module).__name__, *path.rsplit(".", 2)[1:], *(type(m).__name__ for m in module.children()))
-        return "attn" if any(_ATTENTION.search(name) for name in named) else "mixer"
+        modules = [self._modules[path] for path in mixing]
+        classes = [type(one).__name__ for module in modules for one in (module, *module.children())]
+        names = [name for path in mixing for name in path.rsplit(".", 2)[1:]]
+        return "attn" if any(_ATTENTION.search(name) for name in (*classes, *names)) else "mixer"
 
     @contextmanager
     def watching(self, path: str) -> Iterator[None]:

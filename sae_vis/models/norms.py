@@ -8,6 +8,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
+from sae_vis.models.adapters import base_of
 from sae_vis.models.anatomy import Norm
 from sae_vis.models.linear_maps import bias_of, weight_of
 from sae_vis.models.trace import Call, Trace
@@ -19,6 +20,7 @@ _EPS_VALUES = (1e-5, 1e-6, 1e-8, 1e-12)
 def norm_of(trace: Trace, module: nn.Module, call: Call) -> Norm | None:
     """What a module computes if it is a LayerNorm or an RMSNorm, with or without gain and bias; None if it is none."""
     x, y = call.given, call.made
+    module = base_of(module)
     if x is None or y is None or x.shape != y.shape or any(True for _ in module.children()):
         return None
     if not _may_be_norm(module, x.shape[1]):
@@ -39,7 +41,7 @@ def normalized(x: Tensor, norm: Norm) -> Tensor:
 
 def gain_of(module: nn.Module, norm: Norm, d: int) -> Tensor:
     """What multiplies the normalised vector, float32 ``[d]``; ones for a norm without a weight."""
-    if not isinstance(getattr(module, "weight", None), Tensor):
+    if not isinstance(getattr(base_of(module), "weight", None), Tensor):
         return torch.ones(d)
     return weight_of(module).detach().float() + norm.gain_offset
 

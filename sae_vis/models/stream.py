@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -112,12 +113,11 @@ def summed(trace: Trace, own: Call, constants: Sequence[float] = (), *, first: b
 def _candidates(trace: Trace, own: Call, depth: int) -> list[Call]:
     """Calls that many levels below a block, and those above that make none themselves; equal ones once."""
     inside = trace.within(own)
-    level = {id(call): 1 + sum(1 for other in inside if other.start < call.start and call.stop < other.stop) for call in inside}
-    parents = {id(other) for call in inside for other in inside if other.start < call.start and call.stop < other.stop}
+    followed = {id(call) for call, after in pairwise(inside) if after.depth > call.depth}  # makes calls itself
     found: list[Call] = []
     for call in inside:
-        deep = level[id(call)]
-        if deep != depth and not (deep < depth and id(call) not in parents):
+        deep = call.depth - own.depth
+        if deep != depth and not (deep < depth and id(call) not in followed):
             continue
         if call.made is None or own.made is None or call.made.shape != own.made.shape or not call.made.any():
             continue
@@ -168,7 +168,8 @@ class _System:
 
     def coefficients(self, kept: list[int]) -> Tensor:
         """Of least squares."""
-        return torch.linalg.lstsq(self._some[kept].T, self._goal[:, None], driver="gelsd").solution[:, 0]
+        found: Tensor = torch.linalg.lstsq(self._some[kept].T, self._goal[:, None], driver="gelsd").solution
+        return found[:, 0]
 
     def holds(self, kept: list[int], coefficients: Tensor) -> bool:
         """Whether the combination is what is wanted, everywhere."""
@@ -207,7 +208,7 @@ def _part(frame: Frame, own: Call, term: Call, factor: float) -> Part:
         if before:
             source, post_norm = _shallowest(trace, before[-1], inside), term.path
     projection = _projection(frame, source)
-    child = max((c for c in inside if c.start <= source.start and source.stop <= c.stop), key=lambda c: c.stop - c.start)
+    child = next(one for one in inside if one.start <= source.start and source.stop <= one.stop)  # the outermost
     act = None
     if projection is not None:
         within = [call for call in trace.within(child) if call.stop < projection.start]
@@ -225,17 +226,13 @@ def _part(frame: Frame, own: Call, term: Call, factor: float) -> Part:
 
 def _shallowest(trace: Trace, call: Call, inside: list[Call]) -> Call:
     """The outermost of the modules that give what a call gives."""
-    return min((one for one in inside if trace.same(one.made, call.made)), key=lambda one: _depth(one, inside))
-
-
-def _depth(call: Call, inside: list[Call]) -> int:
-    return sum(1 for other in inside if other.start < call.start and call.stop < other.stop)
+    return min((one for one in inside if trace.same(one.made, call.made)), key=lambda one: one.depth)
 
 
 def _projection(frame: Frame, source: Call) -> Call | None:
-    """The linear module whose output is the output of a call: the call itself, or the last such one within it."""
+    """The linear module whose output is the output of a call: the call itself, or the outermost one within it."""
     trace = frame.trace
-    for call in reversed([source, *trace.within(source)]):
+    for call in (source, *trace.within(source)):
         module = frame.modules[call.path]
         if not is_linear(module) or call.given is None or not trace.same(call.made, source.made):
             continue

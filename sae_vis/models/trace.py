@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from sae_vis.models.forward import eval_mode, first_tensor
 
+
 @dataclass
 class Call:
     """One call of a module.
@@ -20,17 +22,17 @@ class Call:
         path: of the module.
         start: where it begins in the order of all beginnings and ends of calls.
         stop: where it ends.
+        depth: how many calls it is within.
         given: the first tensor of its arguments ``[n_tokens, d]``, or None where that is not one vector for each token.
         made: the first tensor of its result, likewise.
-        ids: whole numbers ``[n_seqs, seq_len]`` that it is given instead (an embedding's), or None.
     """
 
     path: str
     start: int
+    depth: int
     stop: int = -1
     given: Tensor | None = None
     made: Tensor | None = None
-    ids: Tensor | None = None
 
 
 class Trace:
@@ -44,11 +46,13 @@ class Trace:
     def __init__(self, shape: tuple[int, int], dtype: torch.dtype) -> None:
         self.shape, self.dtype = shape, dtype
         self.calls: list[Call] = []
+        self._starts: list[int] = []
         self._of: dict[str, list[Call]] = {}
 
     def add(self, call: Call) -> None:
         """Note the beginning of a call."""
         self.calls.append(call)
+        self._starts.append(call.start)
         self._of.setdefault(call.path, []).append(call)
 
     def of(self, path: str) -> Call | None:
@@ -58,7 +62,8 @@ class Trace:
 
     def within(self, call: Call) -> list[Call]:
         """Calls made during another, of modules that are called once in the whole forward."""
-        return [one for one in self.calls if call.start < one.start < call.stop and self.of(one.path) is one]
+        first, last = (bisect_left(self._starts, edge) for edge in (call.start + 1, call.stop))
+        return [one for one in self.calls[first:last] if self.of(one.path) is one]
 
     def rows(self, value: Tensor | None) -> Tensor | None:
         """``[n_tokens, d]`` float32 or finer on the CPU, a copy; None unless there is one vector for each token."""
@@ -102,28 +107,33 @@ class Trace:
         return c if c and self.alike(one * c, other) else None
 
 
-def traced(model: nn.Module, tokens: Tensor, forward: Callable[[], Any]) -> tuple[Trace, Any]:
-    """A forward of ``tokens [n_seqs, seq_len]`` without gradient, watched, and what it gives."""
+def traced(
+    model: nn.Module, modules: Mapping[str, nn.Module], tokens: Tensor, forward: Callable[[], Any]
+) -> tuple[Trace, Any]:
+    """A forward of ``tokens [n_seqs, seq_len]`` without gradient, its ``modules`` watched, and what it gives."""
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    trace, clock = Trace((int(tokens.shape[0]), int(tokens.shape[1])), dtype), [0]
+    trace = Trace((int(tokens.shape[0]), int(tokens.shape[1])), dtype)
+    clock = [0, 0]  # beginnings and ends so far, calls that are open
     open_calls: dict[str, list[Call]] = {}
 
     def begin(path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         clock[0] += 1
-        value = first_tensor((*args, *kwargs.values()))
-        ids = value if value is not None and not value.is_floating_point() and value.ndim == 2 else None
-        call = Call(path, clock[0], given=trace.rows(value), ids=None if ids is None else ids.detach().cpu())
+        call = Call(path, clock[0], clock[1], given=trace.rows(first_tensor((*args, *kwargs.values()))))
         trace.add(call)
+        clock[1] += 1
         open_calls.setdefault(path, []).append(call)
 
     def end(path: str, output: object) -> None:
         clock[0] += 1
+        clock[1] -= 1
         call = open_calls[path].pop()
         call.stop, call.made = clock[0], trace.rows(first_tensor(output))
 
     with torch.inference_mode(mode=False), torch.no_grad(), eval_mode(model), ExitStack() as on:
-        for path, module in model.named_modules():
-            if path:
+        named = reversed(list(modules.items()))  # of several names of one module the first
+        watched = {id(module): (path, module) for path, module in named}
+        for path, module in watched.values():
+            if module is not model:
                 on.callback(_watch(module, path, begin, end))
         output = forward()
     return trace, output

@@ -33,7 +33,8 @@ from sae_vis.models.base import (
 )
 from sae_vis.models.fingerprint import fingerprint
 from sae_vis.models.forward import a_vector_a_token, check_tokens, eval_mode, float32_weights, ordinary_weights, read
-from sae_vis.models.huggingface import linear_weight, shown_name
+from sae_vis.models.huggingface import shown_name
+from sae_vis.models.linear_maps import linear_weight
 from sae_vis.models.runs import Addition, Change, as_edits, gradients, run
 from sae_vis.models.wrapped import bare_name
 from sae_vis.neutral import all_neutrally, ordinary
