@@ -27,3 +27,7 @@ class BusyIndexError(IndexFileError):
 
 class ForeignIndexError(IndexFileError):
     """An index directory that was made from something else than what is asked for now; nothing was written."""
+
+
+class UnknownWiringError(InputError):
+    """What was asked for needs a way through the model that is not known; what does not need it can be had."""

@@ -13,7 +13,7 @@ from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.effects.probes import Probes, as_probes
 from sae_vis.effects.reference import Reference
 from sae_vis.effects.wiring import Wiring, Write, in_order
-from sae_vis.errors import InputError
+from sae_vis.errors import InputError, UnknownWiringError
 from sae_vis.models.base import HookPoint, LanguageModel, RunnableModel
 from sae_vis.models.joint import JointModel
 from sae_vis.neutral import all_neutrally
@@ -184,7 +184,7 @@ class ModelAndSae:
     def _place_lens(
         self, number: int, write: Write, config: IndexConfig, made: dict[int, LogitLens]
     ) -> LogitLens | None:
-        if write.hook.site == "other":
+        if write.hook.site == "other" or not self._ends_in_logits:
             return None
         model, alone = self._models[number], Wiring(reader=self.model, read=write.hook, writes=(write,))
         if number in made:
@@ -229,7 +229,19 @@ class ModelAndSae:
 
     @property
     def _leads_to_logits(self) -> bool:
-        return len(self.writes) > 0 and all(write.hook.site != "other" for write in self.writes)
+        return (
+            len(self.writes) > 0 and all(write.hook.site != "other" for write in self.writes) and self._ends_in_logits
+        )
+
+    @property
+    def _ends_in_logits(self) -> bool:
+        """Whether the way from the residual stream to the logits is known, of a model that can be asked."""
+        if isinstance(self.measured, RunnableModel):
+            try:
+                self.measured.final_residual  # noqa: B018  asked for what it raises
+            except UnknownWiringError:
+                return False
+        return True
 
 
 def _told(model: int, hook: HookPoint) -> dict[str, Any]:

@@ -81,8 +81,8 @@ class Wiring:
         stream, found = torch.zeros((len(directions), model.d_model), device=directions.device), []
         for hook, part in zip(self.hooks, parts, strict=True):
             if hook.site == "resid":
-                found.append(part - stream.to(part))
-                stream = part
+                found.append(part - stream.to(part) / hook.scale)
+                stream = model.to_residual(part, hook).to(stream)
                 continue
             self._require_no_post_norm(model, hook)
             found.append(part)

@@ -124,7 +124,7 @@ class Source(CodeSource):
         return Provenance(
             model={**self.model.describe(), "fingerprint": self.model.fingerprint()},
             sae={**self.sae.describe(), "fingerprint": self.sae.fingerprint()},
-            hook=asdict(self.hook),
+            hook=_told(self.hook),
             corpus=corpus_facts(self.corpus),
             settings=settings_facts(config, self.text, columns),
             writes=list(self.writes),
@@ -166,3 +166,9 @@ def settings_facts(config: IndexConfig, text: TokenText | None, columns: Sequenc
         "token_text": text is not None,
         "statistics": [type(statistic).__name__ for statistic in columns],
     }
+
+
+def _told(hook: HookPoint) -> dict[str, Any]:
+    """A hook point as the manifest has it; its scale only where there is one."""
+    facts = asdict(hook)
+    return {name: value for name, value in facts.items() if name != "scale" or value != 1.0}

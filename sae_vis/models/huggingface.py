@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sae_vis.errors import InputError
+from sae_vis.errors import InputError, UnknownWiringError
 from sae_vis.models.adapters import (
     adapters_of,
     own_names,
@@ -420,7 +420,9 @@ class HuggingFaceModel(RunnableModel):
 
     def _ending(self) -> Ending:
         if self.anatomy.ending is None:
-            raise InputError(f"the way from the residual stream to the logits is not known: {self._unknown('logits')}")
+            raise UnknownWiringError(
+                f"the way from the residual stream to the logits is unknown: {self._unknown('logits')}"
+            )
         return self.anatomy.ending
 
     @property
@@ -453,7 +455,7 @@ class HuggingFaceModel(RunnableModel):
         if hook.onward is None:
             block = self._block(hook.layer)
             why = self._unknown("stream" if block is None else block.path)
-            raise InputError(
+            raise UnknownWiringError(
                 f"no known way from {hook.name!r} to the residual stream ({why}): what it writes there can't be told"
             )
         written = directions.to(torch.promote_types(directions.dtype, torch.float32))

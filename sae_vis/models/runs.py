@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sae_vis.errors import InputError
+from sae_vis.errors import InputError, UnknownWiringError
 from sae_vis.models.base import Edit, Edits, HookGradient, Prefix, Side
 from sae_vis.models.forward import changed, eval_mode, ordinary_weights
 
@@ -104,7 +104,9 @@ def as_edits(edit: Edits) -> list[Edit]:
 def logits_of(model: PreTrainedModel, tokens: Tensor, cache: Cache | None = None) -> Tensor:
     """Logits of a `transformers` model, as it is."""
     options = {"use_cache": False} if cache is None else {"use_cache": True, "past_key_values": cache}
-    logits: Tensor = model(input_ids=tokens, **options).logits
+    logits: Tensor | None = getattr(model(input_ids=tokens, **options), "logits", None)
+    if logits is None:
+        raise UnknownWiringError(f"{type(model).__name__} gives no logits: load it as a causal language model")
     return logits
 
 

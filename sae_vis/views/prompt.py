@@ -12,11 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from sae_vis.corpus.mask import MaskConfig
-from sae_vis.effects.ablation import DirectEffects
 from sae_vis.effects.attribution import AttributionTable, NextTokenLoss, Target, attribute
 from sae_vis.effects.intervention import FullEffects
 from sae_vis.effects.wiring import Wiring, wired
-from sae_vis.errors import InputError
+from sae_vis.errors import InputError, UnknownWiringError
 from sae_vis.index.index import Index
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.models.base import HookPoint, RunnableModel
@@ -24,6 +23,7 @@ from sae_vis.neutral import neutrally
 from sae_vis.saes.base import Dictionary
 from sae_vis.views.feature import feature_page, feature_summary
 from sae_vis.views.payload import FeaturePage, PromptMetric, PromptPart, PromptView
+from sae_vis.views.prompt_direct import direct_part
 from sae_vis.views.sources import ViewSources
 
 F32 = NDArray[np.float32]
@@ -214,19 +214,12 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
         raise InputError(
             f"the prompt has {len(text)} tokens, but the model takes {longest} at most: give a shorter one"
         )
-    effects = DirectEffects(sources.model, sources.sae, sources.hook)
-    table = _attributions(sources, text, config)
-    prepared = effects.prepare(text)
-    predictions = effects.predictions(prepared, N_PREDICTED)
-    following = np.append(text.numpy()[1:], -1)
-    chosen = np.tile(np.array(config.logit_tokens, dtype=np.int64), (len(text), 1))
-    targets = np.concatenate([following[:, None], predictions.tokens, chosen], axis=1)  # [n, n_targets]
-    pairs = table.positions, table.features, table.acts
-    logits = effects.logit_effects(prepared, *pairs, np.maximum(targets, 0)[table.positions])
-    logits[targets[table.positions] < 0] = np.nan
+    table, no_gradient = _attributions(sources, text, config)
+    direct = direct_part(sources, text, table, N_PREDICTED, config.logit_tokens)
+    predictions, targets = direct.predictions, direct.targets
     values = _values(sources, table, config, text)
-    values["loss_effect"] = effects.losses_only(prepared, *pairs)
-    values["logit_effect"] = logits[:, 0]
+    values["loss_effect"], values["logit_effect"] = direct.loss_effects, direct.logit_effects[:, 0]
+    unknown = {"attribution": no_gradient, "loss_effect": direct.unknown, "logit_effect": direct.unknown}
     return PromptView(
         title=title,
         tokens=text.numpy().astype(np.int32),
@@ -241,7 +234,7 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
             PromptMetric(
                 name=name,
                 title=info.title,
-                meaning=info.meaning,
+                meaning=info.meaning if unknown.get(name) is None else f"Not known here: {unknown[name]}.",
                 first=info.first_of(signed=sources.views.index.signed),
                 values=values[name],
             )
@@ -250,24 +243,35 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
         ),
         n_targets=targets.shape[1],
         targets=targets.astype(np.int32).reshape(-1),
-        logit_effects=logits.reshape(-1),
+        logit_effects=direct.logit_effects.reshape(-1),
         attributed=config.target_words,
     )
 
 
-def _attributions(sources: PromptSources, text: torch.Tensor, config: PromptSettings) -> AttributionTable:
-    """Of all firing features; a text of one token has no next token, so nothing can be attributed to its loss."""
+def _attributions(
+    sources: PromptSources, text: torch.Tensor, config: PromptSettings
+) -> tuple[AttributionTable, str | None]:
+    """Of all firing features; and why nothing is attributed to them, or None.
+
+    A text of one token has no next token, so nothing can be attributed to its loss.
+    """
+    why = None
     if len(text) > 1 or config.target is not None:
-        return attribute(sources.model, sources.sae, sources.hook, text, config.target or NextTokenLoss())
+        try:
+            target = config.target or NextTokenLoss()
+            return attribute(sources.model, sources.sae, sources.hook, text, target), None
+        except UnknownWiringError as error:
+            why = str(error)
     wiring = wired(sources.model, sources.sae, sources.hook)
     codes = sources.sae.encode(wiring.reader.activations(text[None], wiring.read)[0])
-    return AttributionTable(
-        positions=np.zeros(len(codes.acts), dtype=np.int64),
+    table = AttributionTable(
+        positions=torch.repeat_interleave(codes.offsets.diff()).cpu().numpy(),
         features=codes.features.cpu().numpy(),
         acts=codes.acts.cpu().numpy(),
         values=np.full(len(codes.acts), np.nan),
         target=float("nan"),
     )
+    return table, why
 
 
 def _values(
