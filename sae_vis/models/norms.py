@@ -25,11 +25,11 @@ def norm_of(trace: Trace, module: nn.Module, call: Call) -> Norm | None:
         return None
     if not _may_be_norm(module, x.shape[1]):
         return None
-    for eps, centred, offset in product(_eps_of(module), (False, True), (0.0, 1.0)):
-        norm = Norm(centred=centred, gain_offset=offset, eps=eps)
-        if trace.alike(normalized(x, norm) * gain_of(module, norm, x.shape[1]) + _shift(module), y):
-            return norm
-    return None
+    tried = product((False, True), (0.0, 1.0), _eps_of(module))
+    norms = [Norm(centred=centred, gain_offset=offset, eps=eps) for centred, offset, eps in tried]
+    made = [normalized(x, norm) * gain_of(module, norm, x.shape[1]) + _shift(module) for norm in norms]
+    best = min(range(len(norms)), key=lambda number: float((made[number] - y).abs().max()))
+    return norms[best] if trace.alike(made[best], y) else None
 
 
 def normalized(x: Tensor, norm: Norm) -> Tensor:

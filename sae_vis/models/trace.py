@@ -82,7 +82,9 @@ class Trace:
     @property
     def unit(self) -> float:
         """How far two roundings of one number may be apart, relative to it: some units in the last place."""
-        return 16 * torch.finfo(self.dtype).eps
+        if self.dtype in {torch.float16, torch.bfloat16}:
+            return 4 * torch.finfo(self.dtype).eps
+        return 16 * torch.finfo(torch.float32).eps  # in models in float64, too, norms often compute in float32
 
     def same(self, one: Tensor | None, other: Tensor | None) -> bool:
         """Whether two ``[n_tokens, d]`` are the same numbers, each up to its rounding."""

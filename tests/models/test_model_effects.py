@@ -42,7 +42,9 @@ def add(side: str, direction: Tensor):
 def residual_change(adapter, tokens: Tensor, hook, direction: Tensor) -> Tensor:
     """What adding `direction` at `hook` does to the residual stream at the nearest place where it has been added."""
     pre = adapter.hook_point("blocks.1.hook_resid_pre")
-    between = hook.site in {"heads", "attn_out"} and not adapter.anatomy.blocks[1].parallel  # else the MLP doesn't see it
+    between = (
+        hook.site in {"heads", "attn_out"} and not adapter.anatomy.blocks[1].parallel
+    )  # else the MLP doesn't see it
     after = adapter.hook_point("blocks.1.hook_resid_mid" if between else "blocks.1.hook_resid_post")
     after = pre if hook.place == pre.place else after
     clean = adapter.activations(tokens, after)

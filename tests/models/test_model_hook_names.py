@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers as hf
 
-from sae_vis.errors import InputError
+from sae_vis.errors import InputError, UnknownWiringError
 from sae_vis.models.huggingface import load_model
 
 GEMMA2_POST = "model.layers.1.post_feedforward_layernorm"
@@ -123,39 +123,44 @@ def test_places_where_nothing_can_be_read(make) -> None:
 
 
 @pytest.fixture
-def opt():
-    """A model of an architecture without hook names."""
-    config = hf.OPTConfig(
-        vocab_size=31,
-        hidden_size=12,
-        word_embed_proj_dim=12,
-        num_hidden_layers=2,
-        num_attention_heads=3,
-        ffn_dim=20,
-        max_position_embeddings=16,
-        bos_token_id=0,
-        eos_token_id=0,
-        pad_token_id=1,
+def no_stream():
+    """A model whose blocks normalise the sum of their input and what they add: nothing is carried on as it is."""
+    config = hf.OpenAIGPTConfig(vocab_size=31, n_embd=12, n_layer=2, n_head=3, n_positions=16)
+    return load_model(hf.OpenAIGPTLMHeadModel(config).eval())
+
+
+def test_a_model_without_a_residual_stream_is_read(no_stream, tokens) -> None:
+    hook = no_stream.hook_point("blocks.1.hook_resid_post")
+    assert (hook.module, hook.site, hook.d, hook.layer, hook.onward) == ("transformer.h.1", "other", 12, 1, None)
+    hidden = no_stream.model(tokens, output_hidden_states=True).hidden_states
+    assert no_stream.activations(tokens, hook).allclose(hidden[2])
+    assert no_stream.activations(tokens, no_stream.hook_point("transformer.h.1:input")).allclose(hidden[1])
+
+
+def test_a_model_without_a_residual_stream_says_so(no_stream) -> None:
+    text = no_such_place(no_stream, "blocks.1.hook_mlp_out")
+    assert text == (
+        "no hook point 'blocks.1.hook_mlp_out' in OpenAIGPTLMHeadModel: of the block 'transformer.h.1' this is known: "
+        "its output is not its input plus what some of its modules give; give the path of a module, such as "
+        "'transformer.h.0' or 'transformer.h.0:input'"
     )
-    return load_model(hf.OPTForCausalLM(config).eval())
+    with pytest.raises(
+        UnknownWiringError, match=r"to the logits is unknown: the last block's output goes into no Layer"
+    ):
+        no_stream.unembedding()
+    hook = no_stream.hook_point("transformer.h.1")
+    with pytest.raises(
+        UnknownWiringError, match=r"no known way from 'transformer.h.1' to the residual stream \(its out"
+    ):
+        no_stream.to_residual(torch.ones(1, 12), hook)
 
 
-def test_an_unknown_architecture_has_module_paths(opt, tokens) -> None:
-    hook = opt.hook_point("model.decoder.layers.1")
-    assert (hook.site, hook.d, hook.layer, hook.onward) == ("other", 12, None, None)
-    hidden = opt.model(tokens, output_hidden_states=True).hidden_states
-    acts = opt.activations(tokens, opt.hook_point("model.decoder.layers.1:input"))
-    assert acts.allclose(hidden[1])
-
-
-def test_an_unknown_architecture_has_no_hook_names(opt) -> None:
-    text = no_such_place(opt, "blocks.1.hook_resid_post")
-    assert "'opt' (OPTForCausalLM) is none of gemma, gemma2, gemma3, gemma3_text, gpt2, " in text
-    assert text.endswith(
-        "give the path of a module, such as 'model.decoder.layers.0' or 'model.decoder.layers.0:input'"
+def test_a_part_that_a_block_does_not_have(make) -> None:
+    text = no_such_place(
+        load_model(hf.MambaForCausalLM(hf.MambaConfig(vocab_size=31, hidden_size=12, num_hidden_layers=2))),
+        "blocks.1.hook_attn_out",
     )
-    with pytest.raises(InputError, match=r"the final norm is not known for the architecture 'opt' \(OPTForCausalLM\)"):
-        opt.unembedding()
-    hook = opt.hook_point("model.decoder.layers.1")
-    with pytest.raises(InputError, match=r"no known way from 'model.decoder.layers.1' .*known are gemma, gemma2"):
-        opt.to_residual(torch.ones(1, 12), hook)
+    assert (
+        "of the block 'backbone.layers.1' this is known: what adds to the stream is 'backbone.layers.1.mixer' (mixes"
+        in text
+    )

@@ -10,7 +10,7 @@ import transformers as hf
 from torch import nn
 from torch.testing import assert_close
 
-from sae_vis.errors import InputError
+from sae_vis.errors import InputError, UnknownWiringError
 from sae_vis.models import half
 from sae_vis.models.fingerprint import fingerprint
 from sae_vis.models.huggingface import load_model, load_tokenizer
@@ -103,11 +103,19 @@ def test_what_is_no_causal_language_model(make, tmp_path) -> None:
         load_model(tmp_path / "nowhere")
     with pytest.raises(InputError, match="no torch dtype 'float17'"):
         load_model(tmp_path, dtype="float17")
-    with pytest.raises(InputError, match=r"LlamaModel has no model.layers: load it as a causal language model"):
-        load_model(make("llama").model)
     t5 = hf.T5Config(d_model=8, d_ff=8, d_kv=4, num_heads=2, num_layers=1, vocab_size=11, decoder_start_token_id=0)
     with pytest.raises(InputError, match="T5ForConditionalGeneration is an encoder-decoder; give a causal"):
         load_model(hf.T5ForConditionalGeneration(t5))
+
+
+def test_a_model_without_its_head_has_all_but_logits(make, tokens) -> None:
+    whole, bare = load_model(make("llama")), load_model(make("llama").model)
+    for name in ("blocks.1.hook_resid_post", "blocks.1.mlp.hook_post", "blocks.0.attn.hook_z"):
+        assert_close(bare.activations(tokens, bare.hook_point(name)), whole.activations(tokens, whole.hook_point(name)))
+    with pytest.raises(UnknownWiringError, match="the model gives no logits: load it with its head, as a causal lang"):
+        bare.unembedding()
+    with pytest.raises(UnknownWiringError, match="LlamaModel gives no logits: load it as a causal language model"):
+        bare.logits(tokens)
 
 
 def test_tokenizers(tmp_path) -> None:

@@ -44,7 +44,9 @@ def test_a_run_without_a_change_is_the_models_own(adapter, tokens) -> None:
     with torch.no_grad():
         expected = adapter.model(tokens).logits
     assert_close(adapter.logits(tokens), expected, rtol=0, atol=0)
-    hook = adapter.hook_point("blocks.1.hook_resid_mid" if not adapter.anatomy.blocks[1].parallel else "blocks.1.hook_resid_pre")
+    hook = adapter.hook_point(
+        "blocks.1.hook_resid_mid" if not adapter.anatomy.blocks[1].parallel else "blocks.1.hook_resid_pre"
+    )
     nothing = Edit(hook=hook, delta=torch.zeros(*tokens.shape, hook.d))
     assert_close(adapter.logits(tokens, nothing), expected, rtol=0, atol=0)
 
