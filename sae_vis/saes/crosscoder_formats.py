@@ -29,11 +29,13 @@ from torch import Tensor
 
 from sae_vis.errors import CheckpointError
 from sae_vis.neutral import neutrally
+from sae_vis.saes.circuit_tracer_format import CROSS_LAYER, hook_name, read_config
 from sae_vis.saes.crosscoder import Crosscoder, CrosscoderOptions, CrosscoderPlaces, crosscoder_of
 from sae_vis.saes.weights import check_names, only_tensors, read_entries, read_json
 
 WEIGHTS_NAME, CONFIG_NAME = "cc_weights.pt", "cfg.json"
 _LEARNED = {"encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias"}
+CLT_FILE = re.compile(r"W_enc_(\d+)\.safetensors")
 
 
 @neutrally
@@ -104,7 +106,8 @@ def _two_models(entries: dict[str, object], file: Path) -> CrosscoderPlaces:
 
 def clt_layers(folder: str | Path) -> int:
     """How many layers a cross-layer transcoder in a folder has; raises `CheckpointError` where there is none."""
-    files = {int(found[1]) for found in map(_layer_of, Path(folder).glob("W_enc_*.safetensors")) if found}
+    names = (CLT_FILE.fullmatch(file.name) for file in Path(folder).glob("W_enc_*.safetensors"))
+    files = {int(found[1]) for found in names if found}
     if not files or files != set(range(len(files))):
         raise CheckpointError(
             f"{folder} has no cross-layer transcoder: expected W_enc_0.safetensors, W_enc_1.safetensors, … and "
@@ -150,10 +153,6 @@ def load_clt_layer(folder: str | Path, layer: int, options: CrosscoderOptions | 
     return crosscoder_of(entries, replace(options, facts={**about, **options.facts}), root)
 
 
-def _layer_of(file: Path) -> re.Match[str] | None:
-    return re.fullmatch(r"W_enc_(\d+)\.safetensors", file.name)
-
-
 def _decoder(root: Path, layer: int, n_layers: int) -> Tensor:
     entries = only_tensors(read_entries(root / f"W_dec_{layer}.safetensors"), root)
     check_names(entries, {f"W_dec_{layer}"}, root, what="the decoder of a layer")
@@ -167,13 +166,11 @@ def _decoder(root: Path, layer: int, n_layers: int) -> Tensor:
 
 
 def _clt_places(root: Path, layer: int, n_layers: int) -> CrosscoderPlaces:
-    config = root / "config.yaml"
-    text = config.read_text(encoding="utf-8") if config.is_file() else ""
-    hooks = {"feature_input_hook": "hook_resid_mid", "feature_output_hook": "hook_mlp_out"}
-    for name, default in hooks.items():
-        found = re.search(rf"^{name}:\s*[\"']?([\w.]+)[\"']?\s*(?:#.*)?$", text, re.MULTILINE)
-        hooks[name] = default if found is None else found[1]
+    config = read_config(root)
+    if config is not None and config.kind != CROSS_LAYER:
+        raise CheckpointError(f"{root}: model_kind is {config.kind!r} in config.yaml; expected {CROSS_LAYER!r}")
+    reads = (config and config.reads) or "hook_resid_mid"
+    writes = (config and config.writes) or "hook_mlp_out"
     return CrosscoderPlaces(
-        reads=[f"blocks.{layer}.{hooks['feature_input_hook']}"],
-        writes=[f"blocks.{later}.{hooks['feature_output_hook']}" for later in range(layer, n_layers)],
+        reads=[hook_name(layer, reads)], writes=[hook_name(later, writes) for later in range(layer, n_layers)]
     )

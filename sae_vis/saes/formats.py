@@ -18,20 +18,27 @@ from sae_vis.errors import CheckpointError, InputError
 from sae_vis.models.wrapped import unwrapped
 from sae_vis.neutral import neutrally
 from sae_vis.saes import (
+    circuit_tracer_format,
     crosscoder_formats,
     dictionary_learning_format,
+    gemma_scope_2_format,
     gemma_scope_format,
+    qwen_scope_format,
     saelens_format,
     sparsify_format,
     tensors,
 )
 from sae_vis.saes.base import Dictionary
-from sae_vis.saes.crosscoder_formats import load_crosscoder
+from sae_vis.saes.circuit_tracer_format import load_transcoder
+from sae_vis.saes.crosscoder import CrosscoderOptions
+from sae_vis.saes.crosscoder_formats import load_clt_layer, load_crosscoder
 from sae_vis.saes.dictionary_learning_format import load_dictionary_learning
 from sae_vis.saes.directions import from_directions
+from sae_vis.saes.gemma_scope_2_format import load_gemma_scope_2
 from sae_vis.saes.gemma_scope_format import load_gemma_scope
 from sae_vis.saes.module import Encoder, from_module
 from sae_vis.saes.openai_format import load_openai, looks_like_openai
+from sae_vis.saes.qwen_scope_format import load_qwen_scope
 from sae_vis.saes.releases import load_release
 from sae_vis.saes.saelens_format import load_sae
 from sae_vis.saes.saelens_objects import SaeLensSae, from_sae_lens
@@ -74,6 +81,13 @@ def _crosscoder(path: Path, options: TensorOptions) -> Dictionary:
     return load_crosscoder(path, dtype=options.dtype, device=options.device)
 
 
+def _clt_layer(path: Path, options: TensorOptions) -> Dictionary:
+    found = crosscoder_formats.CLT_FILE.fullmatch(path.name)
+    if found is None:
+        raise CheckpointError(f"{path}: give the file of a layer, W_enc_0.safetensors, W_enc_1.safetensors, …")
+    return load_clt_layer(path.parent, int(found[1]), CrosscoderOptions(dtype=options.dtype, device=options.device))
+
+
 FORMATS = (
     Format(
         name="saelens",
@@ -97,6 +111,15 @@ FORMATS = (
         load=_crosscoder,
     ),
     Format(
+        name="qwen_scope",
+        files=(),
+        says="a layer0.sae.pt, with the folder's config.json",
+        fits=lambda file, names: (
+            names == qwen_scope_format.TENSORS and qwen_scope_format.LAYER_FILE.fullmatch(file.name) is not None
+        ),
+        load=lambda path, options: load_qwen_scope(path, dtype=options.dtype, device=options.device),
+    ),
+    Format(
         name="dictionary_learning",
         files=(dictionary_learning_format.WEIGHTS_NAME,),
         says="a folder with ae.pt and config.json, or a .pt file of its tensors",
@@ -109,6 +132,27 @@ FORMATS = (
         says="a params.npz, or the folder it is in",
         fits=lambda file, names: file.suffix == ".npz" and names == gemma_scope_format.TENSORS,
         load=lambda path, options: load_gemma_scope(path, dtype=options.dtype, device=options.device),
+    ),
+    Format(
+        name="gemma_scope_2",
+        files=(gemma_scope_2_format.WEIGHTS_NAME,),
+        says="a folder with params.safetensors and config.json, or a params_layer_0.safetensors",
+        fits=lambda file, names: file.suffix == ".safetensors" and gemma_scope_2_format.fits(names),
+        load=lambda path, options: load_gemma_scope_2(path, dtype=options.dtype, device=options.device),
+    ),
+    Format(
+        name="circuit_tracer",
+        files=(),
+        says="a layer_0.safetensors of a set of transcoders, with the folder's config.yaml",
+        fits=circuit_tracer_format.fits,
+        load=lambda path, options: load_transcoder(path, dtype=options.dtype, device=options.device),
+    ),
+    Format(
+        name="clt",
+        files=(),
+        says="a W_enc_0.safetensors of a cross-layer transcoder, with W_dec_0.safetensors",
+        fits=lambda file, names: file.stem in names and crosscoder_formats.CLT_FILE.fullmatch(file.name) is not None,
+        load=_clt_layer,
     ),
     Format(
         name="openai",
@@ -125,7 +169,11 @@ FORMATS = (
         load=load_tensors,
     ),
 )
-_COMPANIONS = (dictionary_learning_format.CONFIG_NAME, sparsify_format.CONFIG_NAME)
+_COMPANIONS = (
+    dictionary_learning_format.CONFIG_NAME,
+    sparsify_format.CONFIG_NAME,
+    circuit_tracer_format.CONFIG_NAME,
+)
 _NAMES = tuple(sorted({name for known in FORMATS for name in known.files} | set(_COMPANIONS)))
 
 
