@@ -88,6 +88,14 @@ def _clt_layer(path: Path, options: TensorOptions) -> Dictionary:
     return load_clt_layer(path.parent, int(found[1]), CrosscoderOptions(dtype=options.dtype, device=options.device))
 
 
+def _dictionary_learning(path: Path, options: TensorOptions) -> Dictionary:
+    """Of this library, an autoencoder or a crosscoder: both may be called ``ae.pt``."""
+    file = path / dictionary_learning_format.WEIGHTS_NAME if path.is_dir() else path
+    if file.is_file() and crosscoder_formats.fits(entry_names(file)):
+        return _crosscoder(file, options)
+    return load_dictionary_learning(path, dtype=options.dtype, device=options.device)
+
+
 FORMATS = (
     Format(
         name="saelens",
@@ -106,8 +114,8 @@ FORMATS = (
     Format(
         name="crosscoder",
         files=(crosscoder_formats.WEIGHTS_NAME,),
-        says="a folder with cc_weights.pt and cfg.json",
-        fits=lambda file, names: False,
+        says="a folder with cc_weights.pt and cfg.json, or a BatchTopKCrossCoder's .pt or .safetensors",
+        fits=lambda file, names: crosscoder_formats.fits(names),
         load=_crosscoder,
     ),
     Format(
@@ -124,7 +132,7 @@ FORMATS = (
         files=(dictionary_learning_format.WEIGHTS_NAME,),
         says="a folder with ae.pt and config.json, or a .pt file of its tensors",
         fits=_fits_dictionary_learning,
-        load=lambda path, options: load_dictionary_learning(path, dtype=options.dtype, device=options.device),
+        load=_dictionary_learning,
     ),
     Format(
         name="gemma_scope",
