@@ -312,3 +312,21 @@ def test_the_command_indexes_every_layer(tmp_path, capsys):
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["blocks.0.hook_resid_post"]
     told = failure(capsys, *words[:4], one, *words[5:], "--match", "*")
     assert "--match chooses among the layers of --sae, but" in told
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2"])
+def test_a_transcoder_that_writes_to_what_the_mlp_gives(tmp_path, kind):
+    """circuit-tracer's ``mlp.hook_out``: before a post-norm, where there is one."""
+    model = load_model(build(kind))
+    w = transcoder(1)
+    save_file(w, tmp_path / "layer_1.safetensors")
+    (tmp_path / "config.yaml").write_text(
+        "model_kind: transcoder_set\nfeature_input_hook: mlp.hook_in\nfeature_output_hook: mlp.hook_out\n"
+    )
+    sae = load_dictionary(tmp_path / "layer_1.safetensors")
+    parts = sv.ModelAndSae(model=model, sae=sae)
+    by_path = sv.ModelAndSae(model=model, sae=sae, hook_out="model.layers.1.mlp")
+    behind = sv.ModelAndSae(model=model, sae=sae, hook_out="blocks.1.hook_mlp_out")
+    effects = [one.lens(CONFIG).effects([3, 5]) for one in (parts, by_path, behind)]
+    assert torch.equal(effects[0], effects[1])
+    assert torch.equal(effects[0], effects[2]) == (kind == "llama")

@@ -466,3 +466,26 @@ def test_signed_topk(shift, by_size, scaled):
 def test_jumprelu_of_zeros_is_relu():
     product, bias = fractions(20, 64, seed=1), fractions(64, seed=2)
     assert torch.equal(JumpReLU(torch.zeros(64)).dense(product, bias), torch.relu(product + bias))
+
+
+def test_halves_are_computed_in(tmp_path):
+    """Weights that float16 can't hold are refused by name; others are those of the file, rounded."""
+    gemma = write_gemma(tmp_path / "a", gemma_tensors(), gemma_config("resid_post")) / "params.safetensors"
+    qwen = write_qwen(tmp_path / "b", config=QWEN)
+    tracer = write_tracer(tmp_path / "c", tracer_tensors(threshold=True))
+    for file in (gemma, qwen, tracer):
+        assert load_dictionary(file, dtype=torch.bfloat16).encode_dense(x_of()).dtype == torch.bfloat16
+    write_gemma(tmp_path / "a", gemma_tensors() | {"b_enc": torch.full((D_SAE,), 1e5)}, None)
+    with pytest.raises(CheckpointError, match=r"b_enc has values up to 1e\+05, too large for float16"):
+        load_dictionary(gemma, dtype=torch.float16)
+
+
+def test_no_code_is_run(tmp_path):
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return (print, ("never",))
+
+    torch.save({"W_enc": Evil()}, tmp_path / "layer0.sae.pt")
+    (tmp_path / "config.json").write_text(json.dumps(QWEN))
+    with pytest.raises(CheckpointError, match="could run code"):
+        load_dictionary(tmp_path / "layer0.sae.pt")
