@@ -29,6 +29,9 @@ app = typer.Typer(
 )
 Out = Annotated[Path, typer.Option("--out", "-o", help="where to write")]
 Dtype = Annotated[str | None, typer.Option(help="of the model's weights; default: the index's")]
+NewDtype = Annotated[
+    str | None, typer.Option(help="of the model's weights; default: as stored, but float32 for slow half precision")
+]
 N_FEATURES = 300
 STAGES = {
     "index": "model and SAE, tokens",
@@ -87,9 +90,7 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
     seq_len: Annotated[int, typer.Option(help="tokens in a sequence")] = 128,
     bos: Annotated[bool, typer.Option(help="start every sequence with BOS")] = True,
     skip: Annotated[int, typer.Option(help="leave out the first positions of each sequence")] = 0,
-    dtype: Annotated[
-        str | None, typer.Option(help="of the model's weights; default: as stored, but float32 for slow half precision")
-    ] = None,
+    dtype: NewDtype = None,
 ) -> None:
     """Index every feature of an SAE over text, in one pass. A killed run goes on when started again."""
     from sae_vis.api import index_features, index_layers
