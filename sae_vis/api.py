@@ -107,6 +107,7 @@ def index_several(
     return build_indices(orders, config=config, progress=progress)
 
 
+@neutrally
 def index_layers(
     corpus: Corpus,
     model: LanguageModel,

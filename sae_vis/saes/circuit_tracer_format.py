@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.activations import JumpReLU
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder
@@ -89,6 +90,7 @@ def fits(file: Path, names: frozenset[str]) -> bool:
     return tensors and told and LAYER_FILE.fullmatch(file.name) is not None
 
 
+@neutrally
 def load_transcoder(
     path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device | None = None
 ) -> Dictionary:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.errors import CheckpointError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.activations import JumpReLU
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.crosscoder import CrosscoderOptions, CrosscoderPlaces, crosscoder_of
@@ -99,6 +100,7 @@ def fits(names: frozenset[str]) -> bool:
     return names >= TENSORS and names <= TENSORS | {SKIP}
 
 
+@neutrally
 def load_gemma_scope_2(
     path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device | None = None
 ) -> Dictionary:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from sae_vis.errors import CheckpointError, InputError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.circuit_tracer_format import SET, TracerConfig, hook_name, read_config
 from sae_vis.saes.formats import COMPANIONS, FILE_NAMES, format_of_folder, load_dictionary, located, split_source
@@ -28,6 +29,7 @@ class _Options:
     device: str | torch.device | None
 
 
+@neutrally
 def load_dictionaries(
     source: str | Path,
     *,

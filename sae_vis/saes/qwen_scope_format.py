@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from sae_vis.errors import CheckpointError
+from sae_vis.neutral import neutrally
 from sae_vis.saes.activations import SignedTopK
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder
@@ -38,6 +39,7 @@ _HONOURED = frozenset({"model_type", "d_model", "d_sae", "k", "num_layers", "hoo
 _RECORDED = frozenset({"base_model", "dtype"})
 
 
+@neutrally
 def load_qwen_scope(
     path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device | None = None
 ) -> Dictionary:
