@@ -131,13 +131,13 @@ def corpus_of(n_seqs: int = 8) -> Corpus:
 
 @pytest.fixture
 def passes(model):
-    """The batches that went through the model: an entry for each forward pass, but those that measure a place's width
-    (of six tokens, however long the corpus).
+    """The batches of the corpus that went through the model: an entry for each forward pass, but those of a few tokens,
+    however long the corpus, that find out how the model is put together and how wide a place is.
     """
     seen: list[int] = []
 
     def note(module, args, output) -> None:
-        seen.extend([args[0].numel()] if args[0].numel() > 6 else [])
+        seen.extend([args[0].numel()] if args[0].numel() >= 32 else [])
 
     handle = model.model.get_input_embeddings().register_forward_hook(note)
     yield seen
