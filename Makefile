@@ -39,12 +39,12 @@ demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to
 test: $(READY) ## the tests, but for those on the real model and the audit
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit"
 
-# dictionary-learning and eai-delphi are installed without what they ask for: it would bring a second PyTorch.
+# These three are installed without what they ask for: it would bring a second PyTorch, or an older transformers.
 $(LIBRARIES_READY): pyproject.toml constraints.txt constraints-libraries.txt
 	$(PYTHON) -m venv $(LIBRARIES)
 	$(LIBRARIES)/bin/python -m pip install --quiet $(PINNED) torch
 	$(LIBRARIES)/bin/python -m pip install --quiet $(PINNED) --editable ".[dev,testbed,libraries]"
-	$(LIBRARIES)/bin/python -m pip install --quiet $(PINNED) --no-deps dictionary-learning eai-delphi
+	$(LIBRARIES)/bin/python -m pip install --quiet $(PINNED) --no-deps circuit-tracer dictionary-learning eai-delphi
 	@touch $@
 
 test-libraries: $(LIBRARIES_READY) ## the tests that need SAELens, TransformerLens and others; none may be missing

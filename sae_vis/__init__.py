@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sae_vis.api import index_activations as index_activations
     from sae_vis.api import index_features as index_features
+    from sae_vis.api import index_layers as index_layers
     from sae_vis.api import index_several as index_several
     from sae_vis.api import save_compare_page as save_compare_page
     from sae_vis.api import save_feature_page as save_feature_page
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from sae_vis.models.huggingface import load_tokenizer as load_tokenizer
     from sae_vis.parts import ModelAndSae as ModelAndSae
     from sae_vis.saes.formats import load_dictionary as load_dictionary
+    from sae_vis.saes.layers import load_dictionaries as load_dictionaries
     from sae_vis.saes.saelens_format import load_sae as load_sae
     from sae_vis.views.compare import CompareSettings as CompareSettings
     from sae_vis.views.prompt import PromptSettings as PromptSettings
@@ -86,7 +88,9 @@ _HOMES = {
     "as_model": "models.any_model",
     "index_activations": "api",
     "index_features": "api",
+    "index_layers": "api",
     "index_several": "api",
+    "load_dictionaries": "saes.layers",
     "load_dictionary": "saes.formats",
     "load_model": "models.huggingface",
     "load_sae": "saes.saelens_format",

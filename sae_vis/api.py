@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +28,14 @@ from sae_vis.index.from_activations import Activations, ActivationsSource
 from sae_vis.index.index import Index
 from sae_vis.index.manifest import PLACES_WRITTEN, written_place
 from sae_vis.layout import FeatureTablesConfig, SaeVisLayoutConfig
-from sae_vis.models.base import RunnableModel, Unembedding
+from sae_vis.models.base import LanguageModel, RunnableModel, Unembedding
 from sae_vis.models.unembedding_only import UnembeddingOnly
 from sae_vis.neutral import neutrally
 from sae_vis.parts import ModelAndSae
+from sae_vis.saes.base import Dictionary
 from sae_vis.saes.crosscoder import Crosscoder
 from sae_vis.saes.directions import DirectionsOnly
+from sae_vis.saes.layers import load_dictionaries
 from sae_vis.views.compare import CompareSettings, CompareSources, chosen_features, compare_page
 from sae_vis.views.feature import feature_page
 from sae_vis.views.places import has_places, has_two_models
@@ -103,6 +105,71 @@ def index_several(
     config = config or IndexConfig()
     orders = [_order(corpus, parts, out, text, config) for parts, out in several]
     return build_indices(orders, config=config, progress=progress)
+
+
+@neutrally
+def index_layers(
+    corpus: Corpus,
+    model: LanguageModel,
+    dictionaries: Mapping[str, Dictionary] | str | Path,
+    out: str | Path | None = None,
+    *,
+    hooks: tuple[str | None, str | None] = (None, None),
+    text: TokenText | None = None,
+    config: IndexConfig | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Index]:
+    """Index a dictionary for every layer of a model over one corpus, in one pass of the model.
+
+    An index is called as the place that its dictionary reads: with ``out`` it is the folder of that name in there. A
+    build that was interrupted goes on; indices that are finished are opened.
+
+    Args:
+        corpus: the tokens.
+        model: that all of them read.
+        dictionaries: by name, as `load_dictionaries` gives them; or what it takes.
+        out: the folder for all of them; None: in memory.
+        hooks: where they read and where they write, for those that don't say or say something else:
+            ``{layer}`` in these names stands for the first number in a dictionary's name.
+        text: what token ids spell.
+        config: settings of all of them.
+        progress: called with stage, done, total.
+
+    Raises:
+        CheckpointError: no dictionaries there.
+        InputError: two that read the same place, none at all, parts that don't fit, activations that aren't finite.
+        ForeignIndexError: a directory holds something else.
+        IndexFileError: the disk refused.
+    """
+    given = load_dictionaries(dictionaries) if isinstance(dictionaries, str | Path) else dictionaries
+    if not given:
+        raise InputError("there are no dictionaries to index: give one or more by name")
+    by_place: dict[str, ModelAndSae] = {}
+    for name, sae in given.items():
+        hook, hook_out = (_at_layer(template, name) for template in hooks)
+        parts = ModelAndSae(model=model, sae=sae, hook=hook, hook_out=hook_out)
+        if parts.hook_name in by_place:
+            raise InputError(
+                f"two dictionaries read {parts.hook_name}, the second is {name!r}: an index is called as the place, "
+                "so index one of them by itself"
+            )
+        by_place[parts.hook_name] = parts
+    several = [
+        (parts, None if out is None else Path(out) / re.sub(r"[^\w.-]+", "_", place))
+        for place, parts in by_place.items()
+    ]
+    made = index_several(corpus, several, text=text, config=config, progress=progress)
+    return dict(zip(by_place, made, strict=True))
+
+
+def _at_layer(template: str | None, name: str) -> str | None:
+    """A hook name with the number of the layer in it, where there is to be one."""
+    if template is None or "{layer}" not in template:
+        return template
+    found = re.search(r"\d+", name)
+    if found is None:
+        raise InputError(f"the dictionary {name!r} has no number in its name to stand for {{layer}} in {template!r}")
+    return template.replace("{layer}", found[0])
 
 
 def _order(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sae_vis.index.index import Index
     from sae_vis.layout import SaeVisLayoutConfig
     from sae_vis.parts import ModelAndSae
+    from sae_vis.saes.base import Dictionary
 
 app = typer.Typer(
     name="sae-vis",
@@ -28,6 +29,9 @@ app = typer.Typer(
 )
 Out = Annotated[Path, typer.Option("--out", "-o", help="where to write")]
 Dtype = Annotated[str | None, typer.Option(help="of the model's weights; default: the index's")]
+NewDtype = Annotated[
+    str | None, typer.Option(help="of the model's weights; default: as stored, but float32 for slow half precision")
+]
 N_FEATURES = 300
 STAGES = {
     "index": "model and SAE, tokens",
@@ -66,6 +70,11 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
     model: Annotated[str, typer.Option(help="Hugging Face model: local path or hub name")],
     sae: Annotated[str, typer.Option(help="SAE: folder, file, hub name (repo:folder), or RELEASE:ID of SAELens")],
     out: Out,
+    every_layer: Annotated[
+        bool,
+        typer.Option("--every-layer", help="--sae has one for each layer: index them all in one pass"),
+    ] = False,
+    match: Annotated[str | None, typer.Option(help="which of them, a pattern for their paths")] = None,
     text: Annotated[list[Path] | None, typer.Option(help="text file, one document; give several times")] = None,
     dataset: Annotated[str | None, typer.Option(help="Hugging Face dataset, streamed: hub name, folder, file")] = None,
     subset: Annotated[str | None, typer.Option(help="configuration of the dataset")] = None,
@@ -81,22 +90,21 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
     seq_len: Annotated[int, typer.Option(help="tokens in a sequence")] = 128,
     bos: Annotated[bool, typer.Option(help="start every sequence with BOS")] = True,
     skip: Annotated[int, typer.Option(help="leave out the first positions of each sequence")] = 0,
-    dtype: Annotated[
-        str | None, typer.Option(help="of the model's weights; default: as stored, but float32 for slow half precision")
-    ] = None,
+    dtype: NewDtype = None,
 ) -> None:
     """Index every feature of an SAE over text, in one pass. A killed run goes on when started again."""
-    from sae_vis.api import index_features
+    from sae_vis.api import index_features, index_layers
     from sae_vis.corpus.datasets import DatasetConfig, TokenBudget, documents
     from sae_vis.corpus.text import TokenText
     from sae_vis.corpus.tokens import Corpus, read_files
     from sae_vis.errors import InputError
-    from sae_vis.models.huggingface import load_tokenizer
+    from sae_vis.models.huggingface import load_model, load_tokenizer
 
     if bool(text) == (dataset is not None):
         raise InputError("give the text to index as --text FILE or as --dataset NAME, one of the two")
     tokenizer = load_tokenizer(model)
-    parts = _parts(model, sae, (hook, hook_out), dtype)
+    several = _dictionaries(sae, match, every_layer=every_layer)
+    parts = None if several else _parts(model, sae, (hook, hook_out), dtype)
     labels = tuple(label or ())
     config = DatasetConfig(name=dataset or "", subset=subset, split=split, column=column, chat=chat, labels=labels)
     texts = read_files(text, labels) if text else documents(config, tokenizer)
@@ -109,10 +117,14 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
         seqpos_slice=(skip or None, None),
         source=", ".join(path.name for path in text) if text else config.source,
     )
+    spelled = TokenText.from_tokenizer(tokenizer)
     with _progress() as progress:
-        made = index_features(corpus, parts, out, text=TokenText.from_tokenizer(tokenizer), progress=progress)
-    _say_index(made)
-    _say(f"  pages: sae-vis feature {out} -o features.html")
+        if parts is None:
+            loaded, hooks = load_model(model, dtype=dtype), (hook, hook_out)
+            made = index_layers(corpus, loaded, several, out, hooks=hooks, text=spelled, progress=progress)
+        else:
+            made = {"": index_features(corpus, parts, out, text=spelled, progress=progress)}
+    _say_indices(made, out)
 
 
 @app.command()
@@ -320,6 +332,18 @@ def _said_of_model(facts: dict[str, Any]) -> str:
     return f"{facts.get('name')}" + (f", run in {facts['dtype']}{stored}" if "dtype" in facts else "")
 
 
+def _dictionaries(sae: str, match: str | None, *, every_layer: bool) -> dict[str, Dictionary]:
+    """Those of every layer, where `sae` has them; empty where it is one dictionary."""
+    from sae_vis.errors import InputError
+    from sae_vis.saes.layers import is_layer_set, load_dictionaries
+
+    if every_layer or is_layer_set(sae):
+        return load_dictionaries(sae, match=match)
+    if match is not None:
+        raise InputError(f"--match chooses among the layers of --sae, but {sae} is one SAE: leave it out")
+    return {}
+
+
 def _dtype_of(index: Index) -> str | None:
     """In which dtype the index's model was run."""
     made = index.manifest.provenance.model or {}
@@ -374,11 +398,18 @@ def _hide_loading_bars() -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _say_index(index: Index) -> None:
+def _say_indices(made: dict[str, Index], out: Path) -> None:
+    for place, one in made.items():
+        _say_index(one, place)
+    _say(f"  pages: sae-vis feature {out / next(iter(made))} -o features.html")
+
+
+def _say_index(index: Index, place: str = "") -> None:
     fires = int((index.column("n_firings") > 0).sum())
     n = int(index.column("n_firings").sum())
     silent = index.n_features - fires
-    _say(f"{index.n_features:,} features ({silent:,} never fire), {n:,} firings on {index.n_counted:,} tokens")
+    where = f"{place}: " if place else ""
+    _say(f"{where}{index.n_features:,} features ({silent:,} never fire), {n:,} firings on {index.n_counted:,} tokens")
 
 
 def _say(line: str) -> None:

@@ -40,7 +40,7 @@ _HOOK_OUT: dict[Kind, str] = {"attn": "hook_attn_out", "mlp": "hook_mlp_out", "m
 
 _READ = ("hook_mlp_in", "mlp.hook_in", "ln1.hook_normalized", "ln2.hook_normalized")
 _STREAM = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post")
-_OF_A_BLOCK = frozenset([*_STREAM, *_READ, *_HOOK_INNER.values(), *_HOOK_OUT.values()])
+_OF_A_BLOCK = frozenset([*_STREAM, *_READ, "mlp.hook_out", *_HOOK_INNER.values(), *_HOOK_OUT.values()])
 _SAID: dict[Kind, str] = {
     "attn": "attention",
     "mlp": "takes each token by itself",
@@ -98,6 +98,8 @@ def _part_places(part: Part, layer: int, scale: float | None) -> Iterator[Place]
         if part.act is not None:
             yield place(None, part.act, "output", inner, through)
     yield place(hook_out if part.post_norm is None else None, part.module, "output", out, behind)
+    if part.kind == "mlp":  # circuit-tracer's name for the place above, on this side of a post-norm
+        yield place("mlp.hook_out", part.module, "output", out, behind)
     if part.projection is not None:
         yield place(None, part.projection, "output", out, behind)
     if part.post_norm is not None:

@@ -125,6 +125,46 @@ class TopK(Activation):
 
 
 @dataclass(frozen=True)
+class WeightedThreshold(Activation):
+    """``relu(pre)`` where ``relu(pre) * weight > threshold``, else 0: BatchTopK crosscoders outside of training.
+
+    Attributes:
+        threshold: ``[d_sae]``, strict; below zero it lets all positive pre-activations through.
+        weight: ``[d_sae]``, not negative: what an activation is multiplied by before it is compared.
+    """
+
+    threshold: Tensor
+    weight: Tensor
+
+    def dense(self, product: Tensor, bias: Tensor) -> Tensor:
+        """The definition."""
+        acts = torch.relu(product + bias)
+        return acts * (acts * self.weight > self.threshold).to(acts.dtype)
+
+    def codes(self, product: Tensor, bias: Tensor) -> SparseCodes:
+        """One comparison with ``threshold / weight``, lowered; then the exact test at the few places left.
+
+        ``rounded(act * weight) > threshold`` means ``act * weight * (1 + eps) >= threshold``, so ``act`` is at least
+        ``threshold / weight`` times ``1 - eps``; seven more eps are for rounding that quotient and the sum with the
+        bias.
+        """
+        least = self.threshold.float() / self.weight.float() * (1 - 8 * torch.finfo(product.dtype).eps)
+        least = least.nan_to_num(nan=0.0, posinf=torch.inf, neginf=0.0).clamp(min=0)
+        rows, features, values = entries_at_least(product, lower_bound(least, bias))
+        acts = values + bias[features]
+        fires = (acts > 0) & (acts * self.weight[features] > self.threshold[features])
+        return rows_to_codes(rows[fires], features[fires], acts[fires], product.shape[0])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters, for the fingerprint."""
+        return {"threshold": self.threshold, "weight": self.weight}
+
+    def describe(self) -> dict[str, object]:
+        """Facts, for the manifest and the fingerprint."""
+        return {"activation": "weighted threshold"}
+
+
+@dataclass(frozen=True)
 class SignedTopK(Activation):
     """``k`` pre-activations of each row as they are, also those below zero; all others are 0.
 
@@ -133,24 +173,36 @@ class SignedTopK(Activation):
     Attributes:
         k: how many features fire at once, ``1 <= k <= d_sae``.
         by_size: whether those of largest size are chosen, or the largest.
+        scale: ``[d_sae]``, multiplied into the pre-activation before the selection, or None.
     """
 
     k: int
     by_size: bool
+    scale: Tensor | None = None
 
     def dense(self, product: Tensor, bias: Tensor) -> Tensor:
         """The definition."""
         pre = product + bias
+        if self.scale is not None:
+            pre = pre * self.scale
         chosen = self._choose(pre)
         return torch.zeros_like(pre).scatter_(-1, chosen.features, chosen.values)
 
     def codes(self, product: Tensor, bias: Tensor) -> SparseCodes:
-        """The same choice, of which what is not 0 is kept."""
-        values, features = self._choose(product.add_(bias))
-        features, order = features.sort(dim=1)
+        """The same choice, of which what is not 0 is kept; the quick one where the k largest are all positive."""
+        if self.by_size:
+            product.add_(bias)
+            if self.scale is not None:
+                product.mul_(self.scale)
+        else:
+            rows, features, acts = largest_of_rows(product, self.k, bias, self.scale, self._choose)
+            if len(rows) == self.k * product.shape[0]:
+                return rows_to_codes(rows, features, acts, product.shape[0])
+        values, chosen = self._choose(product)
+        chosen, order = chosen.sort(dim=1)
         values = values.gather(1, order)
         rows, place = torch.nonzero(values, as_tuple=True)
-        return rows_to_codes(rows, features[rows, place], values[rows, place], product.shape[0])
+        return rows_to_codes(rows, chosen[rows, place], values[rows, place], product.shape[0])
 
     def _choose(self, pre: Tensor) -> Chosen:
         if not self.by_size:
@@ -159,12 +211,13 @@ class SignedTopK(Activation):
         return Chosen(pre.gather(-1, features), features)
 
     def tensors(self) -> dict[str, Tensor]:
-        """None."""
-        return {}
+        """Parameters, for the fingerprint."""
+        return {} if self.scale is None else {"scale": self.scale}
 
     def describe(self) -> dict[str, object]:
         """Facts, for the manifest and the fingerprint."""
-        return {"activation": "signed topk", "k": self.k, "by": "size" if self.by_size else "value"}
+        scaled = {} if self.scale is None else {"scaled": True}
+        return {"activation": "signed topk", "k": self.k, "by": "size" if self.by_size else "value", **scaled}
 
 
 @dataclass(frozen=True)

@@ -20,28 +20,35 @@ from torch import Tensor
 
 from sae_vis.errors import CheckpointError, InputError
 from sae_vis.neutral import all_neutrally, neutrally
-from sae_vis.saes.activations import Activation, JumpReLU, TopK
+from sae_vis.saes.activations import Activation, JumpReLU, TopK, WeightedThreshold
 from sae_vis.saes.base import Endpoint
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder
 from sae_vis.saes.weights import check_dtype, check_names, check_tensor, converted, count, facts, tensors_but_k
 
 REQUIRED = frozenset({"W_enc", "W_dec"})
-OPTIONAL = frozenset({"b_enc", "b_dec", "threshold", "k", "scale"})
+OPTIONAL = frozenset({"b_enc", "b_dec", "threshold", "threshold_weight", "k", "scale", "mean"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScaledInput(InputMap):
-    """Activations multiplied by a factor for each place, before the encoder.
+    """Activations less a mean, then multiplied by a factor for each place, before the encoder.
 
     Attributes:
         scale: ``[d_in]``, the factor of the place that each number is of.
+        mean: ``[d_in]``.
     """
 
     scale: Tensor | None = None
+    mean: Tensor | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """The encoder's input for ``x [n, d_in]``; ``x`` is not modified."""
+        x = x if self.mean is None else x - self.mean
         return super().__call__(x if self.scale is None else x * self.scale)
+
+    def centred(self, directions: Tensor) -> Tensor:
+        """Directions ``[n, d_in]`` of the encoder as directions of what it is given: with the factors."""
+        return super().centred(directions if self.scale is None else directions * self.scale.float())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +109,7 @@ class Crosscoder(SparseAutoencoder):
     ) -> None:
         super().__init__(*encoder, activation, input_map, decoder)
         self._reads, self._writes = places
-        self._scale, self._norms = input_map.scale, norms
+        self._scale, self._mean, self._norms = input_map.scale, input_map.mean, norms
 
     @property
     def reads(self) -> tuple[Endpoint, ...]:
@@ -131,7 +138,8 @@ class Crosscoder(SparseAutoencoder):
         return super()._config() | {"crosscoder": shape}
 
     def _hashed(self) -> dict[str, Tensor]:
-        return super()._hashed() | ({} if self._scale is None else {"scale": self._scale})
+        normalised = {"scale": self._scale, "mean": self._mean}
+        return super()._hashed() | {name: tensor for name, tensor in normalised.items() if tensor is not None}
 
     @property
     def _ends(self) -> dict[str, tuple[Endpoint, ...]]:
@@ -148,8 +156,10 @@ def from_crosscoder_tensors(
         tensors: ``W_enc [n_reads, d_in, d_sae]``, ``W_dec [d_sae, n_writes, d_out]``; and if there are any
             ``b_enc [d_sae]``, ``b_dec [n_writes, d_out]``, one of ``threshold`` (``[d_sae]`` or one number; JumpReLU)
             and ``k`` (one number; TopK), and ``scale [n_reads]``: what the activations of each place are multiplied by
-            before they are encoded, by which the decoder is divided on the way back where it writes where it reads.
-            Without threshold and k the activation function is ReLU. Never written to.
+            before they are encoded, by which the decoder is divided on the way back where it writes where it reads;
+            before that ``mean [n_reads, d_in]`` is subtracted. With ``threshold_weight [d_sae]`` a feature fires where
+            its activation times that is above the threshold (BatchTopK). Without threshold and k the activation
+            function is ReLU. Never written to.
         options: where it reads and writes, dtype, device.
 
     Raises:
@@ -168,12 +178,12 @@ def crosscoder_of(entries: Mapping[str, object], options: CrosscoderOptions, whe
     k = count("k", entries["k"], where, most=stored["W_enc"].shape[2]) if "k" in entries else None
     about = facts("crosscoder", "crosscoder", where, stored["W_enc"], {}) | dict(options.facts)
     weights = converted(stored, options.dtype, options.device, where)
-    scale = weights.get("scale")
+    scale, mean = weights.get("scale"), weights.get("mean")
     norms = weights["W_dec"].float().norm(dim=2)
     n_reads, d_in, d_sae = weights["W_enc"].shape
     decoder = Decoder(
         directions=_directions(weights, options.places).flatten(1),
-        bias=weights["b_dec"].float().flatten(),
+        bias=_bias(weights, options.places).flatten(),
         hook_name=reads[0].hook_name if n_reads == 1 else None,
         facts=about,
         elsewhere=options.places.writes is not None,
@@ -182,7 +192,10 @@ def crosscoder_of(entries: Mapping[str, object], options: CrosscoderOptions, whe
     return Crosscoder(
         (weights["W_enc"].reshape(n_reads * d_in, d_sae), weights["b_enc"]),
         _activation(weights, k),
-        ScaledInput(scale=None if scale is None else scale.repeat_interleave(d_in)),
+        ScaledInput(
+            scale=None if scale is None else scale.repeat_interleave(d_in),
+            mean=None if mean is None else mean.flatten(),
+        ),
         decoder,
         (reads, writes),
         norms,
@@ -203,6 +216,8 @@ def _checked(stored: dict[str, Tensor], where: object) -> dict[str, Tensor]:
         "b_enc": [d_sae],
         "b_dec": [n_writes, d_out],
         "scale": [n_reads],
+        "mean": [n_reads, d_in],
+        "threshold_weight": [d_sae],
         "threshold": [] if "threshold" in stored and stored["threshold"].ndim == 0 else [d_sae],
     }
     for name in ("b_enc", "b_dec"):
@@ -211,6 +226,8 @@ def _checked(stored: dict[str, Tensor], where: object) -> dict[str, Tensor]:
         check_tensor(name, tensor, shapes[name], where, reason=f"{n_reads} places read, {n_writes} written")
     if "scale" in stored and not bool((stored["scale"] > 0).all()):
         raise CheckpointError(f"{where}: scale must be positive; found {float(stored['scale'].min()):.3g}")
+    if "threshold_weight" in stored and not ("threshold" in stored and bool((stored["threshold_weight"] >= 0).all())):
+        raise CheckpointError(f"{where}: threshold_weight belongs to a threshold, and must not be below zero")
     return stored
 
 
@@ -248,10 +265,20 @@ def _directions(weights: Mapping[str, Tensor], places: CrosscoderPlaces) -> Tens
     return directions if scale is None or places.writes is not None else directions / scale.float()[:, None]
 
 
+def _bias(weights: Mapping[str, Tensor], places: CrosscoderPlaces) -> Tensor:
+    """What is rebuilt without any feature, ``[n_writes, d_out]`` float32, in the activations' own units."""
+    bias, mean, scale = weights["b_dec"].float(), weights.get("mean"), weights.get("scale")
+    if mean is None or places.writes is not None:
+        return bias
+    return (bias if scale is None else bias / scale.float()[:, None]) + mean.float()
+
+
 def _activation(weights: Mapping[str, Tensor], k: int | None) -> Activation:
     if k is not None:
         return TopK(k)
     zeros = torch.zeros_like(weights["b_enc"])
+    if "threshold_weight" in weights:
+        return WeightedThreshold(zeros + weights["threshold"], weights["threshold_weight"])
     return JumpReLU(zeros + weights["threshold"] if "threshold" in weights else zeros)
 
 

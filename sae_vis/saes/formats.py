@@ -18,20 +18,28 @@ from sae_vis.errors import CheckpointError, InputError
 from sae_vis.models.wrapped import unwrapped
 from sae_vis.neutral import neutrally
 from sae_vis.saes import (
+    circuit_tracer_format,
     crosscoder_formats,
     dictionary_learning_format,
+    gemma_scope_2_format,
     gemma_scope_format,
+    qwen_scope_format,
     saelens_format,
     sparsify_format,
     tensors,
 )
 from sae_vis.saes.base import Dictionary
-from sae_vis.saes.crosscoder_formats import load_crosscoder
+from sae_vis.saes.circuit_tracer_format import load_transcoder
+from sae_vis.saes.crosscoder import CrosscoderOptions
+from sae_vis.saes.crosscoder_formats import load_clt_layer, load_crosscoder
 from sae_vis.saes.dictionary_learning_format import load_dictionary_learning
 from sae_vis.saes.directions import from_directions
+from sae_vis.saes.gemma_scope_2_format import load_gemma_scope_2
 from sae_vis.saes.gemma_scope_format import load_gemma_scope
+from sae_vis.saes.layer_files import layer_files
 from sae_vis.saes.module import Encoder, from_module
 from sae_vis.saes.openai_format import load_openai, looks_like_openai
+from sae_vis.saes.qwen_scope_format import load_qwen_scope
 from sae_vis.saes.releases import load_release
 from sae_vis.saes.saelens_format import load_sae
 from sae_vis.saes.saelens_objects import SaeLensSae, from_sae_lens
@@ -74,6 +82,21 @@ def _crosscoder(path: Path, options: TensorOptions) -> Dictionary:
     return load_crosscoder(path, dtype=options.dtype, device=options.device)
 
 
+def _clt_layer(path: Path, options: TensorOptions) -> Dictionary:
+    found = crosscoder_formats.CLT_FILE.fullmatch(path.name)
+    if found is None:
+        raise CheckpointError(f"{path}: give the file of a layer, W_enc_0.safetensors, W_enc_1.safetensors, …")
+    return load_clt_layer(path.parent, int(found[1]), CrosscoderOptions(dtype=options.dtype, device=options.device))
+
+
+def _dictionary_learning(path: Path, options: TensorOptions) -> Dictionary:
+    """Of this library, an autoencoder or a crosscoder: both may be called ``ae.pt``."""
+    file = path / dictionary_learning_format.WEIGHTS_NAME if path.is_dir() else path
+    if file.is_file() and crosscoder_formats.fits(entry_names(file)):
+        return _crosscoder(file, options)
+    return load_dictionary_learning(path, dtype=options.dtype, device=options.device)
+
+
 FORMATS = (
     Format(
         name="saelens",
@@ -92,16 +115,25 @@ FORMATS = (
     Format(
         name="crosscoder",
         files=(crosscoder_formats.WEIGHTS_NAME,),
-        says="a folder with cc_weights.pt and cfg.json",
-        fits=lambda file, names: False,
+        says="a folder with cc_weights.pt and cfg.json, or a BatchTopKCrossCoder's .pt or .safetensors",
+        fits=lambda file, names: crosscoder_formats.fits(names),
         load=_crosscoder,
+    ),
+    Format(
+        name="qwen_scope",
+        files=(),
+        says="a layer0.sae.pt, with the folder's config.json",
+        fits=lambda file, names: (
+            names == qwen_scope_format.TENSORS and qwen_scope_format.LAYER_FILE.fullmatch(file.name) is not None
+        ),
+        load=lambda path, options: load_qwen_scope(path, dtype=options.dtype, device=options.device),
     ),
     Format(
         name="dictionary_learning",
         files=(dictionary_learning_format.WEIGHTS_NAME,),
         says="a folder with ae.pt and config.json, or a .pt file of its tensors",
         fits=_fits_dictionary_learning,
-        load=lambda path, options: load_dictionary_learning(path, dtype=options.dtype, device=options.device),
+        load=_dictionary_learning,
     ),
     Format(
         name="gemma_scope",
@@ -109,6 +141,27 @@ FORMATS = (
         says="a params.npz, or the folder it is in",
         fits=lambda file, names: file.suffix == ".npz" and names == gemma_scope_format.TENSORS,
         load=lambda path, options: load_gemma_scope(path, dtype=options.dtype, device=options.device),
+    ),
+    Format(
+        name="gemma_scope_2",
+        files=(gemma_scope_2_format.WEIGHTS_NAME,),
+        says="a folder with params.safetensors and config.json, or a params_layer_0.safetensors",
+        fits=lambda file, names: file.suffix == ".safetensors" and gemma_scope_2_format.fits(names),
+        load=lambda path, options: load_gemma_scope_2(path, dtype=options.dtype, device=options.device),
+    ),
+    Format(
+        name="circuit_tracer",
+        files=(),
+        says="a layer_0.safetensors of a set of transcoders, with the folder's config.yaml",
+        fits=circuit_tracer_format.fits,
+        load=lambda path, options: load_transcoder(path, dtype=options.dtype, device=options.device),
+    ),
+    Format(
+        name="clt",
+        files=(),
+        says="a W_enc_0.safetensors of a cross-layer transcoder, with W_dec_0.safetensors",
+        fits=lambda file, names: file.stem in names and crosscoder_formats.CLT_FILE.fullmatch(file.name) is not None,
+        load=_clt_layer,
     ),
     Format(
         name="openai",
@@ -125,8 +178,12 @@ FORMATS = (
         load=load_tensors,
     ),
 )
-_COMPANIONS = (dictionary_learning_format.CONFIG_NAME, sparsify_format.CONFIG_NAME)
-_NAMES = tuple(sorted({name for known in FORMATS for name in known.files} | set(_COMPANIONS)))
+COMPANIONS = (
+    dictionary_learning_format.CONFIG_NAME,
+    sparsify_format.CONFIG_NAME,
+    circuit_tracer_format.CONFIG_NAME,
+)
+FILE_NAMES = tuple(sorted({name for known in FORMATS for name in known.files} | set(COMPANIONS)))
 
 
 @neutrally
@@ -165,12 +222,11 @@ def load_dictionary(
         apply_b_dec_to_input=apply_b_dec_to_input, dtype=dtype or torch.float32, device=device or "cpu"
     )
     known = None if format is None else _named(format)
-    head, colon, rest = str(source).partition(":")
-    if colon and head and rest and not Path(source).expanduser().exists() and subfolder is None:
-        if not _REPOSITORY.fullmatch(head):
-            return load_release(head, rest, dtype=dtype, device=device)
-        source, subfolder = head, rest
-    path = _entered(_located(source, subfolder, revision))
+    source, subfolder = split_source(source, subfolder)
+    release, _, sae_id = str(source).partition(":")
+    if release and sae_id and subfolder is None and not Path(source).expanduser().exists():
+        return load_release(release, sae_id, dtype=dtype, device=device)
+    path = _entered(located(source, subfolder, revision, _patterns(subfolder)))
     found = known or recognise(path)
     if apply_b_dec_to_input is not None and found.name != "tensors":
         raise InputError(
@@ -212,24 +268,33 @@ def as_dictionary(sae: object, *, hook_name: str | None = None) -> Dictionary:
     )
 
 
+def split_source(source: str | Path, subfolder: str | None) -> tuple[str | Path, str | None]:
+    """``organisation/repository:folder`` as repository and folder; anything else as it is."""
+    repository, _, folder = str(source).partition(":")
+    if subfolder is None and folder and _REPOSITORY.fullmatch(repository) and not Path(source).expanduser().exists():
+        return repository, folder
+    return source, subfolder
+
+
 def recognise(path: Path) -> Format:
     """The format of a folder or weights file; raises `CheckpointError` if it is none that is known."""
     if not path.is_dir():
         return _of_file(path)
-    found = _of_folder(path)
+    found = format_of_folder(path)
     if found is not None:
         return found
     raise CheckpointError(f"{path} has no known checkpoint{_inside(path)}. {_known()}")
 
 
-def _of_folder(folder: Path) -> Format | None:
+def format_of_folder(folder: Path) -> Format | None:
+    """The format whose files a folder has, or None."""
     complete = (known for known in FORMATS if all((folder / name).is_file() for name in known.files))
     return next((known for known in complete if known.files), None)
 
 
 def _entered(path: Path) -> Path:
     """The one weights file of a folder whose names say nothing; otherwise the path itself."""
-    if not path.is_dir() or _of_folder(path) is not None:
+    if not path.is_dir() or format_of_folder(path) is not None:
         return path
     lone = [file for file in path.iterdir() if file.suffix in SUFFIXES]
     return lone[0] if len(lone) == 1 else path
@@ -249,7 +314,13 @@ def _of_file(file: Path) -> Format:
 
 def _inside(folder: Path) -> str:
     """What folders below have checkpoints, for an error message."""
-    markers = {name for known in FORMATS for name in known.files} - set(_COMPANIONS)
+    layers = [file.name for file in layer_files(folder)]
+    if layers:
+        shown = ", ".join(layers[:3]) + (", …" if len(layers) > 3 else "")
+        return (
+            f" of its own, but one for each layer ({shown}): give one as subfolder=, or read all by load_dictionaries"
+        )
+    markers = {name for known in FORMATS for name in known.files} - set(COMPANIONS)
     looked_at = islice(folder.rglob("*"), _LOOKED_AT)
     files = (file for file in looked_at if file.name in markers)
     folders = sorted({file.parent.relative_to(folder).as_posix() for file in files})
@@ -276,11 +347,11 @@ def _folder(path: Path) -> Path:
     return path.parent if path.is_file() else path
 
 
-def _located(source: str | Path, subfolder: str | None, revision: str | None) -> Path:
-    """The local path of a checkpoint, fetched where it has to be."""
+def located(source: str | Path, subfolder: str | None, revision: str | None, patterns: list[str]) -> Path:
+    """The local path of a checkpoint, fetched where it has to be: of a repository the files of some glob patterns."""
     path = Path(source).expanduser()
     if not path.exists() and isinstance(source, str) and _REPOSITORY.fullmatch(source):
-        path = _fetched(source, subfolder, revision)
+        path = _fetched(source, patterns, revision)
     elif revision is not None:
         raise InputError(f"revision {revision!r} is for a Hugging Face repository, but {path} is a path")
     whole = path / subfolder if subfolder else path
@@ -292,13 +363,13 @@ def _located(source: str | Path, subfolder: str | None, revision: str | None) ->
     return whole
 
 
-def _fetched(repository: str, subfolder: str | None, revision: str | None) -> Path:
-    """The cached copy of a repository, with the files of one checkpoint in it."""
+def _fetched(repository: str, patterns: list[str], revision: str | None) -> Path:
+    """The cached copy of a repository, with the files of these patterns in it."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=_patterns(subfolder)))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
     except (OSError, ValueError, HfHubHTTPError) as error:
         reason = str(error).strip().split("\n", maxsplit=1)[0][:200]
         raise CheckpointError(
@@ -312,7 +383,7 @@ def _patterns(subfolder: str | None) -> list[str]:
     inner = Path(subfolder or "")
     if inner.suffix in SUFFIXES:
         folders = [inner.parent, inner.parent.parent]
-        names = [inner, *(folder / name for folder in folders for name in _COMPANIONS)]
+        names = [inner, *(folder / name for folder in folders for name in COMPANIONS)]
     else:
-        names = [inner / name for name in _NAMES]
+        names = [inner / name for name in FILE_NAMES]
     return [glob.escape(name.as_posix()) for name in names]

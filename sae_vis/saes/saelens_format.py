@@ -8,7 +8,7 @@ key is either honoured, or known not to change an activation (`_RECORDED`), or a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -16,18 +16,27 @@ from torch import Tensor
 
 from sae_vis.errors import CheckpointError
 from sae_vis.neutral import neutrally
-from sae_vis.saes.activations import JumpReLU, TopK
+from sae_vis.saes.activations import Activation, JumpReLU, SignedTopK, TopK
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, GatedAutoencoder, InputMap, SparseAutoencoder
+from sae_vis.saes.saelens_dense import (
+    MatchingPursuit,
+    PursuitSettings,
+    Temporal,
+    TemporalSettings,
+    temporal_shapes,
+)
 from sae_vis.saes.weights import (
     check_dtype,
     check_names,
     check_tensor,
     converted,
+    count,
     facts,
     only_tensors,
     read_entries,
     read_json,
+    scalar,
 )
 
 CONFIG_NAME = "cfg.json"
@@ -36,6 +45,7 @@ WEIGHTS_NAME = "sae_weights.safetensors"
 _WEIGHTS = {
     "standard": {"W_enc", "b_enc", "W_dec", "b_dec"},
     "topk": {"W_enc", "b_enc", "W_dec", "b_dec"},
+    "abstopk": {"W_enc", "b_enc", "W_dec", "b_dec"},
     "jumprelu": {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"},
     "batchtopk": {"W_enc", "b_enc", "W_dec", "b_dec", "topk_threshold"},
     "matryoshka_batchtopk": {"W_enc", "b_enc", "W_dec", "b_dec", "topk_threshold"},
@@ -44,8 +54,13 @@ _WEIGHTS = {
     "skip_transcoder": {"W_enc", "b_enc", "W_dec", "b_dec", "W_skip"},
     "jumprelu_transcoder": {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"},
     "jumprelu_skip_transcoder": {"W_enc", "b_enc", "W_dec", "b_dec", "threshold", "W_skip"},
+    "matching_pursuit": {"W_dec", "b_dec"},
+    "temporal": {"W_dec", "b_dec"},  # and those of its attention, see `temporal_shapes`
 }
-_RESCALES = ("topk", "batchtopk", "matryoshka_batchtopk")
+_TOPK = ("topk", "abstopk")
+_RESCALES = (*_TOPK, "batchtopk", "matryoshka_batchtopk")
+_SETTINGS = {"matching_pursuit": PursuitSettings, "temporal": TemporalSettings}
+_SETTINGS_KEYS = {name: frozenset(key.name for key in fields(kind)) for name, kind in _SETTINGS.items()}
 
 _RENAMED = {
     "hook_point": "hook_name",
@@ -95,11 +110,12 @@ class SaeLensConfig:
         d_in: width of the activation that is read.
         d_sae: number of features.
         d_out: width of what it writes: `d_in` but for transcoders.
-        k: for ``topk`` alone, else None.
+        k: for ``topk`` and ``abstopk`` alone, else None.
         apply_b_dec_to_input: whether the decoder bias is subtracted from the input.
         normalize_activations: as `InputMap.normalize`.
         rescale_acts_by_decoder_norm: whether pre-activations are multiplied by the decoder rows' norms.
         finetuning_scaling_factor: whether decoder rows are multiplied by a factor stored with the weights.
+        settings: of matching pursuit and temporal SAEs, else None.
         hook_name: where the SAE reads, or None.
         hook_name_out: where a transcoder writes, or None.
         metadata: everything else, as found.
@@ -114,6 +130,7 @@ class SaeLensConfig:
     normalize_activations: str
     rescale_acts_by_decoder_norm: bool
     finetuning_scaling_factor: bool
+    settings: PursuitSettings | TemporalSettings | None
     hook_name: str | None
     hook_name_out: str | None
     metadata: dict[str, object]
@@ -162,15 +179,15 @@ def from_parts(
     """
     config = parse_config(found, where)
     checked = _checked_weights(weights, config, where)
-    dtype = dtype or checked["W_enc"].dtype
+    dtype = dtype or checked["W_dec"].dtype
     check_dtype(dtype)
-    return _dictionary(config, checked, dtype, checked["W_enc"].device, "memory")
+    return _dictionary(config, checked, dtype, checked["W_dec"].device, "memory")
 
 
 def _dictionary(
     config: SaeLensConfig, weights: dict[str, Tensor], dtype: torch.dtype, device: torch.device, source: str
 ) -> Dictionary:
-    about = facts("saelens", config.architecture, source, weights["W_enc"], config.metadata)
+    about = facts("saelens", config.architecture, source, weights["W_dec"], config.metadata)
     return _build(config, converted(weights, dtype, device, source), about)
 
 
@@ -196,11 +213,12 @@ def parse_config(found: dict[str, object], file: Path | str) -> SaeLensConfig:
 
 
 def _check_keys(raw: dict[str, object], file: Path | str) -> None:
-    unknown = sorted(raw.keys() - _HONOURED - _RECORDED)
+    honoured = _HONOURED | _SETTINGS_KEYS.get(str(raw.get("architecture")), frozenset())
+    unknown = sorted(raw.keys() - honoured - _RECORDED)
     if unknown:
         raise CheckpointError(
             f"{file} has unknown keys {unknown}: an unknown setting could change the activations. "
-            f"Keys that are honoured: {sorted(_HONOURED | _RENAMED.keys())}; "
+            f"Keys that are honoured: {sorted(honoured | _RENAMED.keys())}; "
             f"keys that are known to change no activation: {sorted(_RECORDED)}"
         )
 
@@ -231,7 +249,7 @@ def _checked(raw: dict[str, object], metadata: dict[str, object], file: Path | s
     architecture = raw.get("architecture")
     if architecture not in _WEIGHTS:
         raise CheckpointError(f"{file}: architecture {architecture!r} is not supported; known: {sorted(_WEIGHTS)}")
-    wanted_function = "topk" if architecture == "topk" else "relu"
+    wanted_function = "topk" if architecture == "topk" else "relu"  # AbsTopK's is told by its architecture
     if raw.get("activation_fn") not in (None, "relu", wanted_function):
         raise CheckpointError(
             f"{file}: activation function {raw['activation_fn']!r} is not supported with architecture {architecture!r}"
@@ -247,12 +265,13 @@ def _checked(raw: dict[str, object], metadata: dict[str, object], file: Path | s
         d_in=_size(raw, "d_in", file),
         d_sae=_size(raw, "d_sae", file),
         d_out=_size(raw, "d_out" if is_transcoder else "d_in", file),
-        k=_topk_k(raw, file) if architecture == "topk" else None,
+        k=_topk_k(raw, file) if architecture in _TOPK else None,
         apply_b_dec_to_input=_applies_b_dec(raw, file, is_transcoder=is_transcoder),
-        normalize_activations=_normalisation(raw, file),
+        normalize_activations=_normalisation(raw, file, str(architecture)),
         rescale_acts_by_decoder_norm=architecture in _RESCALES
-        and _flag(raw, "rescale_acts_by_decoder_norm", file, default=architecture != "topk"),
+        and _flag(raw, "rescale_acts_by_decoder_norm", file, default=architecture not in _TOPK),
         finetuning_scaling_factor=_flag(raw, "finetuning_scaling_factor", file, default=False),
+        settings=_settings(raw, str(architecture), file),
         hook_name=hook,
         hook_name_out=None if name_out is None else str(name_out),
         metadata=recorded | metadata,
@@ -289,9 +308,48 @@ def _applies_b_dec(raw: dict[str, object], file: Path | str, *, is_transcoder: b
     return applies
 
 
-def _normalisation(raw: dict[str, object], file: Path | str) -> str:
+def _settings(raw: dict[str, object], architecture: str, file: Path | str) -> PursuitSettings | TemporalSettings | None:
+    given = {key: raw[key] for key in _SETTINGS_KEYS.get(architecture, ()) if key in raw}
+    if architecture == "matching_pursuit":
+        iterations = given.get("max_iterations")
+        return PursuitSettings(
+            residual_threshold=scalar("residual_threshold", given.get("residual_threshold", 1e-2), file),
+            max_iterations=None if iterations is None else count("max_iterations", iterations, file),
+            stop_on_duplicate_support=_flag(raw, "stop_on_duplicate_support", file, default=True),
+        )
+    return _temporal(given, raw, file) if architecture == "temporal" else None
+
+
+def _temporal(given: dict[str, object], raw: dict[str, object], file: Path | str) -> TemporalSettings:
+    d_sae, kind, k = _size(raw, "d_sae", file), given.get("sae_diff_type", "topk"), given.get("kval_topk")
+    if kind not in ("topk", "relu"):
+        raise CheckpointError(f"{file}: sae_diff_type must be 'topk' or 'relu'; found {kind!r}")
+    rescales = raw.get("normalize_activations") == "constant_scalar_rescale"
+    factor = scalar("activation_normalization_factor", given.get("activation_normalization_factor", 1.0), file)
+    sizes = {"n_heads": 8, "n_attn_layers": 1, "bottleneck_factor": 64}
+    numbers = {name: count(name, given.get(name, default), file) for name, default in sizes.items()}
+    made = TemporalSettings(
+        n_heads=numbers["n_heads"],
+        n_attn_layers=numbers["n_attn_layers"],
+        bottleneck_factor=numbers["bottleneck_factor"],
+        sae_diff_type=str(kind),
+        kval_topk=None if k is None else count("kval_topk", k, file, most=d_sae),
+        tied_weights=_flag(raw, "tied_weights", file, default=True),
+        activation_normalization_factor=factor if rescales else 1.0,
+    )
+    if d_sae % (made.bottleneck_factor * made.n_heads):
+        raise CheckpointError(
+            f"{file}: d_sae is {d_sae}, no multiple of bottleneck_factor {made.bottleneck_factor} times n_heads "
+            f"{made.n_heads}"
+        )
+    return made
+
+
+def _normalisation(raw: dict[str, object], file: Path | str, architecture: str) -> str:
     """Normalisations that depend on the vector alone are computed; those that need unsaved statistics are refused."""
     value = raw.get("normalize_activations", "none")
+    if value == "constant_scalar_rescale" and architecture == "temporal":
+        return "none"  # its factor is one of the settings
     if value in ("none", "constant_norm_rescale", "layer_norm"):
         return str(value)
     if value in ("expected_average_only_in", "covariance_whitening"):
@@ -320,8 +378,11 @@ def _read_weights(file: Path, config: SaeLensConfig) -> dict[str, Tensor]:
 
 def _checked_weights(weights: dict[str, Tensor], config: SaeLensConfig, file: Path | str) -> dict[str, Tensor]:
     weights = _canonical_names(weights, config, file)
-    expected = _WEIGHTS[config.architecture]
-    factor = frozenset({"finetuning_scaling_factor"})
+    expected = set(_WEIGHTS[config.architecture])
+    if isinstance(config.settings, TemporalSettings):
+        expected |= temporal_shapes(config.d_sae, config.settings).keys()
+        expected |= set() if config.settings.tied_weights else {"W_enc"}
+    factor = frozenset({"finetuning_scaling_factor"} if config.settings is None else ())
     check_names(weights, expected, file, what=f"a {config.architecture} SAE", optional=factor)
     for name, tensor in weights.items():
         _check_tensor(name, tensor, config, file)
@@ -349,6 +410,8 @@ def _canonical_names(weights: dict[str, Tensor], config: SaeLensConfig, file: Pa
 def _check_tensor(name: str, tensor: Tensor, config: SaeLensConfig, file: Path | str) -> None:
     d_in, d_sae, d_out = config.d_in, config.d_sae, config.d_out
     matrices = {"W_enc": [d_in, d_sae], "W_dec": [d_sae, d_out], "b_dec": [d_out], "W_skip": [d_out, d_in]}
+    if isinstance(config.settings, TemporalSettings):
+        matrices |= temporal_shapes(d_sae, config.settings)
     expected = [] if name == "topk_threshold" else matrices.get(name, [d_sae])
     wide = f", d_out {d_out}" if config.is_transcoder else ""
     check_tensor(name, tensor, expected, file, reason=f"d_in {d_in}, d_sae {d_sae}{wide} in {CONFIG_NAME}")
@@ -367,6 +430,8 @@ def _build(config: SaeLensConfig, weights: dict[str, Tensor], about: dict[str, o
         elsewhere=config.is_transcoder,
         hook_name_out=config.hook_name_out,
     )
+    if config.settings is not None:
+        return _build_dense(config, weights, input_map, decoder)
     if config.architecture == "gated":
         return GatedAutoencoder(
             weights["W_enc"], weights["r_mag"], weights["b_gate"], weights["b_mag"], input_map, decoder
@@ -375,7 +440,23 @@ def _build(config: SaeLensConfig, weights: dict[str, Tensor], about: dict[str, o
     return SparseAutoencoder(weights["W_enc"], weights["b_enc"], activation, input_map, decoder)
 
 
-def _activation(config: SaeLensConfig, weights: dict[str, Tensor], norms: Tensor | None) -> TopK | JumpReLU:
+def _build_dense(
+    config: SaeLensConfig, weights: dict[str, Tensor], input_map: InputMap, decoder: Decoder
+) -> Dictionary:
+    """Of these the decoder bias is added only where it was subtracted, or of temporal SAEs where weights are untied."""
+    settings = config.settings
+    added = config.apply_b_dec_to_input or (isinstance(settings, TemporalSettings) and not settings.tied_weights)
+    decoder = replace(decoder, bias=decoder.bias if added else torch.zeros_like(decoder.bias))
+    if isinstance(settings, TemporalSettings):
+        factor = settings.activation_normalization_factor
+        decoder = replace(decoder, directions=decoder.directions / factor, bias=decoder.bias / factor)
+        return Temporal(weights, input_map, decoder, settings)
+    return MatchingPursuit(weights, input_map, decoder, settings or PursuitSettings())
+
+
+def _activation(config: SaeLensConfig, weights: dict[str, Tensor], norms: Tensor | None) -> Activation:
+    if config.k is not None and config.architecture == "abstopk":
+        return SignedTopK(config.k, by_size=True, scale=norms)
     if config.k is not None:
         return TopK(config.k, norms)
     zeros = torch.zeros_like(weights["b_enc"])

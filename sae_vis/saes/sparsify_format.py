@@ -25,11 +25,13 @@ from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder
 from sae_vis.saes.weights import (
     check_dtype,
+    check_keys,
     check_names,
     check_tensor,
     converted,
     count,
     facts,
+    flag,
     only_tensors,
     read_entries,
     read_json,
@@ -114,16 +116,11 @@ def _activation(config: _Config) -> Activation:
 
 def _read_config(file: Path) -> _Config:
     raw = read_json(file)
-    unknown = sorted(raw.keys() - _HONOURED - _RECORDED)
-    if unknown:
-        raise CheckpointError(
-            f"{file} has unknown keys {unknown}: an unknown setting could change the activations. "
-            f"Keys that are honoured: {sorted(_HONOURED)}; known to change no activation: {sorted(_RECORDED)}"
-        )
+    check_keys(raw, _HONOURED, _RECORDED, file)
     activation = raw.get("activation", "topk")
     if activation not in _ACTIVATIONS:
         raise CheckpointError(f"{file}: activation {activation!r} is not supported; known: {sorted(_ACTIVATIONS)}")
-    signed = _flag(raw, "signed", file)
+    signed = flag("signed", raw.get("signed", False), file)
     if signed and activation != "topk":
         raise CheckpointError(f"{file}: signed is true, which goes with the activation 'topk'; found {activation!r}")
     d_in = count("d_in", raw.get("d_in"), file)
@@ -136,8 +133,8 @@ def _read_config(file: Path) -> _Config:
         d_sae=d_sae,
         k=k,
         activation=str(activation),
-        transcode=_flag(raw, "transcode", file),
-        skip=_flag(raw, "skip_connection", file),
+        transcode=flag("transcode", raw.get("transcode", False), file),
+        skip=flag("skip_connection", raw.get("skip_connection", False), file),
         signed=signed,
         metadata=raw,
     )
@@ -145,13 +142,6 @@ def _read_config(file: Path) -> _Config:
 
 def _expanded(raw: Mapping[str, object], d_in: int, file: Path) -> int:
     return d_in * count("expansion_factor", raw.get("expansion_factor", 32), file)
-
-
-def _flag(raw: Mapping[str, object], key: str, file: Path) -> bool:
-    value = raw.get(key, False)
-    if not isinstance(value, bool):
-        raise CheckpointError(f"{file}: {key} must be true or false; found {value!r}")
-    return value
 
 
 def _read_weights(file: Path, config: _Config) -> dict[str, Tensor]:

@@ -44,6 +44,37 @@ def read_json(file: Path) -> dict[str, object]:
     return found
 
 
+def read_yaml(file: Path) -> dict[str, object]:
+    """The YAML mapping in a file, read for plain values alone; raises `CheckpointError`."""
+    import yaml  # comes with huggingface_hub
+
+    try:
+        found: object = yaml.safe_load(file.read_text(encoding="utf-8"))  # type: ignore[no-untyped-call]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{file} is not readable YAML: {reason}") from error
+    if not _is_named(found):
+        raise CheckpointError(f"{file} must hold settings by name; found {type(found).__name__}")
+    return dict(found)
+
+
+def check_keys(raw: Mapping[str, object], honoured: frozenset[str], recorded: frozenset[str], file: object) -> None:
+    """Raises `CheckpointError` for a setting that is neither honoured nor known to change no activation."""
+    unknown = sorted(raw.keys() - honoured - recorded)
+    if unknown:
+        raise CheckpointError(
+            f"{file} has unknown keys {unknown}: an unknown setting could change the activations. "
+            f"Keys that are honoured: {sorted(honoured)}; known to change no activation: {sorted(recorded)}"
+        )
+
+
+def flag(name: str, value: object, where: object) -> bool:
+    """A setting that is true or false; raises `CheckpointError`."""
+    if not isinstance(value, bool):
+        raise CheckpointError(f"{where}: {name} must be true or false; found {value!r}")
+    return value
+
+
 def read_entries(file: Path) -> dict[str, object]:
     """What a weights file holds, by name: tensors on CPU, in ``.pt`` plain values, too. Raises `CheckpointError`.
 

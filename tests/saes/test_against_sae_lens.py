@@ -117,7 +117,6 @@ OBJECTS = [
     ("MatchingPursuitSAE", {"max_iterations": 5}),
     ("MatchingPursuitSAE", {"max_iterations": 5, "normalize_activations": "constant_norm_rescale"}),
 ]
-OWN_ENCODE = ("AbsTopKSAE", "TemporalSAE", "MatchingPursuitSAE")
 
 
 def made(name, options, dtype=torch.float32):
@@ -168,7 +167,7 @@ def test_objects_of_every_architecture(name, options, dtype):
     assert float((expected != 0).float().mean()) > 0.001
     assert all(torch.equal(a, b) for a, b in zip(codes, dense_to_codes(expected), strict=True))
     whole = options.get("normalize_activations") not in {"expected_average_only_in"}
-    assert isinstance(ours, SaeLensDictionary) == (name in OWN_ENCODE or not whole)
+    assert isinstance(ours, SaeLensDictionary) == (not whole)
     assert ours.contextual == (name == "TemporalSAE")
 
 
@@ -205,6 +204,51 @@ def test_transcoders_from_disk(tmp_path, name):
     assert (ours.d_in, ours.decoder.shape, ours.hook_name_out) == (24, (512, 10), "blocks.1.hook_mlp_out")
     assert ours.describe()["hook_name_out"] == "blocks.1.hook_mlp_out"
     assert float(ours.centre.abs().max()) == 0.0
+
+
+NEWEST = [case for case in OBJECTS if case[0] in ("AbsTopKSAE", "TemporalSAE", "MatchingPursuitSAE")]
+NEWEST += [
+    ("AbsTopKSAE", {"k": 7, "rescale_acts_by_decoder_norm": True}),
+    ("TemporalSAE", {"n_heads": 2, "n_attn_layers": 2, "kval_topk": 6, "apply_b_dec_to_input": False}),
+    (
+        "TemporalSAE",
+        {"n_heads": 2, "normalize_activations": "constant_scalar_rescale", "activation_normalization_factor": 0.25},
+    ),
+    ("MatchingPursuitSAE", {"residual_threshold": 0.0, "stop_on_duplicate_support": False, "max_iterations": 3}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), NEWEST)
+def test_the_newest_classes_from_disk(tmp_path, name, options):
+    theirs = made(name, options)
+    theirs.save_model(tmp_path)
+    ours = load_dictionary(tmp_path)
+    x = torch.randn(50, 24, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(ours.encode_dense(x), encoded(theirs, x))
+    assert_indexed(ours, lambda x: encoded(theirs, x))
+    assert ours.fingerprint() == as_dictionary(theirs).fingerprint()
+    assert ours.contextual == (name == "TemporalSAE")
+    assert ours.hook_name == "blocks.1.ln2.hook_normalized"
+
+
+def test_every_class_that_sae_lens_registers_is_read(tmp_path):
+    """Written by its own class with its own defaults, trained classes as they save themselves for inference."""
+    registry = sae_lens.registry
+    for name, (sae_class, config_class) in registry.SAE_CLASS_REGISTRY.items():
+        options = {"n_heads": 2} if name == "temporal" else {"d_out": 24} if "transcoder" in name else {}
+        options |= {"apply_b_dec_to_input": False} if "transcoder" in name else {}
+        options |= {"k": 7} if "topk" in name else {}
+        randomised(sae_class(config_class(d_in=24, d_sae=512, **options))).save_model(tmp_path / name)
+        assert load_dictionary(tmp_path / name).describe()["architecture"] == name
+    for name, (sae_class, config_class) in registry.SAE_TRAINING_CLASS_REGISTRY.items():
+        options = {"matryoshka_widths": [64, 256]} if name.startswith("matryoshka") else {}
+        options |= {"k": 7} if "topk" in name else {}
+        theirs = randomised(sae_class(config_class(d_in=24, d_sae=512, **options)))
+        theirs.save_inference_model(tmp_path / f"{name}-inference")
+        theirs.save_model(tmp_path / f"{name}-training")
+        for saved in ("inference", "training"):
+            assert load_dictionary(tmp_path / f"{name}-{saved}").d_sae == 512
+    assert len(registry.SAE_CLASS_REGISTRY) == 11
 
 
 def test_hook_z_comes_flat():
@@ -256,8 +300,16 @@ def test_objects_that_can_t_be_right():
         as_dictionary(theirs)
     broken = made("MatchingPursuitSAE", {"max_iterations": 3})
     broken.W_dec.data[:] = float("inf")
-    with pytest.raises(InputError, match="NaN or infinity"):
+    with pytest.raises(CheckpointError, match="W_dec holds 12288 values that are NaN or infinite"):
         as_dictionary(broken)
+
+    class Own(sae_lens.MatchingPursuitSAE):
+        pass
+
+    own = Own(sae_lens.MatchingPursuitSAEConfig(d_in=24, d_sae=512))
+    own.W_dec.data[:] = float("inf")
+    with pytest.raises(InputError, match="NaN or infinity"):
+        as_dictionary(own)
 
 
 @pytest.mark.parametrize(("name", "options"), OBJECTS)

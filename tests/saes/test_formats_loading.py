@@ -50,7 +50,8 @@ WRITERS = {
 }
 
 
-ELSEWHERE = {"crosscoder"}  # tests/saes/test_crosscoders.py: what it reads stands in its configuration alone
+ELSEWHERE = {"crosscoder", "clt", "gemma_scope_2", "qwen_scope", "circuit_tracer"}
+"""In test_crosscoders.py and test_newer_formats.py: a file's name or a configuration says what it is, too."""
 
 
 def test_every_format_is_written_here_or_has_its_own_tests():

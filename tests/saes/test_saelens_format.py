@@ -130,7 +130,7 @@ def test_older_jumprelu_checkpoints_hold_the_logarithm_of_the_threshold(tmp_path
     ("change", "message"),
     [
         ({"novel_setting": 3}, r"unknown keys \['novel_setting'\].*Keys that are honoured: \['activation_fn'"),
-        ({"architecture": "temporal"}, r"architecture 'temporal' is not supported; known: \['batchtopk'"),
+        ({"architecture": "clockwork"}, r"architecture 'clockwork' is not supported; known: \['abstopk'"),
         ({"activation_fn": "tanh-relu"}, "activation function 'tanh-relu' is not supported"),
         ({"normalize_activations": "expected_average_only_in"}, "Fold them into the weights with SAELens"),
         ({"normalize_activations": "other"}, "normalize_activations 'other' is unknown"),
