@@ -1,4 +1,4 @@
-"""The noise that stands for other machines' kernels is there, is a function of the shape, and leaves the exact alone."""
+"""The noise that stands for other kernels is there, is a function of the shape, and leaves the exact alone."""
 
 from __future__ import annotations
 

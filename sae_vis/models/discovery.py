@@ -130,8 +130,8 @@ def _logits(output: object) -> Tensor | None:
 def _onward(blocks: list[Block], links: list[float | None]) -> list[Block]:
     """Blocks with what their output is multiplied by until the final norm; ``links`` are the factors behind each."""
     made: list[Block] = []
-    factor = links[-1] if links[-1] is not None else 1.0  # without a final norm: until the last block's output
-    onward: float | None = factor
+    # without a final norm: until the last block's output, if there is a stream at all
+    onward = links[-1] if links[-1] is not None or not blocks[-1].carries else 1.0
     for block, link in zip(reversed(blocks), [None, *reversed(links[:-1])], strict=True):
         if made:
             behind = made[-1]
