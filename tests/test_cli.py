@@ -160,7 +160,9 @@ def test_the_shell_and_python_load_a_model_in_one_dtype(
         command("prompt", tmp_path / made, "return self.tk", *both, "-o", tmp_path / "prompt.html")
     said = failure(capsys, "feature", tmp_path / "index", 1945, *both, "--dtype", other, "-o", tmp_path / "no.html")
     assert f"than the one given now (its model was run in {by_default}, the one given is in {other})" in said
-    with pytest.raises(ForeignIndexError, match=rf"another model \(its model was run in {by_default}, the one given is"):
+    with pytest.raises(
+        ForeignIndexError, match=rf"another model \(its model was run in {by_default}, the one given is"
+    ):
         index_features(corpus, wide, tmp_path / "index", text=text)
 
 

@@ -7,8 +7,22 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.chrome import NoChromiumError, launched, style_script
+from tests.gallery.fonts import font_script
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "fixtures"))
+
+
+LETTERS = {
+    "system": "",
+    "monospace": style_script(":root { font-family: monospace !important }"),
+    "wide": font_script(1.2),
+}
+
+
+@pytest.fixture(params=LETTERS)
+def letters(request):
+    """A script for `open_page`: what a test measures must hold in narrow letters and in wide ones, and in any font."""
+    return LETTERS[request.param]
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +36,15 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium, tmp_path):
-    """``open_page(page_or_html, address="", style="", **context_options)`` opens it from a file, offline."""
+    """``open_page(page_or_html, address="", script="", **context_options)`` opens it from a file, offline.
+
+    The script runs before the page's own.
+    """
     from sae_vis.deliver.page import write_page
 
     noise, contexts = [], []
 
-    def opener(page, address="", style="", **options):
+    def opener(page, address="", script="", **options):
         path = tmp_path / f"page{len(contexts)}.html"
         if isinstance(page, str):
             path.write_text(page, encoding="utf-8")
@@ -35,8 +52,7 @@ def open_page(chromium, tmp_path):
             write_page(page, path)
         context = chromium.new_context(offline=True, viewport={"width": 1500, "height": 950}, **options)
         contexts.append(context)
-        if style:
-            context.add_init_script(style_script(style))
+        context.add_init_script(script)
         tab = context.new_page()
         tab.set_default_timeout(15_000)
         tab.on("console", lambda message: noise.append(f"console {message.type}: {message.text}"))

@@ -81,7 +81,11 @@ def checkpoint(architecture: str, d_in: int = 12, d_sae: int = 64, seed: int = 0
     }
     weights = {"W_enc": normal(d_in, d_sae), "W_dec": normal(d_sae, d_in), "b_dec": normal(d_in, size=0.3)}
     if architecture == "gated":
-        weights |= {"b_gate": normal(d_sae, size=0.3), "b_mag": normal(d_sae, size=0.3), "r_mag": normal(d_sae, size=0.3)}
+        weights |= {
+            "b_gate": normal(d_sae, size=0.3),
+            "b_mag": normal(d_sae, size=0.3),
+            "r_mag": normal(d_sae, size=0.3),
+        }
     else:
         weights["b_enc"] = normal(d_sae, size=0.3)
     if architecture == "topk":

@@ -1,4 +1,4 @@
-"""The fonts of the pictures, cut to what the pictures hold by `tests.gallery.cut_fonts`; their licence is in OFL.txt."""
+"""The fonts of the pictures, cut to what they hold by `tests.gallery.cut_fonts`; their licence is in OFL.txt."""
 
 from __future__ import annotations
 
