@@ -37,7 +37,11 @@ demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to
 	$(BIN)/sae-vis demo --out sae-vis-demo
 
 test: $(READY) ## the tests, but for those on the real model and the audit
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery"
+
+.PHONY: test-gallery
+test-gallery: $(READY) ## the page still looks as in the pictures of docs/gallery
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m gallery tests/browser/test_gallery.py
 
 # These three are installed without what they ask for: it would bring a second PyTorch, or an older transformers.
 $(LIBRARIES_READY): pyproject.toml constraints.txt constraints-libraries.txt

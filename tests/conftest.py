@@ -10,6 +10,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.fixtures.chrome import ABSENT
+
 settings.register_profile("any_machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any_machine")
 
@@ -20,3 +22,13 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests.kernels import noise_everywhere
 
         config.add_cleanup(noise_everywhere())
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    """Behind all else one line that can't be missed: tests of pages that did not run."""
+    result = yield
+    skipped = sum(ABSENT in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
+    if skipped:
+        terminalreporter.write_line(f"{skipped} TESTS OF PAGES WERE SKIPPED: {ABSENT}", red=True, bold=True)
+    return result

@@ -6,33 +6,45 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.chrome import NoChromiumError, launched, style_script
+from tests.gallery.fonts import font_script
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "fixtures"))
 
-CHROMIUM = Path("/usr/bin/chromium")
+
+LETTERS = {
+    "system": "",
+    "monospace": style_script(":root { font-family: monospace !important }"),
+    "wide": font_script(1.2),
+}
+
+
+@pytest.fixture(params=LETTERS)
+def letters(request):
+    """A script for `open_page`: what a test measures must hold in narrow letters and in wide ones, and in any font."""
+    return LETTERS[request.param]
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    from playwright import sync_api
-
-    options = {"executable_path": str(CHROMIUM)} if CHROMIUM.exists() else {}
-    with sync_api.sync_playwright() as playwright:
-        if not options and not Path(playwright.chromium.executable_path).exists():
-            message = "no Chromium: install Debian's chromium, or run `playwright install chromium`"
-            pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-        browser = playwright.chromium.launch(args=["--no-sandbox", "--disable-gpu"], **options)
-        yield browser
-        browser.close()
+    try:
+        with launched() as browser:
+            yield browser
+    except NoChromiumError as absent:
+        pytest.fail(str(absent)) if os.environ.get("CI") else pytest.skip(str(absent))
 
 
 @pytest.fixture
 def open_page(chromium, tmp_path):
-    """``open_page(feature_page_or_html, hash="", **context_options)`` opens it from a file, offline."""
+    """``open_page(page_or_html, address="", script="", **context_options)`` opens it from a file, offline.
+
+    The script runs before the page's own.
+    """
     from sae_vis.deliver.page import write_page
 
     noise, contexts = [], []
 
-    def opener(page, address="", **options):
+    def opener(page, address="", script="", **options):
         path = tmp_path / f"page{len(contexts)}.html"
         if isinstance(page, str):
             path.write_text(page, encoding="utf-8")
@@ -40,6 +52,7 @@ def open_page(chromium, tmp_path):
             write_page(page, path)
         context = chromium.new_context(offline=True, viewport={"width": 1500, "height": 950}, **options)
         contexts.append(context)
+        context.add_init_script(script)
         tab = context.new_page()
         tab.set_default_timeout(15_000)
         tab.on("console", lambda message: noise.append(f"console {message.type}: {message.text}"))

@@ -2,6 +2,8 @@
 
 import pytest
 from board_page import board_page
+from measures import boxes, places
+from polling import settle
 
 pytestmark = pytest.mark.browser
 
@@ -19,16 +21,16 @@ def test_a_board_says_in_words_what_it_shows(open_page):
     assert n_boards == tab.locator(".boards li").count() > 3
 
 
-def test_boards_stand_in_rows_of_as_many_as_the_layout_says_and_stack_on_narrow_screens(open_page):
-    def lefts(tab):
-        return {round(box["x"]) for box in (li.bounding_box() for li in tab.locator(".boards li").all()[:6]) if box}
+def test_boards_stand_in_rows_of_as_many_as_the_layout_says_and_stack_on_narrow_screens(open_page, letters):
+    def in_a_row(tab):
+        return places(board.left for board in boxes(tab.locator(".boards li"))[:6])
 
-    wide = open_page(board_page())
-    assert len(lefts(wide)) == 2
-    narrow = open_page(board_page())
-    narrow.set_viewport_size({"width": 420, "height": 900})
-    assert len(lefts(narrow)) == 1
-    assert narrow.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    tab = open_page(board_page(), script=letters)
+    settle(tab)
+    assert in_a_row(tab) == 2
+    tab.set_viewport_size({"width": 420, "height": 900})
+    assert in_a_row(tab) == 1
+    assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_keys_go_from_board_to_board_and_open_the_game(open_page):
@@ -87,6 +89,6 @@ def test_losses_against_a_reference_are_labelled_and_tell_no_next_token(open_pag
 
 def pin_first_loss(tab):
     """Pins the first token with a loss effect."""
-    tab.wait_for_timeout(300)  # until the rows out of sight stand, too
+    settle(tab)
     tab.locator(".boards li .tok.loss").first.click()
     tab.locator("#pin dl").wait_for()

@@ -1,9 +1,12 @@
 import dataclasses
 import html
+import itertools
 import re
 
 import numpy as np
 import pytest
+from chrome import style_script
+from measures import HAIR, aligned, box, boxes, places
 from polling import wait_until
 from synthetic_page import NASTY, page_of, single_context, synthetic_page, view_of
 
@@ -155,13 +158,14 @@ def axis_x(tab, chart, histogram, value):
     return left + (value - histogram.low) / (histogram.high - histogram.low) * (right - left)
 
 
-def test_plain_tokens_have_details_too_and_nothing_moves(open_page, page):
-    tab = open_page(page)
+def test_plain_tokens_have_details_too_and_nothing_moves(open_page, page, letters):
+    tab = open_page(page, script=letters)
     row = tab.locator(".group").first.locator("li").nth(4)
-    before = row.locator(".text").inner_text()
-    row.hover(position={"x": 300, "y": 8})
+    place = "e => [e.textContent, e.scrollWidth, e.getBoundingClientRect().height]"
+    before = row.locator(".text").evaluate(place)
+    row.hover()
     assert row.locator("[data-t]").count() >= 11
-    assert row.locator(".text").inner_text() == before
+    assert row.locator(".text").evaluate(place) == before
 
 
 def test_a_bar_lights_up_the_tokens_in_its_range(open_page, page):
@@ -325,6 +329,9 @@ def test_nasty_tokens_are_harmless_text(open_page, token):
     assert tab.evaluate("document.querySelectorAll('img, #app script, b b').length") == 0
 
 
+LARGE = ".examples { font-size: 72px }"  # a band for each token of a character, wide enough to point at in any font
+
+
 @pytest.mark.parametrize(
     ("tokens", "text", "shared"),
     [
@@ -342,7 +349,8 @@ def test_nasty_tokens_are_harmless_text(open_page, token):
 def test_split_characters_are_shown_whole_and_each_token_keeps_its_band(open_page, tokens, text, shared):
     n = len(tokens)
     acts = np.arange(1, n + 1, dtype=np.float32)
-    tab = open_page(page_of([view_of(0, single_context(list(range(n)), acts))], dict(enumerate(tokens))))
+    page = page_of([view_of(0, single_context(list(range(n)), acts))], dict(enumerate(tokens)))
+    tab = open_page(page, script=style_script(LARGE))
     drawn = tab.evaluate("[...document.querySelectorAll('.examples li .text')].map(e => e.textContent)[0]")
     assert drawn == text
     assert tab.locator(".shared").count() == shared
@@ -351,6 +359,11 @@ def test_split_characters_are_shown_whole_and_each_token_keeps_its_band(open_pag
     ]
     assert strengths == sorted(strengths)
     assert len(set(strengths)) == n
+    for character in tab.locator(".shared").all():
+        bands = boxes(character.locator("[data-t]"))
+        assert len(bands) >= 2
+        assert all(band.inside(box(character)) for band in bands)
+        assert all(one.right <= other.left + HAIR for one, other in itertools.pairwise(bands))
     for i in range(n):
         tab.locator(f'[data-t="{i}"]').first.hover(force=True)
         assert f"position {3 + i}" in tab.locator("#tip").inner_text()
@@ -388,11 +401,10 @@ def test_signed_dictionaries(open_page):
 
 
 @pytest.mark.parametrize(("width", "columns"), [(1500, 3), (1000, 2), (420, 1)])
-def test_columns_stack_in_narrow_windows_and_nothing_sticks_out(open_page, page, width, columns):
-    tab = open_page(page)
+def test_columns_stack_in_narrow_windows_and_nothing_sticks_out(open_page, page, width, columns, letters):
+    tab = open_page(page, script=letters)
     tab.set_viewport_size({"width": width, "height": 900})
-    lefts = tab.evaluate("[...document.querySelectorAll('.column')].map(e => e.getBoundingClientRect().left)")
-    assert len(set(lefts)) == columns
+    assert places(column.left for column in boxes(tab.locator(".column"))) == columns
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -435,7 +447,8 @@ def test_texts_stand_out_from_their_background(open_page, page, scheme):
 def test_a_fixed_height_scrolls_inside_the_card(open_page, page):
     spec = dataclasses.replace(page.layout, height=600)
     tab = open_page(dataclasses.replace(page, layout=spec))
-    assert tab.locator("article").evaluate("e => e.getBoundingClientRect().height") == 600
+    card = box(tab.locator("article"))
+    assert aligned([card.bottom - card.top, 600])
     last = tab.locator(".group").last
     last.scroll_into_view_if_needed()
     assert last.locator("li").count() > 0
@@ -451,9 +464,9 @@ def test_long_contexts_wrap(open_page):
     assert shown(tab).count("word") == 116
 
 
-def test_contexts_wrap_on_demand_and_none_is_cut_off(open_page, page):
-    tab = open_page(page)
-    tab.set_viewport_size({"width": 1000, "height": 900})
+def test_contexts_wrap_on_demand_and_none_is_cut_off(open_page, page, letters):
+    tab = open_page(page, script=letters)
+    tab.set_viewport_size({"width": 880, "height": 900})
     cut = "[...document.querySelectorAll('.text')].filter(e => e.scrollWidth > e.clientWidth).length"
     assert tab.evaluate(cut) > 0
     tab.get_by_label("wrap lines").check()
@@ -463,13 +476,14 @@ def test_contexts_wrap_on_demand_and_none_is_cut_off(open_page, page):
     assert tab.locator(".examples.wraps").count() == 1
 
 
-def test_details_open_above_where_the_layout_says_so(open_page, page):
+def test_details_open_above_where_the_layout_says_so(open_page, page, letters):
     for below in (True, False):
         layout = SaeVisLayoutConfig([Column(SeqMultiGroupConfig(hover_below=below))])
-        tab = open_page(dataclasses.replace(page, layout=layout.to_spec()))
+        tab = open_page(dataclasses.replace(page, layout=layout.to_spec()), script=letters)
         token = tab.locator(".group li").nth(10).locator(".focus").first
         token.hover()
-        assert (tab.locator("#tip").bounding_box()["y"] > token.bounding_box()["y"]) == below
+        details, at = box(tab.locator("#tip")), box(token)
+        assert details.top >= at.bottom if below else details.bottom <= at.top
 
 
 def test_next_feature_is_drawn_at_once(open_page, page):
@@ -517,10 +531,10 @@ def test_facts_fold_on_narrow_screens_and_stand_open_on_wide_ones(open_page):
     assert facts.is_visible()
 
 
-def test_one_gap_above_the_first_chart_on_narrow_screens(open_page):
-    tab = open_page(synthetic_page(1, dead=()))
+def test_one_gap_above_the_first_chart_on_narrow_screens(open_page, letters):
+    tab = open_page(synthetic_page(1, dead=()), script=letters)
     tab.set_viewport_size({"width": 420, "height": 900})
-    head = tab.locator(".card-head").bounding_box()
-    tops = [tab.locator(".column").nth(i).bounding_box()["y"] for i in range(3)]
+    head = box(tab.locator(".card-head"))
+    tops = [column.top for column in boxes(tab.locator(".column"))]
     assert min(tops) == tops[1]
-    assert min(tops) - (head["y"] + head["height"]) < 26
+    assert min(tops) - head.bottom < 26  # the head's own margin, 18, without that of a part behind another, 26

@@ -137,6 +137,18 @@ def test_tokens_are_shown_as_they_are(visit, rows, data):
     assert_harmless(tab, noise)
 
 
+def test_spaces_of_a_special_token_are_dots_in_a_table(visit):
+    """Found by the test above."""
+    vocabulary = {0: b"  a ", 1: b" "}
+    page = page_of(
+        [view_of_tokens([[b" ", b"  a "]], {b"  a ": 0, b" ": 1})], vocabulary, special=(0, 1), layout=LAYOUT
+    )
+    tab, noise = visit(page, 1)
+    assert tab.evaluate(CHIPS) == [code_units("··a·"), code_units("·")] * 2
+    assert tab.evaluate("document.querySelectorAll('.logits .chip i.special').length") == 4
+    assert noise == []
+
+
 words = st.one_of(
     st.text(max_size=20),
     st.text(st.characters(), max_size=4).map(lambda inner: f"</script><img src=x onerror=window.hacked=1>{inner}"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +10,19 @@ from PIL import Image
 
 from sae_vis.layout import Column, LogitsHistogramConfig, SaeVisLayoutConfig
 from tests.gallery.__main__ import FOLDER
-from tests.gallery.camera import FONT, FONT_NAME, font_in_use, opened, take
+from tests.gallery.camera import opened, shoot, strangers, take
 from tests.gallery.compare import difference
 from tests.gallery.entries import ENTRIES
+from tests.gallery.fonts import CHARACTERS
 from tests.gallery.stage import SELF_DOT, Stage
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.gallery]
 LARGEST = 150 * 1024
+OF_OTHER_MODELS = {
+    *("sources", "ProbeLogitsTables", "boards", "boards-dark", "DecoderNorms", "LogitsByPlace", "ModelDiff", "signed"),
+    *("Labels", "by-label", "by-label-list", "effects", "languages", "languages-dark", "dead"),
+}
+"""Pictures that need no index of the demo, or one of their own."""
 
 
 @pytest.fixture(scope="module")
@@ -25,23 +30,21 @@ def stage(tmp_path_factory) -> Stage:
     return Stage(tmp_path_factory.mktemp("gallery"))
 
 
-@pytest.fixture(scope="module")
-def browser(chromium, stage):
-    with opened(chromium, stage, ENTRIES["dead"]) as tab:
-        font = font_in_use(tab)
-    if font != FONT_NAME:
-        message = f"the pictures are in {FONT_NAME}, this machine draws {font}: install Debian's fonts-noto-core"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    return chromium
+def group(name: str) -> pytest.MarkDecorator:
+    """With pytest-xdist, pictures of the same index are taken by one process."""
+    return pytest.mark.xdist_group("other models" if name in OF_OTHER_MODELS else "the demo's index")
 
 
 def committed(name: str) -> Image.Image:
     return Image.open(FOLDER / f"{name}.png")
 
 
-@pytest.mark.parametrize("name", ENTRIES)
-def test_picture(name: str, browser, stage: Stage, tmp_path: Path):
-    actual = take(browser, stage, ENTRIES[name])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=group(name)) for name in ENTRIES])
+def test_picture(name: str, chromium, stage: Stage, tmp_path: Path):
+    with opened(chromium, stage, ENTRIES[name]) as tab:
+        unknown = strangers(tab)
+        actual = shoot(tab, ENTRIES[name])
+    assert unknown == [], f"put these into {CHARACTERS}, then: python -m tests.gallery.cut_fonts"
     found = difference(actual, committed(name))
     if not found.tolerable:
         actual.save(tmp_path / f"{name}.png")
@@ -57,14 +60,16 @@ def test_each_picture_has_its_entry_and_is_small():
     assert {name: size for name, size in files.items() if size > LARGEST} == {}
 
 
-def test_a_missing_component_is_seen(browser, stage: Stage):
+@group("default-light")
+def test_a_missing_component_is_seen(chromium, stage: Stage):
     default = SaeVisLayoutConfig.default_feature_centric_layout()
     kept = [[c for c in column if not isinstance(c, LogitsHistogramConfig)] for column in default.columns]
     layout = SaeVisLayoutConfig([Column(*components) for components in kept])
     entry = replace(ENTRIES["default-light"], page=lambda stage: stage.page(SELF_DOT, layout=layout))
-    assert not difference(take(browser, stage, entry), committed("default-light")).tolerable
+    assert not difference(take(chromium, stage, entry), committed("default-light")).tolerable
 
 
+@group("default-light")
 @pytest.mark.parametrize(
     ("name", "style"),
     [
@@ -80,6 +85,6 @@ def test_a_missing_component_is_seen(browser, stage: Stage):
         ("hover", ".tip { visibility: hidden !important }"),
     ],
 )
-def test_wrong_colours_and_lost_parts_are_seen(name: str, style: str, browser, stage: Stage):
-    picture = take(browser, stage, ENTRIES[name], f"{FONT} {style}")
+def test_wrong_colours_and_lost_parts_are_seen(name: str, style: str, chromium, stage: Stage):
+    picture = take(chromium, stage, ENTRIES[name], style)
     assert not difference(picture, committed(name)).tolerable

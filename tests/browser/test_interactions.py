@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from polling import wait_until
+from measures import HAIR, Box, aligned, box, boxes, places
+from polling import settle, wait_until
 from synthetic_page import page_of, synthetic_page, view_of
 
 from sae_vis.layout import Column, SaeVisLayoutConfig, SeqMultiGroupConfig
@@ -13,6 +14,7 @@ from sae_vis.views import payload as p
 pytestmark = pytest.mark.browser
 
 HISTOGRAM = ".chart svg[aria-label^='Histogram of']"  # of activations, then of logit effects
+WINDOW = Box(0, 0, 1500, 950)
 FOCUS = ".focus[data-t], .focus [data-t]"
 
 
@@ -38,15 +40,6 @@ def text_of(tab, selector):
 def number(value):
     """Three digits, as the page writes them."""
     return f"{abs(value):#.3g}"
-
-
-def box(tab, selector):
-    found = tab.locator(selector).first.bounding_box()
-    return found["x"], found["y"], found["x"] + found["width"], found["y"] + found["height"]
-
-
-def apart(a, b):
-    return a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
 
 
 class TestTooltip:
@@ -111,24 +104,23 @@ class TestPin:
         assert not tab.locator("#pin").is_visible()
         assert tab.locator(".held, .marker.pinned").count() == 0
 
-    def test_nothing_covers_anything(self, tab):
+    def test_nothing_covers_anything(self, open_page, page, letters):
         """Tooltips keep off each other and off both tokens; labels in a chart keep off each other."""
+        tab = open_page(page, script=letters)
         rows = tab.locator(".group").first.locator("li").count()
         focus_of(tab, 8).click()
         for row in [r for r in range(rows) if r != 8]:
             focus_of(tab, row).hover()
-            boxes = [box(tab, "#pin"), box(tab, "#tip"), box(tab, ".held"), box(tab, ".linked")]
-            for i, one in enumerate(boxes):
-                assert all(apart(one, other) for other in boxes[i + 1 :]), (row, boxes)
-                assert one[0] >= 0
-                assert one[2] <= 1500
+            pin, tip, held, linked = (box(tab.locator(name).first) for name in ("#pin", "#tip", ".held", ".linked"))
+            assert pin.apart(tip), row
+            for details in (pin, tip):
+                assert details.inside(WINDOW), row
+                assert details.apart(held), row
+                assert details.apart(linked), row
             for chart in tab.locator(HISTOGRAM).all():
-                labels = chart.locator(".marker text:not(.value)").evaluate_all(
-                    "l => l.map(e => e.getBoundingClientRect()).map(b => [b.left, b.right])"
-                )
-                if len(labels) == 2:
-                    (a, b) = sorted(labels)
-                    assert a[1] <= b[0] + 1, row
+                labels = boxes(chart.locator(".marker text:not(.value)"))
+                assert len(labels) in {1, 2}  # one where both tokens are the same
+                assert labels[0].apart(labels[-1]) or len(labels) == 1, row
 
     def test_by_keyboard_and_escape_lets_go_of_the_last_thing_only(self, tab, page):
         first = page.features[0].sequences[0].contexts
@@ -199,6 +191,10 @@ REFUSE_CLIPBOARD = """navigator.clipboard.writeText = async () => { throw new DO
 document.addEventListener('copy', () => { window.copied = document.activeElement.value })"""
 
 
+TAB = """e => { const probe = e.appendChild(document.createElement('span')); probe.textContent = ' '.repeat(4);
+  const width = probe.getBoundingClientRect().width; probe.remove(); return width }"""  # of a tab
+
+
 class TestContexts:
     def test_expand_in_steps_and_back(self, open_page):
         tab = open_page(wide_page())
@@ -241,18 +237,20 @@ class TestContexts:
         row.locator(".act").click()
         assert row.locator("[data-t]").count() == before
 
-    def test_lines_break_and_tabs_stand_where_the_text_has_them(self, open_page):
-        tab = open_page(wide_page(n=36, focus=18))
+    def test_lines_break_and_tabs_stand_where_the_text_has_them(self, open_page, letters):
+        tab = open_page(wide_page(n=37, focus=20), script=letters)
         row = tab.locator(".examples li")
         assert "\n" not in row.locator(".text").evaluate("e => e.textContent")
         row.locator(".act").click()
         shown = row.locator(".text").evaluate("e => e.textContent")
-        assert shown.replace("↵", "").replace("→", "") == raw(2, 35)
-        lefts = row.locator(".text").evaluate(
-            """e => [...e.querySelectorAll('[data-t]')].filter(t => ['def', 'return'].includes(t.textContent))
-            .map(t => Math.round(t.getBoundingClientRect().left / 10))"""
-        )
-        assert len(set(lefts)) == 2  # two margins: the line's and the tab stop's
+        assert shown.replace("↵", "").replace("→", "") == raw(4, 37)
+        margin = box(row.locator(".text")).left
+        found = {word: boxes(row.locator("[data-t]").get_by_text(word, exact=True)) for word in ("def", "return")}
+        assert [len(at) for at in found.values()] == [3, 3]
+        assert places(at.top for at in [*found["def"], *found["return"]]) == 6  # a line for each
+        assert aligned([margin, *(at.left for at in found["def"])])
+        assert aligned(at.left for at in found["return"])  # at one tab stop, which is right of the arrow
+        assert found["return"][0].left - margin > row.locator(".text").evaluate(TAB) - HAIR
 
     def test_keys_on_a_token(self, open_page):
         tab = open_page(wide_page())
@@ -285,7 +283,8 @@ class TestContexts:
         assert "\t" in raw(15, 26)
         assert tab.locator(".notice").inner_text() == "Copied 11 tokens"
         assert tab.locator(".notice").get_attribute("role") == "status"
-        wait_until(tab, "document.querySelector('.notice').textContent === ''")
+        if clipboard is CATCH_COPIES:  # it stays for seconds
+            wait_until(tab, "document.querySelector('.notice').textContent === ''")
 
     def test_buttons_exist_for_one_row_only(self, tab):
         assert tab.locator(".tools").count() == 0
@@ -293,26 +292,31 @@ class TestContexts:
             tab.locator(".examples li").nth(row).hover()
         assert tab.locator(".tools").count() == 1
 
-    def test_a_thousand_tokens_open_quickly(self, open_page):
+    def test_a_thousand_tokens_open_at_once(self, open_page):
+        """All stand before the click's own task ends; `benchmarks/page.py` tells how long that takes."""
         tab = open_page(wide_page())
         tab.locator(".examples li .act").click()
-        spent = tab.evaluate(
-            """() => { const began = performance.now(); document.querySelector('.examples li .act').click();
-            document.body.offsetHeight; return performance.now() - began }"""
+        opened = tab.evaluate(
+            """() => { document.querySelector('.examples li .act').click();
+            return document.querySelectorAll('.examples li [data-t]').length }"""
         )
-        assert n_tokens(tab) == 1000
-        assert spent < 150
+        assert opened == 1000
 
-    def test_selecting_text_does_not_expand(self, open_page):
-        tab = open_page(wide_page())
-        area = tab.locator(".examples li .text").bounding_box()
-        y = area["y"] + area["height"] / 2
-        tab.mouse.move(area["x"] + area["width"] * 0.4, y)
+    def test_selecting_text_does_not_expand(self, open_page, letters):
+        tab = open_page(wide_page(), script=letters)
+        tab.locator(".examples li").hover()
+        first, last = (box(tab.locator(f'.examples [data-t="{t}"]')) for t in (499, 503))
+        y = (first.top + first.bottom) / 2
+        tab.mouse.move(first.left + 1, y)
         tab.mouse.down()
-        tab.mouse.move(area["x"] + area["width"] * 0.55, y, steps=5)
+        tab.mouse.move(last.right - 1, y, steps=5)
         tab.mouse.up()
+        assert tab.evaluate("document.getSelection().isCollapsed") is False
         assert n_tokens(tab) == 11
         assert not tab.locator("#pin").is_visible()
+        tab.locator("h1").click()  # lets go of the selection
+        tab.mouse.click(last.right - 1, y)
+        assert tab.locator("#pin").is_visible()
 
 
 def hovered(tab, number):
@@ -390,8 +394,13 @@ class TestList:
         wait_until(tab, "location.hash === '#f=0,15,9'")
 
 
+STEPWISE = """let now = 0;
+performance.now = () => (now += 1000);  // so that every slice of work holds one feature,
+window.requestIdleCallback = (work) => requestAnimationFrame(() => setTimeout(work));  // and is idle once a frame"""
+
+
 def test_search_in_examples_says_how_far_it_is_and_leaves_typing_alone(open_page):
-    tab = open_page(synthetic_page(150, seed=3))
+    tab = open_page(synthetic_page(40, seed=3), script=STEPWISE)
     tab.keyboard.press("/")
     tab.evaluate(
         """() => { window.said = new Set();
@@ -403,7 +412,7 @@ def test_search_in_examples_says_how_far_it_is_and_leaves_typing_alone(open_page
     wait_until(tab, "!document.querySelector('.list-panel > [role=status]').textContent.includes('Searching')")
     said = tab.evaluate("[...window.said]")
     # what it says between its slices was painted: the page is free in between
-    assert len([text for text in said if text.startswith("Searching ") and " of 150…" in text]) > 1
+    assert len([text for text in said if text.startswith("Searching ") and " of 40…" in text]) > 20
     assert tab.get_by_label("Search the text of the examples").input_value() == "before"
 
 
@@ -460,26 +469,27 @@ class TestSideBySide:
         assert self.features(tab) == ["3"]
         assert tab.locator(".pane").count() == 0
 
-    def test_parts_stand_in_common_rows(self, open_page, page):
-        tab = open_page(page, "#f=0,6,9")  # 6 is dead: its parts are lower
-        tops = tab.locator("article").evaluate_all(
-            "all => all.map(a => [...a.querySelectorAll('.part')].map(e => Math.round(e.getBoundingClientRect().top)))"
-        )
+    def test_parts_stand_in_common_rows(self, open_page, page, letters):
+        tab = open_page(page, "#f=0,6,9", script=letters)  # 6 is dead: its parts are lower
+        tops = [[part.top for part in boxes(card.locator(".part"))] for card in tab.locator("article").all()]
         assert len(tops[0]) >= 5
-        assert tops[0] == tops[1] == tops[2]
+        assert len(tops) == 3
+        assert all(aligned(row) for row in zip(*tops, strict=True))
+        assert tops[0] == sorted(tops[0])
 
-    def test_four_columns_fit(self, open_page, page):
-        tab = open_page(page, "#f=0,3,9,12")
+    def test_four_columns_fit(self, open_page, page, letters):
+        tab = open_page(page, "#f=0,3,9,12", script=letters)
         assert tab.evaluate("document.documentElement.scrollWidth") <= 1500
-        boxes = [a.bounding_box() for a in tab.locator("article").all()]
-        assert len({b["y"] for b in boxes}) == 1
-        assert min(b["width"] for b in boxes) > 320
+        cards = boxes(tab.locator("article"))
+        assert aligned(card.top for card in cards)
+        assert places(card.left for card in cards) == 4
+        assert aligned(card.right - card.left for card in cards)
         cut = "[...document.querySelectorAll('.part')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
         assert tab.evaluate(cut) == 0
         for width, in_a_row in ((1000, 2), (420, 1)):
             tab.set_viewport_size({"width": width, "height": 900})
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
-            assert len({b["x"] for b in (a.bounding_box() for a in tab.locator("article").all())}) == in_a_row
+            assert places(card.left for card in boxes(tab.locator("article"))) == in_a_row
 
     def test_a_token_is_marked_in_every_card_with_each_cards_own_activation(self, open_page, page):
         tab = open_page(shared_context(page), "#f=0,3")
@@ -541,11 +551,11 @@ class TestSideBySide:
                 await new Promise(requestAnimationFrame) } }""",
                 n,
             )
-            tab.wait_for_timeout(200)
+            settle(tab)
 
-        steps(64)
+        steps(32)
         before = nodes_and_heap()
-        steps(240)
+        steps(96)
         after = nodes_and_heap()
         assert after[0] < before[0] * 1.3 + 200
         assert after[1] < before[1] * 1.2 + 20
@@ -646,24 +656,24 @@ PLACES = """row => { row.dispatchEvent(new PointerEvent('pointerover', {bubbles:
 
 
 class TestLanguages:
-    def test_hebrew_reads_from_the_right_and_is_cut_off_at_the_far_ends(self, open_page, languages):
-        tab = open_page(languages)
+    def test_hebrew_reads_from_the_right_and_is_cut_off_at_the_far_ends(self, open_page, languages, letters):
+        tab = open_page(languages, script=letters)
         hebrew, latin = (tab.locator(".examples li").nth(i).evaluate(PLACES) for i in (0, 1))
         at = next(i for i, token in enumerate(hebrew["tokens"]) if token[2])
         focus, before, after = (hebrew["tokens"][i] for i in (at, at - 1, at + 1))
-        assert before[0] == pytest.approx(focus[1], abs=1.5)
-        assert after[1] == pytest.approx(focus[0], abs=1.5)
+        assert aligned([before[0], focus[1]])
+        assert aligned([after[1], focus[0]])
         assert hebrew["tokens"][0][1] > hebrew["right"]  # the first word is cut off on the right,
         assert hebrew["tokens"][-1][0] < hebrew["left"]  # the last one on the left
         other = next(token for token in latin["tokens"] if token[2])
-        assert hebrew["right"] - focus[1] == pytest.approx(other[0] - latin["left"], abs=2)
+        assert aligned([hebrew["right"] - focus[1], other[0] - latin["left"]])
         assert latin["tokens"][0][0] < latin["left"]
 
-    def test_rows_are_of_one_height_in_every_script(self, open_page, languages):
-        tab = open_page(languages)
-        heights = tab.locator(".examples li").evaluate_all("l => l.map(e => e.getBoundingClientRect().height)")
+    def test_rows_are_of_one_height_in_every_script(self, open_page, languages, letters):
+        tab = open_page(languages, script=letters)
+        heights = [row.bottom - row.top for row in boxes(tab.locator(".examples li"))]
         assert len(heights) == 4
-        assert max(heights) - min(heights) < 0.5
+        assert aligned(heights)
 
     def test_arrow_keys_go_the_way_of_the_text(self, open_page, languages):
         tab = open_page(languages)
@@ -675,8 +685,8 @@ class TestLanguages:
 
 class TestPrint:
     @pytest.mark.parametrize("width", [720, 1100])
-    def test_all_of_the_card_on_paper(self, open_page, page, width):
-        tab = open_page(page, "#f=0&theme=dark")
+    def test_all_of_the_card_on_paper(self, open_page, page, width, letters):
+        tab = open_page(page, "#f=0&theme=dark", script=letters)
         focus_of(tab, 3).click()
         tab.set_viewport_size({"width": width, "height": 900})
         tab.emulate_media(media="print")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from measures import aligned, box
 from polling import wait_until
 from synthetic_prompt import ASKED_FOR, NO_CARD, SILENT, Asked, ranked, synthetic_prompt
 
@@ -22,7 +23,14 @@ from sae_vis.views.prompt import METRICS
 pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
-SETTLED = "() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 10))"
+DRAWN = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
+GO = """(address) => new Promise((done) => {
+  if (location.hash === address) done();
+  addEventListener('hashchange', () => requestAnimationFrame(() => setTimeout(done)), { once: true });
+  location.hash = address; })"""
+WRITTEN = (
+    "() => new Promise((done) => setTimeout(done, 150))"  # timers run in their order, and the page's own is of 120 ms
+)
 LISTED = "[...document.querySelectorAll('.ranks tbody tr')].map((row) => Number(row.dataset.feature))"
 VALUES = "[...document.querySelectorAll('.ranks .value')].map((cell) => cell.textContent)"
 
@@ -38,8 +46,7 @@ def pair():
 
 
 def go(tab, address):
-    tab.evaluate("(address) => { location.hash = address }", address)
-    tab.evaluate(SETTLED)
+    tab.evaluate(GO, address)
 
 
 def listed(tab):
@@ -51,15 +58,20 @@ def token(tab, position, side=0):
 
 
 def address(tab):
-    """What the address says, once it has settled."""
-    tab.wait_for_timeout(200)
+    """What the address says, once the page has written it."""
+    tab.evaluate(WRITTEN)
     return tab.evaluate("location.hash")
+
+
+def says(tab, expected):
+    """Wait for an address."""
+    wait_until(tab, f"location.hash === {json.dumps(expected)}")
 
 
 def press(tab, *keys):
     for key in keys:
         tab.keyboard.press(key)
-    tab.evaluate(SETTLED)
+    tab.evaluate(DRAWN)
 
 
 def shown_number(text):
@@ -121,7 +133,7 @@ def test_the_filter_acts_before_the_cut(open_page, page):
     tab.get_by_label("to", exact=True).press("Enter")
     tab.get_by_label("Features", exact=True).fill("4")
     tab.get_by_label("Features", exact=True).press("Tab")
-    tab.evaluate(SETTLED)
+    tab.evaluate(DRAWN)
     assert listed(tab) == [feature for feature, _ in ranked(page.prompt, Asked(high=0.5))[:4]]
     assert "left out by their density" in tab.inner_text(".ranking")
     assert "max=0.5" in address(tab)
@@ -132,11 +144,11 @@ def test_choosers_change_the_ranking(open_page, page):
     tab.get_by_label("Rank by").select_option(label="Loss effect, direct")
     tab.get_by_label("Order").select_option(label="harms most first")
     tab.get_by_label("Over the tokens").select_option(label="sum over tokens")
-    tab.evaluate(SETTLED)
+    tab.evaluate(DRAWN)
     expected = ranked(page.prompt, Asked("loss_effect", by="sum", order="large"))
     assert listed(tab) == [feature for feature, _ in expected[:10]]
     assert "in nats. Negative: it helps." in tab.inner_text(".meaning")
-    assert address(tab) == "#metric=loss_effect&order=large&by=sum"
+    says(tab, "#metric=loss_effect&order=large&by=sum")
 
 
 def test_the_logit_effect_is_on_a_token_of_choice(open_page, page):
@@ -148,12 +160,12 @@ def test_the_logit_effect_is_on_a_token_of_choice(open_page, page):
     assert options[0].startswith("the token that follows: ")
     assert all(text in option for text, option in zip(texts, options, strict=True) if text.isalpha())
     tab.get_by_label("Logit of").select_option(index=2)
-    tab.evaluate(SETTLED)
+    tab.evaluate(DRAWN)
     expected = ranked(page.prompt, Asked("logit_effect", (2, 2), target=2))
     assert listed(tab) == [feature for feature, _ in expected[:10]]
     assert "target=2" in address(tab)
     tab.get_by_label("Logit of").select_option(label=page.token_bytes[ASKED_FOR].decode().replace(" ", "·"))
-    tab.evaluate(SETTLED)
+    tab.evaluate(DRAWN)
     expected = ranked(page.prompt, Asked("logit_effect", (2, 2), target=4))
     assert listed(tab) == [feature for feature, _ in expected[:10]]
 
@@ -161,60 +173,60 @@ def test_the_logit_effect_is_on_a_token_of_choice(open_page, page):
 def test_click_drag_shift_and_escape_choose_tokens(open_page, page):
     tab = open_page(page)
     token(tab, 2).click()
-    assert address(tab) == "#metric=act_size&pos=2"
+    says(tab, "#metric=act_size&pos=2")
     assert token(tab, 2).get_attribute("aria-selected") == "true"
     assert listed(tab) == [feature for feature, _ in ranked(page.prompt, Asked(span=(2, 2)))[:10]]
     token(tab, 4).click(modifiers=["Shift"])
-    assert address(tab) == "#metric=act_size&span=2-4"
+    says(tab, "#metric=act_size&span=2-4")
     token(tab, 11).hover()
     tab.mouse.down()
     token(tab, 13).hover()
     tab.mouse.up()
-    assert address(tab) == "#metric=act_size&span=11-13"
+    says(tab, "#metric=act_size&span=11-13")
     assert listed(tab) == [feature for feature, _ in ranked(page.prompt, Asked(span=(11, 13)))[:10]]
     tab.mouse.move(5, 900)
     press(tab, "Escape")
-    assert address(tab) == "#metric=act_size"
+    says(tab, "#metric=act_size")
     token(tab, 3).click()
     tab.get_by_role("button", name="Whole prompt").click()
-    assert address(tab) == "#metric=act_size"
+    says(tab, "#metric=act_size")
 
 
 def test_keys_move_and_extend(open_page, page):
     tab = open_page(page)
     press(tab, "ArrowRight")
-    assert address(tab) == "#metric=act_size&pos=0"
+    says(tab, "#metric=act_size&pos=0")
     press(tab, "ArrowRight", "ArrowRight", "Shift+ArrowRight", "Shift+ArrowRight")
-    assert address(tab) == "#metric=act_size&span=2-4"
+    says(tab, "#metric=act_size&span=2-4")
     press(tab, *["Shift+ArrowLeft"] * 3)
-    assert address(tab) == "#metric=act_size&span=1-2"
+    says(tab, "#metric=act_size&span=1-2")
     press(tab, "ArrowLeft")
-    assert address(tab) == "#metric=act_size&pos=0"
+    says(tab, "#metric=act_size&pos=0")
     press(tab, "ArrowLeft")
-    assert address(tab) == "#metric=act_size&pos=0"
+    says(tab, "#metric=act_size&pos=0")
     press(tab, "Escape", "ArrowLeft")
-    assert address(tab) == f"#metric=act_size&pos={len(page.prompt.prompts[0].tokens) - 1}"
+    says(tab, f"#metric=act_size&pos={len(page.prompt.prompts[0].tokens) - 1}")
 
 
 def test_keys_change_the_metric_and_open_cards(open_page, page):
     tab = open_page(page)
     press(tab, "m")
-    assert address(tab) == "#metric=act_quantile"
+    says(tab, "#metric=act_quantile")
     press(tab, "M", "M")
-    assert address(tab) == f"#metric={list(METRICS)[-1]}"
+    says(tab, f"#metric={list(METRICS)[-1]}")
     press(tab, "m")
     best = [feature for feature, _ in ranked(page.prompt, Asked())]
     press(tab, "3")
     assert tab.get_attribute("article", "aria-label") == f"Feature {best[2]}"
     press(tab, "Enter")
-    assert address(tab) == f"#metric=act_size&f={best[0]}"
+    says(tab, f"#metric=act_size&f={best[0]}")
     press(tab, "?")
     assert tab.get_by_role("dialog", name="Keys").is_visible()
     press(tab, "Escape")
     assert tab.get_by_role("dialog").count() == 0
     assert f"f={best[0]}" in address(tab)
     press(tab, "Escape")
-    assert address(tab) == "#metric=act_size"
+    says(tab, "#metric=act_size")
 
 
 def test_keys_in_fields_stay_there(open_page, page):
@@ -259,7 +271,7 @@ def test_cards_side_by_side(open_page, page):
     best = [feature for feature, _ in ranked(page.prompt, Asked())]
     labels = [article.get_attribute("aria-label") for article in tab.locator("article").all()]
     assert labels == [f"Feature {feature}" for feature in best[:3]]
-    assert address(tab) == "#metric=act_size&cards=3"
+    says(tab, "#metric=act_size&cards=3")
     tab.locator(f".ranks tr[data-feature='{best[7]}']").click()
     labels = [article.get_attribute("aria-label") for article in tab.locator("article").all()]
     assert labels == [f"Feature {feature}" for feature in (best[7], *best[:2])]
@@ -342,18 +354,20 @@ def test_the_heat_map_is_linked_both_ways(open_page, page):
     assert rows == [str(feature) for feature in best[:40]]
     svg = tab.locator(".heat-scroll svg")
     width = svg.bounding_box()["width"] / len(page.prompt.prompts[0].tokens)
-    svg.hover(position={"x": width * 4 + 3, "y": 92 + 20 * 2 + 10})
+    names = tab.locator(".heat-rows li")
+    middle = (box(names.nth(2)).top + box(names.nth(2)).bottom) / 2 - box(svg).top
+    svg.hover(position={"x": width * 4.5, "y": middle})
     assert f"Feature {best[2]}" in tab.inner_text("#prompt-tip")
     assert token(tab, 4).evaluate("(e) => e.classList.contains('linked')")
     assert tab.locator(f".ranks tr[data-feature='{best[2]}']").evaluate("(e) => e.classList.contains('pointed')")
     assert tab.locator(".cross .cell").count() == 1
-    svg.click(position={"x": width * 4 + 3, "y": 92 + 20 * 2 + 10})
+    svg.click(position={"x": width * 4.5, "y": middle})
     assert f"f={best[2]}&hold=4" in address(tab)
     tab.locator(".ranks tbody tr").nth(1).hover()
     lane = tab.locator(".cross .lane")
-    assert float(lane.get_attribute("y")) == 92 + 20
+    assert aligned([box(lane).top, box(names.nth(1)).top])
     token(tab, 6).hover()
-    assert float(tab.locator(".cross .lane").get_attribute("x")) == pytest.approx(6 * width, abs=1)
+    assert aligned([box(lane).left - box(svg).left, 6 * width])
 
 
 def test_the_heat_map_by_keyboard_and_as_a_table(open_page, page):
@@ -364,7 +378,7 @@ def test_the_heat_map_by_keyboard_and_as_a_table(open_page, page):
     assert f"Feature {best[1]}" in tab.inner_text("#prompt-tip")
     assert "position 1" in tab.inner_text("#prompt-tip")
     press(tab, "Enter")
-    assert address(tab) == f"#metric=act_size&f={best[1]}&hold=1"
+    says(tab, f"#metric=act_size&f={best[1]}&hold=1")
     tab.locator(".heat .data summary").click()
     view = page.prompt.prompts[0]
     cells = tab.locator(".heat table tbody tr").first.locator("td").all_inner_texts()
@@ -381,15 +395,15 @@ def test_two_prompts_are_linked(open_page, pair):
     assert token(tab, int(b), side=1).evaluate("(e) => e.classList.contains('linked')")
     assert f"position {b} of B" in tab.inner_text("#prompt-tip")
     token(tab, int(b), side=1).click()
-    assert address(tab) == f"#metric=act_size&pos={b}&side=b"
+    says(tab, f"#metric=act_size&pos={b}&side=b")
     assert token(tab, int(a)).evaluate("(e) => e.classList.contains('chosen')")
     only = tab.locator(".ranks .only").all_inner_texts()
     assert set(only) == {"only A", "only B"}
     assert tab.locator(".strip .alone").count() == 4
     press(tab, "ArrowUp")
-    assert address(tab) == f"#metric=act_size&pos={a}"
+    says(tab, f"#metric=act_size&pos={a}")
     tab.get_by_role("button", name="Both prompts").click()
-    assert address(tab) == "#metric=act_size"
+    says(tab, "#metric=act_size")
 
 
 def test_columns_of_the_heat_map_of_two_prompts(open_page, pair):
@@ -409,7 +423,7 @@ def test_text_from_the_right_is_stepped_through_from_the_right(open_page, page):
     tab = open_page(replace(page, prompt=replace(page.prompt, prompts=(replace(view, tokens=tokens),))))
     assert tab.get_attribute(".strip .prompt-text", "dir") == "rtl"
     press(tab, "ArrowLeft", "ArrowLeft")
-    assert address(tab) == "#metric=act_size&pos=1"
+    says(tab, "#metric=act_size&pos=1")
 
 
 def test_nasty_tokens_are_text(open_page, page):
@@ -435,7 +449,7 @@ def test_an_address_opens_the_same_again(open_page, page):
     assert tab.locator("article").count() == 2
     assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
     tab.locator(".switch input").first.click()
-    assert address(tab) == wanted.replace("&log=1", "")
+    says(tab, wanted.replace("&log=1", ""))
 
 
 def test_nonsense_in_the_address_opens_the_default(open_page, page):
@@ -449,21 +463,19 @@ def test_begins_where_the_page_was_told_to(open_page):
     tab = open_page(page)
     assert listed(tab) == [f for f, _ in ranked(page.prompt, Asked("attribution", (3, 3)))[:10]]
     press(tab, "Escape")
-    assert address(tab) == "#metric=attribution&pos=all"
+    says(tab, "#metric=attribution&pos=all")
     tab.go_back()
-    tab.evaluate(SETTLED)
+    tab.evaluate(DRAWN)
     assert token(tab, 3).get_attribute("aria-selected") == "true"
 
 
 @pytest.mark.parametrize("width", [420, 900, 1500])
-def test_fits_the_window(open_page, pair, width):
-    tab = open_page(pair)
+def test_fits_the_window(open_page, pair, width, letters):
+    tab = open_page(pair, script=letters)
     tab.set_viewport_size({"width": width, "height": 900})
-    tab.evaluate(SETTLED)
+    tab.evaluate(DRAWN)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    edge = tab.locator(".ranking").bounding_box()
-    table = tab.locator(".ranks").bounding_box()
-    assert table["x"] + table["width"] <= edge["x"] + edge["width"]
+    assert box(tab.locator(".ranks")).inside(box(tab.locator(".ranking")))
     small = tab.evaluate(
         """[...document.querySelectorAll('body *')].filter((e) => e.checkVisibility() && [...e.childNodes].some(
         (c) => c.nodeType === 3 && c.data.trim()) && parseFloat(getComputedStyle(e).fontSize) < 13)
@@ -563,4 +575,4 @@ def test_a_prompt_of_one_token(open_page):
     tab = open_page(replace(page, prompt=replace(page.prompt, prompts=(one,))))
     assert len(listed(tab)) == n
     press(tab, "ArrowRight", "ArrowRight")
-    assert address(tab) == "#metric=act_size&pos=0"
+    says(tab, "#metric=act_size&pos=0")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.gallery.camera import chromium, take
+from tests.fixtures.chrome import launched
+from tests.gallery.camera import few_colours, take
 from tests.gallery.compare import difference
 from tests.gallery.entries import ENTRIES
 from tests.gallery.stage import Stage
@@ -31,7 +32,7 @@ def main() -> int:
         parser.error(f"no entry {', '.join(unknown)}; there are {', '.join(ENTRIES)}")
     folder = FOLDER if options.update else options.out
     differing = []
-    with tempfile.TemporaryDirectory() as scratch, chromium() as browser:
+    with tempfile.TemporaryDirectory() as scratch, launched() as browser:
         stage = Stage(Path(scratch))
         for name in options.names or ENTRIES:
             picture = take(browser, stage, ENTRIES[name])
@@ -46,7 +47,7 @@ def keep(picture: Image.Image, folder: Path, name: str) -> None:
     """Write a picture."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.png"
-    picture.save(file, optimize=True)
+    few_colours(picture).save(file, optimize=True)
     print(f"{name:28s} {picture.width} x {picture.height}, {file.stat().st_size / 1024:.0f} KB")
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 import torch
 
 from examples.othello.page import othello_data
-from sae_vis.api import ModelAndSae, index_features, save_compare_page, save_feature_page, save_prompt_page
+from sae_vis.api import (
+    ModelAndSae,
+    index_features,
+    index_several,
+    save_compare_page,
+    save_feature_page,
+    save_prompt_page,
+)
 from sae_vis.config import IndexConfig
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
@@ -56,11 +63,21 @@ class Stage:
         return demo.demo_parts(demo.RESID)
 
     @cached_property
-    def index(self) -> Index:
-        """The index, neurons correlated too."""
+    def narrow(self) -> ModelAndSae:
+        """A narrower SAE of the same place."""
+        return ModelAndSae(model=self.parts.model, sae=load_sae(EXAMPLES / "sae-resid-narrow"))
+
+    @cached_property
+    def indices(self) -> list[Index]:
+        """The indices of both, from one pass, neurons correlated too."""
         text = TokenText.from_tokenizer(load_tokenizer(demo.assets() / "model"))
         config = IndexConfig(neuron_correlations="always")
-        return index_features(self.corpus, self.parts, text=text, config=config)
+        return index_several(self.corpus, [(self.parts, None), (self.narrow, None)], text=text, config=config)
+
+    @property
+    def index(self) -> Index:
+        """The index of the embedded SAE."""
+        return self.indices[0]
 
     @cached_property
     def corpus(self) -> Corpus:
@@ -77,7 +94,7 @@ class Stage:
         """The file of the page that `examples/attention.py` writes."""
         if "attention" not in self.files:
             self.files["attention"] = self.folder / "attention.html"
-            script = runpy.run_path(str(Path(__file__).resolve().parents[2] / "examples" / "attention.py"))
+            script = runpy.run_path(str(EXAMPLES / "attention.py"))
             script["main"](self.files["attention"])
         return self.files["attention"]
 
@@ -153,17 +170,13 @@ class Stage:
     def compare(self) -> Path:
         """The file of a page that compares the SAE with a narrower one of the same place."""
         if "compare" not in self.files:
-            narrow = Path(__file__).resolve().parents[2] / "examples" / "sae-resid-narrow"
-            parts = ModelAndSae(model=self.parts.model, sae=load_sae(narrow))
-            other = index_features(self.corpus, parts, text=self.index.text)
             self.files["compare"] = self.folder / "compare.html"
             save_compare_page(
-                self.index,
-                other,
+                *self.indices,
                 self.files["compare"],
                 features=(*demo.RESID_PICKED, *SPLIT),
                 parts_a=self.parts,
-                parts_b=parts,
+                parts_b=self.narrow,
                 title="sae_vis demo: two widths at the residual stream after layer 2",
                 first=SPLIT[0],
             )

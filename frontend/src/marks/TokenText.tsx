@@ -12,11 +12,11 @@ export function Chip({ list, tone }: { list: readonly Run[]; tone?: string }): V
   return (
     <span class={`chip ${tone ?? ""}`} dir="auto">
       {list.map((run, i) => {
-        if (run.kind !== "text") return <i class={run.kind}>{run.text}</i>;
         const before = i === 0 ? (/^ +/.exec(run.text)?.[0].length ?? 0) : 0;
         const body = run.text.slice(before);
         const after = i === list.length - 1 ? (/ +$/.exec(body)?.[0].length ?? 0) : 0;
-        return [dots(before), body.slice(0, body.length - after), dots(after)];
+        const shown = [dots(before), body.slice(0, body.length - after), dots(after)];
+        return run.kind === "text" ? shown : <i class={run.kind}>{shown}</i>;
       })}
     </span>
   );
