@@ -312,7 +312,7 @@ def variants(made: Any, scratch: Path, n_features: int) -> None:  # noqa: ANN401
         report = save_feature_page(
             made.index, scratch / "variant.html", features=n_features, parts=made.parts, layout=layout
         )
-        row(f"layout {name}", f"{report.bytes_per_feature / 1024:.2f} KB a feature")
+        row(f"layout {name}", f"{report.bytes / n_features / 1024:.2f} KB a feature, script and style included")
 
 
 def with_examples(changed: dict[str, Any]) -> SaeVisLayoutConfig | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sae_vis.boards.base import BoardGame
+from sae_vis.checks import a_text, feature_ids, is_whole_number, plain, require_a, shown, surrogate_at, whole_number
 from sae_vis.config import IndexConfig
 from sae_vis.corpus.mask import MaskConfig
+from sae_vis.corpus.rows import Tokens
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
+from sae_vis.deliver.output import output_file
 from sae_vis.deliver.page import PageReport, write_page
 from sae_vis.effects.decoder_norms import DecoderNorms
 from sae_vis.effects.logit_lens import LogitLens
@@ -175,6 +178,8 @@ def _at_layer(template: str | None, name: str) -> str | None:
 def _order(
     corpus: Corpus, parts: ModelAndSae, out: str | Path | None, text: TokenText | None, config: IndexConfig
 ) -> Order:
+    require_a(Corpus, corpus, "corpus", "Corpus.from_texts or Corpus.from_tokens makes one")
+    require_a(ModelAndSae, parts, "parts", "ModelAndSae(model=…, sae=…)")
     source = Source(
         corpus=corpus,
         model=parts.reader,
@@ -194,7 +199,7 @@ def _order(
 
 @neutrally
 def index_activations(  # noqa: PLR0913  all that may be known of activations
-    tokens: Corpus | torch.Tensor,
+    tokens: Corpus | Tokens,
     activations: Activations,
     out: str | Path | None = None,
     *,
@@ -212,7 +217,8 @@ def index_activations(  # noqa: PLR0913  all that may be known of activations
     """Index activations that were computed elsewhere, by any dictionary: no model and no SAE is needed.
 
     Args:
-        tokens: ``[n_seqs, seq_len]`` ids, or a corpus.
+        tokens: ``[n_seqs, seq_len]`` ids, rows of unequal lengths, or a corpus. Rows stay as they are, padding at the
+            left included (`Corpus.from_tokens`, ``padding="keep"``), since every token has its activations.
         activations: of every token, masked ones included: ``[n_seqs, seq_len, d_sae]``, ``[n_tokens, d_sae]`` (sparse
             tensors, too), `SparseCodes`, or a function that gives an iterator over blocks of these.
         out: directory of the index; None: in memory.
@@ -234,7 +240,9 @@ def index_activations(  # noqa: PLR0913  all that may be known of activations
     """
     if isinstance(tokens, Corpus) and mask is not None:
         raise InputError("both a corpus and mask= are given; the corpus has its mask already")
-    config, corpus = config or IndexConfig(), tokens if isinstance(tokens, Corpus) else Corpus.from_tokens(tokens, mask)
+    config, corpus = config or IndexConfig(), tokens
+    if not isinstance(corpus, Corpus):
+        corpus = Corpus.from_tokens(corpus, mask, padding="keep")
     end = None if unembedding is None else UnembeddingOnly(unembedding)
     source = ActivationsSource(
         corpus=corpus,
@@ -316,6 +324,7 @@ def save_feature_page(  # noqa: PLR0913  all that makes a page
             an address that is none of a page.
         ForeignIndexError: ``parts`` are not those of the index.
     """
+    path, title = _checked(path, title, index)
     if parts is not None:
         _require_parts(index, parts)
     ids, rule = _selected(index, features)
@@ -325,7 +334,7 @@ def save_feature_page(  # noqa: PLR0913  all that makes a page
     attention = None if parts is None else parts.attribution()
     sources = replace(sources, b=b, probes=_probes(parts, linear_probes), game=game, attention=attention)
     title = title or f"Features at {index.manifest.provenance.hook['name']} — sae_vis"
-    page = feature_page(sources, ids, layout, title=title, selection=selection or rule, first=first)
+    page = feature_page(sources, ids, layout, title=title, selection=selection or rule, first=_first(first))
     return write_page(page, path)
 
 
@@ -411,7 +420,8 @@ def save_compare_page(  # noqa: PLR0913  all that makes a page
         InputError: indices over other tokens, no such feature, a layout that asks for more than an index holds.
         ForeignIndexError: parts that are not those of their index.
     """
-    settings = settings or CompareSettings()
+    path, title = _checked(path, title, index_a, index_b)
+    settings, asked = settings or CompareSettings(), _asked(features)
     for name in ("a_page", "b_page"):
         _require_page_address(name, getattr(settings, name))
     for index, parts in ((index_a, parts_a), (index_b, parts_b)):
@@ -420,13 +430,12 @@ def save_compare_page(  # noqa: PLR0913  all that makes a page
     found = between(index_a, index_b, partners=max(PARTNERS, settings.partners), progress=progress)
     views = [_sources(*given, effects=effects, seed=seed) for given in ((index_a, parts_a), (index_b, parts_b))]
     sources = CompareSources(a=views[0], b=views[1], between=found)
-    if features is None or isinstance(features, int):
-        ids, rule = chosen_features(index_a, index_b, found, features)
+    if isinstance(asked, list):
+        ids, rule = _selected(index_a, asked)
     else:
-        ids, rule = _selected(index_a, features)
-    hooks = dict.fromkeys(str(index.manifest.provenance.hook["name"]) for index in (index_a, index_b))
-    title = title or f"Two dictionaries at {' and '.join(hooks)} — sae_vis"
-    page = compare_page(sources, ids, layout, settings, title=title, selection=rule, first=first)
+        ids, rule = chosen_features(index_a, index_b, found, asked)
+    title = title or f"Two dictionaries at {_hooks(index_a, index_b)} — sae_vis"
+    page = compare_page(sources, ids, layout, settings, title=title, selection=rule, first=_first(first))
     return write_page(page, path)
 
 
@@ -468,6 +477,7 @@ def save_prompt_page(  # noqa: PLR0913  all that makes a page
         InputError: an empty prompt, one longer than the model takes, no tokenizer for a text, a position out of range.
         ForeignIndexError: ``parts`` are not those of the index.
     """
+    path, title = _checked(path, title, index)
     _require_parts(index, parts)
     if not isinstance(parts.measured, RunnableModel):
         raise InputError(f"a prompt page runs the model to its end, which a {type(parts.measured).__name__} can't")
@@ -482,7 +492,7 @@ def save_prompt_page(  # noqa: PLR0913  all that makes a page
         hook=parts.wiring,
         mask=mask,
     )
-    prompts = [(name, token_ids(one, tokenizer, mask.bos_id)) for name, one in zip(names, given, strict=True)]
+    prompts = [(name, _prompt_ids(one, tokenizer, mask)) for name, one in zip(names, given, strict=True)]
     hook = index.manifest.provenance.hook["name"]
     page = prompt_page(sources, prompts, settings, layout, title=title or f"Prompt at {hook} — sae_vis")
     return write_page(page, path)
@@ -498,24 +508,70 @@ def token_ids(prompt: Prompt, tokenizer: PreTrainedTokenizerBase | None, bos_id:
         bos_id: what the index's sequences began with; None: nothing.
 
     Raises:
-        InputError: an empty prompt, text without a tokenizer, messages without a template.
+        InputError: an empty prompt, something else than one, text without a tokenizer, messages without a template.
     """
-    if len(prompt) == 0:
-        raise InputError("the prompt is empty: give some text, messages or token ids")
-    if not isinstance(prompt, str):
-        numbers = [token for token in prompt if not isinstance(token, dict)]
-        if len(numbers) == len(prompt):
-            return [int(token) for token in numbers]
-    if tokenizer is None:
-        raise InputError("the prompt is text, so its tokenizer is needed: give tokenizer=, or the prompt as token ids")
     if isinstance(prompt, str):
-        ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        return ([] if bos_id is None else [bos_id]) + [int(token) for token in ids]
+        return _text_ids(prompt, tokenizer, bos_id)
+    listed = _listed_prompt(prompt)
+    if all(is_whole_number(one) for one in listed):
+        return [whole_number(one, "a token of the prompt", 0) for one in listed]
+    if not all(isinstance(one, Mapping) and {"role", "content"} <= one.keys() for one in listed):
+        raise InputError(f"the prompt is {shown(prompt)}, expected {PROMPTS}; for two prompts there is compare=")
+    if tokenizer is None:
+        raise InputError(_NO_TOKENIZER)
     if tokenizer.chat_template is None:
         raise InputError("the prompt is a chat, but the tokenizer has no chat template: give the text, or token ids")
-    messages: Any = list(prompt)
-    found: Any = tokenizer.apply_chat_template(messages, tokenize=True, add_generation_prompt=True, return_dict=True)
+    found: Any = tokenizer.apply_chat_template(listed, tokenize=True, add_generation_prompt=True, return_dict=True)
     return [int(token) for token in found["input_ids"]]
+
+
+PROMPTS = "a text, token ids [n], or a list of chat messages with role and content"
+_NO_TOKENIZER = "the prompt is text, so its tokenizer is needed: give tokenizer=, or the prompt as token ids"
+
+
+def _text_ids(prompt: str, tokenizer: PreTrainedTokenizerBase | None, bos_id: int | None) -> list[int]:
+    """Token ids of a text."""
+    if not prompt:
+        raise InputError("the prompt is empty: give some text, messages or token ids")
+    if tokenizer is None:
+        raise InputError(_NO_TOKENIZER)
+    at = surrogate_at(prompt)
+    if at is not None:
+        raise InputError(
+            f"the prompt holds half a character (the surrogate {prompt[at]!r} at index {at}), which is no text: give "
+            "it without, or .encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+        )
+    ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    return ([] if bos_id is None else [bos_id]) + [int(token) for token in ids]
+
+
+def _listed_prompt(prompt: object) -> list[Any]:
+    """What a prompt that is no text holds."""
+    if isinstance(prompt, Mapping) and "input_ids" in prompt:
+        raise InputError("the prompt is a tokenizer's output, expected token ids [n]: give its input_ids, of one text")
+    if isinstance(prompt, (bytes, bytearray, Mapping)) or not isinstance(prompt, Iterable):
+        raise InputError(f"the prompt is {shown(prompt)}, expected {PROMPTS}")
+    values = plain(prompt)
+    listed = list(values) if isinstance(values, Iterable) else [values]
+    if not listed:
+        raise InputError("the prompt is empty: give some text, messages or token ids")
+    if all(isinstance(plain(one), (list, tuple)) for one in listed):
+        raise InputError(f"the prompt is {shown(prompt)}, expected one row of token ids [n]: give prompt[0]")
+    return listed
+
+
+def _prompt_ids(prompt: Prompt, tokenizer: PreTrainedTokenizerBase | None, mask: MaskConfig) -> list[int]:
+    """Token ids of a prompt; ids that begin with padding, which would be attended to, are refused."""
+    ids = token_ids(prompt, tokenizer, mask.bos_id)
+    if isinstance(prompt, str) or mask.pad_id is None:
+        return ids
+    leading = next((i for i, token in enumerate(ids) if token != mask.pad_id), len(ids))
+    if leading > (0 if mask.bos_id not in (None, mask.pad_id) else 1):
+        raise InputError(
+            f"the prompt begins with {leading} tokens of padding (id {mask.pad_id}), which the model would attend to: "
+            "give it without"
+        )
+    return ids
 
 
 def single_token(text: str, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -568,6 +624,7 @@ def _sources(
     seed: int,
     target_logits: torch.Tensor | Rows | Reference | None = None,
 ) -> ViewSources:
+    seed = whole_number(seed, "seed")
     if parts is None:
         if target_logits is not None:
             raise InputError("target_logits= change the loss that effects are of: give parts=, the model and the SAE")
@@ -584,22 +641,46 @@ def _sources(
     )
 
 
+def _hooks(*indices: Index) -> str:
+    return " and ".join(dict.fromkeys(str(index.manifest.provenance.hook["name"]) for index in indices))
+
+
+def _checked(path: str | Path, title: str | None, *indices: Index) -> tuple[Path, str | None]:
+    """The file and the title of a page, before any work is done for it."""
+    for index in indices:
+        require_a(Index, index, "index", "Index.open(path) opens one, index_features builds one")
+    return output_file(path), None if title is None else a_text(title, "title")
+
+
+def _first(feature: object) -> int | None:
+    return None if feature is None else whole_number(feature, "first")
+
+
+def _asked(features: object) -> list[int] | int | None:
+    """Feature ids, or how many features; None: all that fire."""
+    if features is None or not is_whole_number(features):
+        return None if features is None else feature_ids(features)
+    number = whole_number(features, "features")
+    if number < 1:
+        raise InputError(f"asked for {number} features; give 1 or more, feature ids, or None for all that fire")
+    return number
+
+
 def _selected(index: Index, features: Sequence[int] | int | None) -> tuple[list[int], str]:
-    if isinstance(features, int) and features < 1:
-        raise InputError(f"asked for {features} features; give 1 or more, feature ids, or None for all that fire")
-    if features is None or isinstance(features, int):
-        chosen = index.select(features)
+    asked = _asked(features)
+    if not isinstance(asked, list):
+        chosen = index.select(asked)
         n_firing = int((index.column("n_firings") > 0).sum())
         if len(chosen) == 0:
             raise InputError("no feature fires on any unmasked token of this corpus, so there is nothing to show")
         if len(chosen) == n_firing:
             return chosen.tolist(), f"all {n_firing:,} features that fire"
         return chosen.tolist(), f"{len(chosen)} of the {n_firing:,} features that fire, evenly spaced by number"
-    ids = [int(feature) for feature in features]
-    return ids, f"{len(ids)} features, asked for by number"
+    return asked, f"{len(asked)} features, asked for by number"
 
 
 def _require_parts(index: Index, parts: ModelAndSae) -> None:
+    require_a(ModelAndSae, parts, "parts", "ModelAndSae(model=…, sae=…)")
     made = index.manifest.provenance
     found: dict[str, object] = {
         "model": parts.reader.fingerprint(),

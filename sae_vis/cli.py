@@ -89,7 +89,7 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
     hook_out: Annotated[str | None, typer.Option(help="where a transcoder writes; default: what it names")] = None,
     seq_len: Annotated[int, typer.Option(help="tokens in a sequence")] = 128,
     bos: Annotated[bool, typer.Option(help="start every sequence with BOS")] = True,
-    skip: Annotated[int, typer.Option(help="leave out the first positions of each sequence")] = 0,
+    skip: Annotated[int, typer.Option(min=0, help="leave out the first positions of each sequence")] = 0,
     dtype: NewDtype = None,
 ) -> None:
     """Index every feature of an SAE over text, in one pass. A killed run goes on when started again."""
@@ -155,6 +155,7 @@ def feature(  # noqa: PLR0913, PLR0917  the options of a command
 ) -> None:
     """Write a page of feature views from an index."""
     from sae_vis.api import save_feature_page
+    from sae_vis.deliver.output import output_file
     from sae_vis.errors import InputError
     from sae_vis.index.index import Index
     from sae_vis.views.labels import most_uneven as chosen_by_label
@@ -165,6 +166,7 @@ def feature(  # noqa: PLR0913, PLR0917  the options of a command
         raise InputError("--label says which label of --most-uneven LABELLING: give both")
     if ids and most_uneven is not None:
         raise InputError("features are named by number and by --most-uneven: give one of the two")
+    output_file(out)
     opened = Index.open(index)
     parts = None if model is None or sae is None else _parts(model, sae, (hook, hook_out), dtype or _dtype_of(opened))
     features, rule = ids or (None if every else count), None
@@ -181,7 +183,7 @@ def feature(  # noqa: PLR0913, PLR0917  the options of a command
         b_page=b_page,
         compare_page=compare_page,
     )
-    _say(f"wrote {report.path} ({report.bytes / 1e6:.1f} MB, {report.bytes_per_feature / 1e3:.1f} KB a feature)")
+    _say(f"wrote {report.path} ({report.sizes})")
 
 
 @app.command()
@@ -224,10 +226,12 @@ def prompt(  # noqa: PLR0913, PLR0917  the options of a command
 ) -> None:
     """Write a page about one text: at every token, the features that matter most, by several metrics."""
     from sae_vis.api import save_prompt_page, single_token
+    from sae_vis.deliver.output import output_file
     from sae_vis.index.index import Index
     from sae_vis.models.huggingface import load_tokenizer
     from sae_vis.views.prompt import PromptSettings
 
+    output_file(out)
     opened, tokenizer = Index.open(index), load_tokenizer(model)
     settings = PromptSettings(
         metric=metric,
@@ -246,7 +250,7 @@ def prompt(  # noqa: PLR0913, PLR0917  the options of a command
         settings=settings,
         layout=_layout(layout),
     )
-    _say(f"wrote {report.path} ({report.bytes / 1e6:.1f} MB)")
+    _say(f"wrote {report.path} ({report.sizes})")
 
 
 @app.command()
@@ -270,6 +274,7 @@ def compare(  # noqa: PLR0913, PLR0917  the options of a command
 ) -> None:
     """Write a page that compares two SAEs indexed over the same text: nearest features, splits, merges, what is new."""
     from sae_vis.api import save_compare_page
+    from sae_vis.deliver.output import output_file
     from sae_vis.errors import InputError
     from sae_vis.index.index import Index
     from sae_vis.views.compare import CompareSettings
@@ -277,6 +282,7 @@ def compare(  # noqa: PLR0913, PLR0917  the options of a command
     given = (model, sae_a, sae_b)
     if any(given) and not all(given):
         raise InputError("--model, --sae-a and --sae-b belong together: give all three, or none")
+    output_file(out)
     opened_a, opened_b = Index.open(index_a), Index.open(index_b)
     parts_a, parts_b = (
         None if not (model and sae) else _parts(model, sae, (None, None), dtype or _dtype_of(opened))
@@ -294,7 +300,7 @@ def compare(  # noqa: PLR0913, PLR0917  the options of a command
             settings=CompareSettings(partners=partners, a_page=a_page, b_page=b_page),
             progress=progress,
         )
-    _say(f"wrote {report.path} ({report.bytes / 1e6:.1f} MB, {report.bytes_per_feature / 1e3:.1f} KB a feature of A)")
+    _say(f"wrote {report.path} ({report.sizes} of A)")
 
 
 @app.command()
@@ -351,9 +357,10 @@ def _dtype_of(index: Index) -> str | None:
 
 
 def _layout(path: Path | None) -> SaeVisLayoutConfig | None:
+    from sae_vis.corpus.tokens import read_document
     from sae_vis.layout import SaeVisLayoutConfig
 
-    return None if path is None else SaeVisLayoutConfig.from_json(path.read_text(encoding="utf-8"))
+    return None if path is None else SaeVisLayoutConfig.from_json(read_document(path))
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from sae_vis.checks import whole_number
 from sae_vis.errors import InputError
 
 MOST_CHANGED = 10
@@ -53,9 +54,10 @@ class IndexConfig:
     def __post_init__(self) -> None:
         """Every size must make sense."""
         for name, least in _LEAST.items():
-            value = getattr(self, name)
+            value = whole_number(getattr(self, name), f"IndexConfig.{name}")
             if value < least:
                 raise InputError(f"IndexConfig.{name} is {value}; it must be at least {least}")
+            object.__setattr__(self, name, value)
         if self.neuron_correlations not in ("privileged", "always", "never"):
             raise InputError(
                 f"IndexConfig.neuron_correlations is {self.neuron_correlations!r}; "

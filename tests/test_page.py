@@ -249,8 +249,24 @@ def test_the_page_names_no_address_to_load_from():
 def test_a_page_of_256_features_takes_at_most_8_kilobytes_a_feature(tmp_path):
     report = write_page(synthetic_page(256, n_extra=8000, loss=True), tmp_path / "page.html")
     assert report.bytes == (tmp_path / "page.html").stat().st_size
-    assert report.bytes_per_feature == report.bytes / 256
-    assert report.bytes_per_feature <= 8 * 1024
+    assert report.bytes / 256 <= 8 * 1024
+    more = write_page(synthetic_page(512, n_extra=8000, loss=True), tmp_path / "more.html")
+    for one, n in ((report, 256), (more, 512)):
+        assert one.bytes_fixed + n * one.bytes_per_feature == pytest.approx(one.bytes)
+    assert more.bytes_per_feature == pytest.approx(report.bytes_per_feature, rel=0.05)
+    assert more.bytes_fixed < 1.2 * report.bytes_fixed  # the list of features grows, script and style do not
+
+
+def test_the_sizes_of_a_page_of_few_features_tell_page_and_features_apart(tmp_path):
+    report = write_page(synthetic_page(2, dead=()), tmp_path / "page.html")
+    blocks = re.findall(r'<script type="text/plain" id="f\d+">[^<]*</script>', report.path.read_text(encoding="utf-8"))
+    assert len(blocks) == 2
+    assert report.bytes_per_feature == sum(map(len, blocks)) / 2
+    assert report.bytes_fixed == report.bytes - sum(map(len, blocks))
+    assert report.sizes == (
+        f"{report.bytes / 1e6:.1f} MB: {report.bytes_fixed / 1e3:.0f} KB for the page and "
+        f"{report.bytes_per_feature / 1e3:.1f} KB a feature"
+    )
 
 
 def test_the_same_page_is_the_same_file():
@@ -265,7 +281,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         raise OSError("disk full")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    words = r"can't write .*page\.html: disk full; what was there before is untouched: choose another place"
+    with pytest.raises(InputError, match=words):
         write_page(synthetic_page(1, dead=()), target)
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]

@@ -17,6 +17,7 @@ ROOMS = (
     "cli",
     "demo",
     "facade",
+    "facade_config",
     "api",
     "parts",
     "deliver",
@@ -30,6 +31,7 @@ ROOMS = (
     "corpus",
     "config",
     "neutral",
+    "checks",
     "errors",
 )
 SHARED = {"views.payload"}  # the contract with the browser: layouts are part of it

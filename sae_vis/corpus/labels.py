@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sae_vis.checks import plain, shown
 from sae_vis.errors import InputError
 
 MOST_LABELS = 256
@@ -91,21 +92,50 @@ def labelling_of(name: str, values: Iterable[object], starts: NDArray[np.int64])
     return Labelling(name=name, labels=labels, starts=starts[keep].astype(np.int64), codes=codes[keep])
 
 
-def labellings_of_rows(labels: LabelValues, shape: tuple[int, ...]) -> tuple[Labelling, ...]:
-    """Labellings of a rectangle of tokens: a label for each row ``[n_seqs]``, or for each token ``[n_seqs, seq_len]``.
+def labellings_of_rows(
+    labels: LabelValues, lengths: NDArray[np.int64], starts: NDArray[np.int64], stops: NDArray[np.int64]
+) -> tuple[Labelling, ...]:
+    """Labellings of rows of tokens: a label for each row ``[n_rows]``, or for each token, rows as those of the tokens.
+
+    Args:
+        labels: the labels, of the rows as they were given.
+        lengths: int64 ``[n_rows]`` of the rows as they were given.
+        starts: int64 ``[n_rows]`` position of the first token of each row that is kept.
+        stops: int64 ``[n_rows]`` position after the last.
 
     Raises:
         InputError: as `labelling_of`.
     """
     found = []
-    for name, values in labels.items():
-        lengths = [len(row) if isinstance(row, (list, tuple, np.ndarray)) else -1 for row in values]
-        if lengths == [shape[1]] * shape[0]:
-            every = [value for row in values for value in row]
+    first = np.concatenate([[0], np.cumsum(stops - starts)]).astype(np.int64)
+    for name, values in listed_labels(labels).items():
+        own = [len(row) if isinstance(row, (list, tuple, np.ndarray)) else -1 for row in values]
+        if own == lengths.tolist():
+            kept = zip(values, starts.tolist(), stops.tolist(), strict=True)
+            every = [value for row, start, stop in kept for value in row[start:stop]]
             found.append(labelling_of(name, every, np.arange(len(every), dtype=np.int64)))
         else:
-            found.append(labelling_of(name, values, np.arange(shape[0], dtype=np.int64) * shape[1]))
+            found.append(labelling_of(name, values, first[:-1]))
     return tuple(found)
+
+
+def listed_labels(labels: LabelValues) -> dict[str, list[Any]]:
+    """The values of each labelling as a list.
+
+    Raises:
+        InputError: no mapping of names to sequences of values.
+    """
+    if not isinstance(labels, Mapping):
+        raise InputError(
+            f"labels is {shown(labels)}, expected the labels by the labelling's name, such as "
+            "{'language': ['de', 'fr', None]}"
+        )
+    for name, values in labels.items():
+        if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+            raise InputError(
+                f"labels[{name!r}] is {shown(values)}, expected a list: one label for each sequence or document"
+            )
+    return {name: list(plain(values)) for name, values in labels.items()}
 
 
 class DocumentLabels:
@@ -116,7 +146,7 @@ class DocumentLabels:
     """
 
     def __init__(self, labels: LabelValues | None = None) -> None:
-        self._given = labels
+        self._given = None if labels is None else listed_labels(labels)
         self._found: dict[str, list[str | None]] = {}
         self._different: dict[str, set[str]] = {}
         self._n = 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sae_vis.checks import plain, shown, whole_number
 from sae_vis.errors import InputError
 
 Positions = tuple[int | None, int | None] | tuple[int | None, int | None, int | None]
@@ -30,11 +33,20 @@ class MaskConfig:
     seqpos_slice: Positions = (None, None)
 
     def __post_init__(self) -> None:
-        """Check the slice."""
-        if len(self.seqpos_slice) not in (2, 3):
+        """Check everything; ids and positions become plain numbers and tuples."""
+        for name in ("bos_id", "pad_id"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else whole_number(value, f"MaskConfig.{name}"))
+        object.__setattr__(self, "ids", _numbers(self.ids, "MaskConfig.ids", "token ids, such as (3, 7)"))
+        parts: Any = self.seqpos_slice
+        if isinstance(parts, slice):
+            parts = (parts.start, parts.stop, parts.step)
+        parts = _numbers(parts, "seqpos_slice", "(start, stop) or (start, stop, step)", or_none=True)
+        if len(parts) not in (2, 3):
             raise InputError(f"seqpos_slice takes (start, stop) or (start, stop, step), found {self.seqpos_slice!r}")
-        if len(self.seqpos_slice) == 3 and self.seqpos_slice[2] == 0:
+        if len(parts) == 3 and parts[2] == 0:
             raise InputError("seqpos_slice has step 0; use a step of 1 or more")
+        object.__setattr__(self, "seqpos_slice", parts)
 
     @property
     def masked_ids(self) -> tuple[int, ...]:
@@ -72,3 +84,12 @@ class MaskConfig:
             shown = ":".join("" if part is None else str(part) for part in self.seqpos_slice)
             parts.append(f"positions outside [{shown}]")
         return "left out: " + "; ".join(parts) if parts else "nothing left out"
+
+
+def _numbers(given: Any, name: str, expected: str, *, or_none: bool = False) -> tuple[Any, ...]:  # noqa: ANN401
+    """Whole numbers, of any sequence, as a tuple; sets ascending."""
+    values = plain(given)
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise InputError(f"{name} is {shown(given)}, expected {expected}")
+    found = [value if value is None and or_none else whole_number(value, f"a value in {name}") for value in values]
+    return tuple(sorted(found) if isinstance(values, Set) else found)

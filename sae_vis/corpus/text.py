@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from sae_vis.checks import is_whole_number, shown
 from sae_vis.errors import InputError
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
@@ -62,6 +63,8 @@ class TokenText:
         Added tokens are their literal text. What a tokenizer's normalizer changes (case, Unicode form, a space before
         the first word) is lost before there are tokens; the bytes are those of the normalised text.
         """
+        if not hasattr(tokenizer, "get_vocab"):
+            raise InputError(f"tokenizer is {shown(tokenizer)}, expected a tokenizer, as load_tokenizer gives")
         vocab = {token_id: token for token, token_id in tokenizer.get_vocab().items()}
         added = _added_tokens(tokenizer)
         spelling = _spelling(tokenizer, [token for token_id, token in vocab.items() if token_id not in added])
@@ -74,6 +77,14 @@ class TokenText:
     @classmethod
     def from_vocab(cls, vocab: Mapping[int, str]) -> TokenText:
         """Names given by the user, ``{id: text}``; a tokenizer's raw vocabulary (``Ġ``, ``▁``) is recognised."""
+        if not isinstance(vocab, Mapping):
+            raise InputError(f"the vocabulary is {shown(vocab)}, expected the text of each token id, {{id: text}}")
+        for token_id, token in vocab.items():
+            if not is_whole_number(token_id) or not isinstance(token, str):
+                raise InputError(
+                    f"the vocabulary holds {shown(token_id)}: {shown(token)}, expected {{id: text}}; of a tokenizer's "
+                    "get_vocab() it is {id: text for text, id in vocab.items()}"
+                )
         spelling = _spelling_of_words(vocab.values())
         return cls({int(token_id): spelling(token) for token_id, token in vocab.items()})
 
@@ -230,4 +241,4 @@ def _word_piece(word: str) -> bytes:
 
 
 def _literal(word: str) -> bytes:
-    return word.encode()
+    return word.encode("utf-8", "replace")

@@ -12,8 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sae_vis.checks import a_text, shown, whole_number
 from sae_vis.corpus.labels import DocumentLabels, LabelledText, Labelling, LabelValues, labellings_of_rows
 from sae_vis.corpus.mask import MaskConfig, Positions
+from sae_vis.corpus.rows import Cut, Rows, Tokens, attended, attention_rows, token_rows, without_left_padding
+from sae_vis.corpus.texts import checked_texts, documents_of
 from sae_vis.errors import InputError
 
 TOKENIZE_BATCH = 256  # documents handed to the tokenizer at once
@@ -57,6 +60,8 @@ class Corpus:
 
     def __post_init__(self) -> None:
         """Refuse an empty corpus; make the mask."""
+        source = a_text(self.source, "source")  # made of names of files, which may hold bytes that are no text
+        object.__setattr__(self, "source", source.encode("utf-8", "replace").decode("utf-8"))
         if self.tokens.size == 0:
             raise InputError("the corpus is empty: it holds no token; give at least one non-empty text or sequence")
         counted = self.mask.counted(self.tokens, self.offsets)
@@ -70,44 +75,49 @@ class Corpus:
     @classmethod
     def from_tokens(
         cls,
-        tokens: torch.Tensor | NDArray[Any],
+        tokens: Tokens,
         mask: MaskConfig | None = None,
         *,
+        attention_mask: object = None,
+        padding: Literal["cut", "keep"] = "cut",
         source: str = "tokens",
         labels: LabelValues | None = None,
     ) -> Corpus:
-        """A corpus of a rectangle of token ids, one document to a row.
+        """A corpus of rows of token ids, one document to a row.
+
+        A row is a sequence that the model reads from its first token on, so padding at its left is cut off: activations
+        and positions are those without it. Padding at the right changes no activation and stays where ``mask.pad_id``
+        names it; what an attention mask leaves out is cut off on both sides.
 
         Args:
-            tokens: ids ``[n_seqs, seq_len]``.
+            tokens: ids ``[n_seqs, seq_len]``; rows of unequal lengths, each a sequence; or what a tokenizer returns,
+                ``input_ids`` with or without ``attention_mask``.
             mask: what is left out; None: nothing.
-            source: where the tokens came from, in words.
-
-        Args:
-            tokens: the ids.
-            mask: what is left out; None: nothing.
+            attention_mask: as the tokens, 0 where there is padding; None: that of the tokenizer's output, or padding
+                is the tokens of ``mask.pad_id``. Where this is BOS, too, one of them that begins every row is BOS.
+            padding: ``keep`` leaves rows as they are, for activations that were computed elsewhere.
             source: where the tokens came from, in words.
             labels: of rows ``[n_seqs]``, or of tokens ``[n_seqs, seq_len]``, by labelling, such as
                 ``{"language": ["de", "fr", None]}``.
 
         Raises:
-            InputError: not two-dimensional, not integers, or negative ids; labels that don't fit.
+            InputError: no rows of integers, negative ids, an empty row, padding between tokens; labels that don't fit.
         """
-        array = tokens.detach().cpu().numpy() if isinstance(tokens, torch.Tensor) else np.asarray(tokens)
-        if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
-            raise InputError(
-                f"tokens must be an integer array [n_seqs, seq_len], found {array.dtype} with shape {array.shape}"
-            )
-        _check_ids(array)
-        offsets = np.arange(array.shape[0] + 1, dtype=np.int64) * array.shape[1]
-        flat = np.ascontiguousarray(array.reshape(-1).astype(np.int32))
+        mask = mask or MaskConfig()
+        rows, attention = token_rows(tokens)
+        if attention_mask is not None:
+            if attention is not None:
+                raise InputError("the tokens come with an attention_mask and attention_mask= is given, too; give one")
+            attention = attention_rows(attention_mask, rows)
+        cut = _cut(rows, attention, mask, padding)
+        kept = cut.of(rows)
         return cls(
-            tokens=flat,
-            offsets=offsets,
-            documents=offsets,
-            mask=mask or MaskConfig(),
+            tokens=np.ascontiguousarray(kept.values.astype(np.int32)),
+            offsets=kept.offsets,
+            documents=kept.offsets,
+            mask=mask,
             source=source,
-            labellings=labellings_of_rows(labels or {}, array.shape),
+            labellings=labellings_of_rows(labels or {}, rows.lengths, *cut),
         )
 
     @classmethod
@@ -142,31 +152,27 @@ class Corpus:
                 ``{"language": ["de", "fr", None]}``. In packed rows every token keeps the label of its own document.
 
         Raises:
-            InputError: no text, a sequence length too short for a token, labels that don't fit.
+            InputError: something else than texts, no text at all, a sequence length too short for a token, labels that
+                don't fit.
         """
+        _check_options(tokenizer, rows, mask, seqpos_slice)
         bos = tokenizer.bos_token_id if prepend_bos else None
-        body = seq_len - (bos is not None)
+        body = whole_number(seq_len, "seq_len") - (bos is not None)
         if body < 1:
             raise InputError(f"seq_len is {seq_len}; it must leave room for at least one token beside BOS")
         collected = DocumentLabels(labels)
-        every = list(_tokenized(collected.texts(texts), tokenizer))
+        every = list(_tokenized(checked_texts(collected.texts(documents_of(texts))), tokenizer))
         kept = [number for number, ids in enumerate(every) if len(ids)]
         pieces = [every[number] for number in kept]
         if rows == "packed":
             flat, offsets, documents = _pack(pieces, body, bos, tokenizer.eos_token_id)
         else:
             flat, offsets, documents = _one_to_a_row(pieces, body, bos)
-        if mask is not None and seqpos_slice != (None, None):
-            raise InputError("both mask and seqpos_slice are given; put the positions into mask.seqpos_slice")
-        if mask is None:
-            separator = (tokenizer.eos_token_id,) if rows == "packed" and tokenizer.eos_token_id is not None else ()
-            ids = tuple(i for i in separator if i != bos)
-            mask = MaskConfig(bos_id=bos, pad_id=tokenizer.pad_token_id, ids=ids, seqpos_slice=seqpos_slice)
         return cls(
             tokens=flat,
             offsets=offsets,
             documents=documents,
-            mask=mask,
+            mask=mask or _mask_of(tokenizer, bos, rows, seqpos_slice),
             source=source,
             labellings=collected.labellings(kept, _label_starts(documents, offsets, bos)),
         )
@@ -219,6 +225,8 @@ class Corpus:
 
 def read_document(path: str | Path) -> str:
     """The text of a UTF-8 file; raises `InputError`, naming the file, if it is none."""
+    if Path(path).is_dir():
+        raise InputError(f"{path} is a folder, expected a text file; give the files in it")
     try:
         return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -241,11 +249,36 @@ def read_files(paths: Sequence[Path], labels: Sequence[str] = ()) -> Iterator[st
         yield LabelledText(text, {"file": path.name}) if labels else text
 
 
-def _check_ids(array: NDArray[Any]) -> None:
-    if array.size and int(array.min()) < 0:
-        raise InputError(f"token ids must not be negative, found {int(array.min())}; mask padding by id instead")
-    if array.size and int(array.max()) > np.iinfo(np.int32).max:
-        raise InputError(f"token id {int(array.max())} does not fit 32 bits; no vocabulary is that large")
+def _check_options(tokenizer: object, rows: object, mask: MaskConfig | None, positions: Positions) -> None:
+    if not callable(tokenizer) or not hasattr(tokenizer, "bos_token_id"):
+        raise InputError(f"tokenizer is {shown(tokenizer)}, expected a transformers tokenizer, as load_tokenizer gives")
+    if rows not in ("packed", "document"):
+        raise InputError(f"rows is {shown(rows)}, expected 'packed' or 'document'")
+    if mask is not None and positions != (None, None):
+        raise InputError("both mask and seqpos_slice are given; put the positions into mask.seqpos_slice")
+
+
+def _mask_of(
+    tokenizer: Any,  # noqa: ANN401
+    bos: int | None,
+    rows: str,
+    positions: Positions,
+) -> MaskConfig:
+    """The mask of texts for which none was given."""
+    separator = (tokenizer.eos_token_id,) if rows == "packed" and tokenizer.eos_token_id is not None else ()
+    ids = tuple(i for i in separator if i != bos)
+    return MaskConfig(bos_id=bos, pad_id=tokenizer.pad_token_id, ids=ids, seqpos_slice=positions)
+
+
+def _cut(rows: Rows, attention: Rows | None, mask: MaskConfig, padding: str) -> Cut:
+    """What is kept of each row."""
+    if padding not in ("cut", "keep"):
+        raise InputError(f"padding is {shown(padding)}, expected 'cut' or 'keep'")
+    if padding == "keep":
+        if attention is not None:
+            raise InputError("padding='keep' keeps every token, but there is an attention_mask, too; give one")
+        return Cut(np.zeros(len(rows.lengths), dtype=np.int64), rows.lengths)
+    return without_left_padding(rows, mask) if attention is None else attended(attention)
 
 
 def _tokenized(texts: Iterable[str], tokenizer: Any) -> Iterable[NDArray[np.int32]]:  # noqa: ANN401

@@ -7,7 +7,6 @@ import hashlib
 import html
 import json
 import os
-import secrets
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from sae_vis.deliver.compare_encoding import encode_compare, encode_compared
 from sae_vis.deliver.encoding import TokenIndex, encode_feature, encode_head, encode_prompt, encode_shared
 from sae_vis.deliver.notebook import cell_output
+from sae_vis.deliver.output import output_file, write_whole
 from sae_vis.errors import InputError
 from sae_vis.views.payload import ComparePart, ComponentModule, FeaturePage
 
@@ -52,12 +52,22 @@ class PageReport(NamedTuple):
     Attributes:
         path: the file.
         bytes: its size.
-        bytes_per_feature: size of the file over the number of features, script and style included.
+        bytes_fixed: what does not grow with the features: script, style, the tokens' text, what is of the whole page.
+        bytes_per_feature: the rest over the number of features.
     """
 
     path: Path
     bytes: int
+    bytes_fixed: int
     bytes_per_feature: float
+
+    @property
+    def sizes(self) -> str:
+        """The sizes in words."""
+        return (
+            f"{self.bytes / 1e6:.1f} MB: {self.bytes_fixed / 1e3:.0f} KB for the page and "
+            f"{self.bytes_per_feature / 1e3:.1f} KB a feature"
+        )
 
     def _repr_html_(self) -> str:
         """The page, for a notebook's cell."""
@@ -72,15 +82,15 @@ def write_page(page: FeaturePage, path: str | os.PathLike[str]) -> PageReport:
         path: where to; an existing file is replaced.
 
     Raises:
-        InputError: the page holds no features, or its parts contradict each other.
-        OSError: the file can't be written; what was there before is untouched.
+        InputError: the page holds no features, or its parts contradict each other; the file can't be written (what was
+            there before is untouched).
     """
-    path = Path(path)
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"can't write {path}: the folder {path.parent} does not exist; make it first")
-    text = render_page(page).encode("utf-8")
-    _write_whole(path, text)
-    return PageReport(path, len(text), len(text) / len(page.features))
+    path = output_file(path)
+    parts = _rendered(page)
+    text = parts.text.encode("utf-8")
+    write_whole(path, text)
+    fixed = len(text) - parts.of_features
+    return PageReport(path, len(text), fixed, parts.of_features / len(page.features))
 
 
 def render_page(page: FeaturePage) -> str:
@@ -89,6 +99,17 @@ def render_page(page: FeaturePage) -> str:
     Raises:
         InputError: the page holds no features, or its parts contradict each other.
     """
+    return _rendered(page).text
+
+
+class _Rendered(NamedTuple):
+    """The text of a page, and how many bytes of it are blocks of single features."""
+
+    text: str
+    of_features: int
+
+
+def _rendered(page: FeaturePage) -> _Rendered:
     _check(page)
     index = TokenIndex(page)
     blocks = [BLOCK.format(name="head", data=encode_head(page, index))]
@@ -96,17 +117,19 @@ def render_page(page: FeaturePage) -> str:
         blocks.append(BLOCK.format(name="prompt", data=encode_prompt(page.prompt, index)))
     blocks += _shared_blocks(page)
     others = _feature_blocks(page, index)
+    of_features = sum(map(len, others.values()))
     first = page.features[0].feature if page.meta.first is None else page.meta.first
     if page.compare is not None:
-        early, late = _compare_blocks(page.compare, index, first)
-        blocks += early
+        early, late = _compare_blocks(page.compare, index)
+        of_features += sum(map(len, late.values()))
+        blocks += [*early, late.pop(f"p{first}")]
         others |= late
     blocks.append(others.pop(f"f{first}"))
     kind = "prompt" if page.prompt is not None else "compare" if page.compare is not None else "feature"
     script = _static(f"{kind}.js")
     styles = [_static(f"{kind}.css"), *(module.style for module in page.modules if module.style)]
     modules = [_defined(module) for module in page.modules]
-    return TEMPLATE.format(
+    text = TEMPLATE.format(
         policy=_policy([script, *modules], styles, images=bool(page.modules)),
         version=html.escape(page.meta.version),
         title=html.escape(page.meta.title.encode("utf-8", "replace").decode("utf-8")),
@@ -116,6 +139,7 @@ def render_page(page: FeaturePage) -> str:
         script=script,
         modules="\n".join(f'<script type="module">{module}</script>' for module in modules),
     )
+    return _Rendered(text, of_features)
 
 
 def _shared_blocks(page: FeaturePage, side: str = "") -> list[str]:
@@ -135,8 +159,8 @@ def _feature_blocks(page: FeaturePage, index: TokenIndex, side: str = "") -> dic
     }
 
 
-def _compare_blocks(part: ComparePart, index: TokenIndex, first: int) -> tuple[list[str], dict[str, str]]:
-    """What the first picture needs, and the rest by name; the second dictionary has a token table of its own."""
+def _compare_blocks(part: ComparePart, index: TokenIndex) -> tuple[list[str], dict[str, str]]:
+    """What every picture needs, and the rest by name; the second dictionary has a token table of its own."""
     _check(part.b)
     own = TokenIndex(part.b)
     early = [
@@ -148,7 +172,6 @@ def _compare_blocks(part: ComparePart, index: TokenIndex, first: int) -> tuple[l
         f"p{one.feature}": BLOCK.format(name=f"p{one.feature}", data=encode_compared(one, index))
         for one in part.compared
     }
-    early.append(late.pop(f"p{first}"))
     return early, late | _feature_blocks(part.b, own, "b")
 
 
@@ -194,15 +217,3 @@ def _hash(text: str) -> str:
 def _static(name: str) -> str:
     """A file of the built front end, without line ends at either end (the hash covers every character)."""
     return (resources.files("sae_vis") / "static" / name).read_text(encoding="utf-8").strip()
-
-
-def _write_whole(path: Path, text: bytes) -> None:
-    """Write under a temporary name beside the target, then rename: a reader sees the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

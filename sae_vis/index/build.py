@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sae_vis.checks import shown
 from sae_vis.config import IndexConfig
-from sae_vis.errors import ForeignIndexError
+from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.by_label import LabelStatistics, require_few_cells
 from sae_vis.index.correlations import Moments, NeuronSums, add_own_cofirings, top_features
 from sae_vis.index.feature_table import (
@@ -111,7 +113,7 @@ def _begun(order: Order, config: IndexConfig, progress: Progress, locks: ExitSta
     order.source.check()
     require_few_cells(order.source.d_sae, order.source.corpus.labellings)
     provenance = order.source.provenance(config, order.columns)
-    store = MemoryStore() if order.out is None else DirectoryStore(Path(order.out))
+    store = MemoryStore() if order.out is None else DirectoryStore(_directory(order.out))
     if isinstance(store, DirectoryStore):
         if not _finished(store, provenance):
             locks.enter_context(build_lock(store.root))
@@ -119,6 +121,12 @@ def _begun(order: Order, config: IndexConfig, progress: Progress, locks: ExitSta
             clear_lock(store.root)
             return Index.open(store.root)
     return _Build(order.source, config, provenance, store, order.columns, progress)
+
+
+def _directory(out: object) -> Path:
+    if not isinstance(out, (str, PathLike)) or not str(out):
+        raise InputError(f"out is {shown(out)}, expected a directory, or None for an index in memory")
+    return Path(out)
 
 
 def _finished(store: DirectoryStore, provenance: Provenance) -> bool:

@@ -161,7 +161,7 @@ class _Reader:
         if _n_rows(given) != self._n_tokens:
             raise InputError(
                 f"there are activations of {_n_rows(given):,} tokens, but the corpus has {self._n_tokens:,}: give one "
-                "row for each token, masked ones included"
+                "row for each token, masked ones included (of padding, too: Corpus.from_tokens(…, padding='keep'))"
             )
         if isinstance(given, SparseCodes):
             return _checked(_slice(given, first, stop), self._d_sae)

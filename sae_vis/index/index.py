@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sae_vis.checks import shown, whole_number
 from sae_vis.corpus.labels import Labelling
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
@@ -140,6 +142,8 @@ class Index:
         Raises:
             DamagedIndexError: no index there, or a missing, truncated or altered file, which is named.
         """
+        if not isinstance(path, (str, PathLike)):
+            raise InputError(f"the index's path is {shown(path)}, expected a directory")
         root = Path(path)
         store = DirectoryStore(root)
         if not store.exists(MANIFEST):
@@ -294,7 +298,8 @@ class Index:
             k: how many; None: all that fire on a label.
         """
         table = self.labels(name)
-        return table.rank(None if label is None else self.labelling(name).code(label), by)[:k]
+        most = None if k is None else whole_number(k, "k", 0)
+        return table.rank(None if label is None else self.labelling(name).code(label), by)[:most]
 
     @property
     def _label_facts(self) -> list[dict[str, Any]]:
@@ -369,6 +374,7 @@ class Index:
         self, firings: Firings, of: NDArray[np.int64], k: int, before: int | None, after: int | None
     ) -> Examples:
         """The ``k`` of largest size with different contexts among some firings."""
+        k = whole_number(k, "k", 0)
         order = of[np.lexsort((firings.positions[of], -np.abs(firings.acts[of])))]
         positions = firings.positions[order].astype(np.int64)
         chosen, repeats = distinct_contexts(self.tokens, *spans(self.offsets, positions, before, after), positions, k)
@@ -384,6 +390,7 @@ class Index:
         (seed, feature, position). It is listed by descending size.
         """
         firings = self.firings(feature)
+        n, k = whole_number(n, "n", 0), whole_number(k, "k", 0)
         if len(firings.acts) == 0 or n == 0:
             return []
         reach = float(np.abs(firings.acts).max())
@@ -429,6 +436,7 @@ class Index:
     def select(self, n: int | None) -> NDArray[np.int64]:
         """``n`` features that fire, evenly spaced by id over all that fire (all of them: None)."""
         firing = np.flatnonzero(self.column("n_firings") > 0)
+        n = None if n is None else whole_number(n, "n", 0)
         if n is None or n >= len(firing):
             return firing
         return firing[np.arange(n) * len(firing) // n]
@@ -447,5 +455,5 @@ class Index:
         return part
 
     def _check(self, feature: int) -> None:
-        if not 0 <= feature < self.n_features:
+        if not 0 <= whole_number(feature, "a feature") < self.n_features:
             raise InputError(f"feature {feature} does not exist: the SAE has features 0 to {self.n_features - 1}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sae_vis.errors import BusyIndexError
+from sae_vis.errors import BusyIndexError, IndexFileError
 
 if sys.platform != "win32":  # where two builds are not kept apart
     import fcntl
@@ -26,6 +26,7 @@ def build_lock(root: Path) -> Iterator[None]:
 
     Raises:
         BusyIndexError: another process builds there; says which, where it is known.
+        IndexFileError: the directory can't be made, or nothing can be written there.
     """
     if sys.platform == "win32":
         yield
@@ -50,8 +51,12 @@ def _locked(root: Path) -> int:
     """An open file whose lock is held, and that is still the one of that name."""
     path = root / LOCK
     while True:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise IndexFileError(f"can't build an index in {root}: {reason}; choose another directory") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -217,9 +217,11 @@ class DirectoryStore(Store):
             _sync(path.parent)
         except Exception as error:
             if _is_disk_error(error):
+                reason = _reason(error)
+                remedy = "make room" if reason == os.strerror(errno.ENOSPC) else "mend that"
                 raise IndexFileError(
-                    f"could not write {path}: {_reason(error)}; what was finished before is kept: "
-                    "make room, then run the same command again to go on from there"
+                    f"could not write {path}: {reason}; what was finished before is kept: "
+                    f"{remedy}, then run the same command again to go on from there"
                 ) from error
             raise
         finally:

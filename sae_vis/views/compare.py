@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sae_vis.checks import whole_number
 from sae_vis.errors import InputError
 from sae_vis.index.between import Between, Partners
 from sae_vis.index.examples import distinct_contexts, spans
@@ -53,8 +54,7 @@ class CompareSettings:
     def __post_init__(self) -> None:
         """Numbers must make sense."""
         for name in ("partners", "examples"):
-            if getattr(self, name) < 1:
-                raise InputError(f"CompareSettings.{name} is {getattr(self, name)}, expected at least 1")
+            object.__setattr__(self, name, whole_number(getattr(self, name), f"CompareSettings.{name}", 1))
         if self.buffer is not None and (len(self.buffer) != 2 or min(self.buffer) < 0):
             raise InputError(
                 f"CompareSettings.buffer is {self.buffer}, expected (tokens before, tokens after), or None for the "

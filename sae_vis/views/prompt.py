@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sae_vis.checks import plain, shown, whole_number
 from sae_vis.corpus.mask import MaskConfig
 from sae_vis.effects.attribution import AttributionTable, NextTokenLoss, Target, attribute
 from sae_vis.effects.intervention import FullEffects
@@ -116,11 +117,18 @@ class PromptSettings:
     full_effects: int = 0
 
     def __post_init__(self) -> None:
-        """Every setting must make sense."""
-        if self.metric not in METRICS:
+        """Every setting must make sense; numbers become Python's."""
+        if not isinstance(self.metric, str) or self.metric not in METRICS:
             raise InputError(f"metric is {self.metric!r}, expected one of {', '.join(METRICS)}")
-        if self.num_top_features < 1:
-            raise InputError(f"num_top_features is {self.num_top_features}, expected at least 1")
+        object.__setattr__(self, "num_top_features", whole_number(self.num_top_features, "num_top_features", 1))
+        object.__setattr__(self, "full_effects", whole_number(self.full_effects, "full_effects"))
+        if self.seq_pos is not None:
+            object.__setattr__(self, "seq_pos", whole_number(self.seq_pos, "seq_pos"))
+        tokens: object = plain(self.logit_tokens)
+        if isinstance(tokens, (str, bytes)) or not isinstance(tokens, Iterable):
+            raise InputError(f"logit_tokens is {shown(tokens)}, expected token ids, such as (262, 290)")
+        ids = tuple(whole_number(token, "a token of logit_tokens", 0) for token in tokens)
+        object.__setattr__(self, "logit_tokens", ids)
         if self.full_effects < 0:
             raise InputError(f"full_effects is {self.full_effects}, expected a number of pairs, 0 for none")
         if self.metric.startswith("full") and self.full_effects == 0:

@@ -22,7 +22,7 @@ def index() -> Index:
 @pytest.fixture
 def page(index, open_page, tmp_path):
     report = save_feature_page(index, tmp_path / "made.html", features=30, parts=demo.demo_parts(demo.MLP))
-    assert report.bytes_per_feature < 16 * 1024  # script and style on few features
+    assert report.bytes / 30 < 16 * 1024  # script and style on few features
     return open_page(report.path.read_text(encoding="utf-8"))
 
 
