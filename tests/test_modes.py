@@ -599,6 +599,7 @@ def one_process() -> Iterator[None]:
 def test_a_model_for_several_processes(one_process, expected, tmp_path: Path):
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
     from torch.nn.parallel import DistributedDataParallel
 
     model = build("gpt2")
@@ -607,6 +608,8 @@ def test_a_model_for_several_processes(one_process, expected, tmp_path: Path):
     parts, whole = build("gpt2"), build("gpt2")
     fully_shard(parts.transformer.h[1], mesh=mesh)
     fully_shard(whole, mesh=mesh)
-    for sharded in (parts, whole):
+    cut = build("llama")
+    parallelize_module(cut, mesh, {"model.layers.1.mlp.up_proj": ColwiseParallel()})
+    for sharded in (parts, whole, cut):
         with pytest.raises(InputError, match=r"weights of this \w+ are spread over processes .* save a full state"):
             as_model(sharded)

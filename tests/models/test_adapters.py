@@ -254,6 +254,19 @@ def test_an_adapter_that_transformers_put_in():
     assert found.fingerprint() == as_model(adapted("llama")).fingerprint()
 
 
+def test_a_folder_of_an_adapter(tmp_path: Path):
+    """It names its base model, and transformers loads both."""
+    build("llama").save_pretrained(tmp_path / "base")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        wrapped = peft.get_peft_model(sv.load_model(tmp_path / "base").model, lora("llama"))
+    shaken(wrapped)
+    wrapped.save_pretrained(tmp_path / "adapter")
+    found = sv.load_model(tmp_path / "adapter")
+    assert torch.equal(found.logits(TOKENS), logits_of(wrapped))
+    assert found.fingerprint() == as_model(wrapped).fingerprint()
+
+
 def test_a_mixed_model():
     mixed = peft.get_peft_model(build("llama"), lora("llama", target_modules=["down_proj"]), mixed=True)
     shaken(mixed)
