@@ -202,8 +202,11 @@ def expected(tmp_path_factory) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "gemma2"])
-@pytest.mark.parametrize("mode", [*MODES.values(), all_at_once], ids=[*MODES, "all_at_once"])
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("gpt2", mode) for mode in MODES.values()] + [("gpt2", all_at_once), ("gemma2", all_at_once)],
+    ids=[*MODES, "all_at_once", "all_at_once-gemma2"],
+)
 def test_everything_is_the_same_in_any_mode(kind: str, mode: Mode, expected, tmp_path: Path):
     model, sae = as_model(build(kind)), plain()
     with mode():
@@ -549,6 +552,31 @@ def test_a_wrapped_sae_is_the_sae_inside(wrap):
     the_same(found.encode_dense(X), wanted.encode_dense(X))
 
 
+def test_an_sae_with_parts_that_were_compiled():
+    own, wanted = OwnSae(WEIGHTS), as_dictionary(OwnSae(WEIGHTS), hook_name=SITE)
+    own.encoder = torch.compile(own.encoder, backend="eager")
+    own.decoder.compile(backend="eager")
+    compiled_part = own.encoder
+    found = as_dictionary(own, hook_name=SITE)
+    the_same(found.encode_dense(X), wanted.encode_dense(X))
+    assert found.fingerprint() == wanted.fingerprint()
+    assert own.encoder is compiled_part
+
+
+def test_a_stream_that_holds_its_mode_while_it_waits():
+    """A generator that yields within a mode leaves it on for whoever asks for the next block."""
+
+    def blocks() -> Iterator[torch.Tensor]:
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            for start in range(0, 32, 8):
+                yield torch.relu(X[start : start + 8] - 0.5)
+
+    dense = sv.index_activations(TOKENS[:2], torch.relu(X - 0.5))
+    before = state()
+    assert sv.index_activations(TOKENS[:2], blocks, d_sae=12).features.equals(dense.features)
+    assert state() == before
+
+
 def test_a_wrapped_module_of_no_known_kind_is_named_with_its_wrapping():
     with pytest.raises(InputError, match=r"^Linear \(in a DataParallel\) is no model that is known here; give a Hugg"):
         as_model(nn.DataParallel(nn.Linear(2, 2)))
@@ -571,6 +599,7 @@ def one_process() -> Iterator[None]:
 def test_a_model_for_several_processes(one_process, expected, tmp_path: Path):
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
     from torch.nn.parallel import DistributedDataParallel
 
     model = build("gpt2")
@@ -579,6 +608,8 @@ def test_a_model_for_several_processes(one_process, expected, tmp_path: Path):
     parts, whole = build("gpt2"), build("gpt2")
     fully_shard(parts.transformer.h[1], mesh=mesh)
     fully_shard(whole, mesh=mesh)
-    for sharded in (parts, whole):
+    cut = build("llama")
+    parallelize_module(cut, mesh, {"model.layers.1.mlp.up_proj": ColwiseParallel()})
+    for sharded in (parts, whole, cut):
         with pytest.raises(InputError, match=r"weights of this \w+ are spread over processes .* save a full state"):
             as_model(sharded)

@@ -73,11 +73,13 @@ def hooked_outputs(module: nn.Module, see: Callable[[object], None]) -> Iterator
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """While open, no module of `model` is in training mode or runs compiled; in the end each is as it was.
+    """While open, no module of `model` is in training mode, compiled, or in autocast; in the end each is as it was.
 
-    What ``torch.compile`` has made of a module does not see hooks that come later.
+    What ``torch.compile`` has made of a module does not see hooks that come later. Autocast is what accelerate puts
+    around the forward of a model that it prepares for mixed precision.
     """
     parts = list(model.modules())
+    mixed = [(part, vars(part)["forward"]) for part in parts if vars(part).keys() >= {"forward", "_original_forward"}]
     training = [module for module in parts if module.training]
     compiled = [(module, call) for module in parts if (call := module._compiled_call_impl) is not None]
     wrapped = [(part._modules, name, inner) for part in parts for name, inner in part._modules.items()]
@@ -89,6 +91,8 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             module._compiled_call_impl = None
         for children, name, inner in wrapped:
             children[name] = inner._orig_mod  # type: ignore[union-attr, assignment]
+        for module, _ in mixed:
+            vars(module)["forward"] = module._original_forward
         yield
     finally:
         for module in training:
@@ -97,6 +101,8 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             module._compiled_call_impl = call
         for children, name, inner in wrapped:
             children[name] = inner
+        for module, forward in mixed:
+            vars(module)["forward"] = forward
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
+from importlib.util import find_spec
 from inspect import signature
 from os import PathLike
 from pathlib import Path
@@ -60,7 +61,7 @@ from sae_vis.models.runs import (
     values_in,
 )
 from sae_vis.models.wrapped import bare_modules, bare_name, unwrapped
-from sae_vis.neutral import all_neutrally, ordinary
+from sae_vis.neutral import all_neutrally, neutrally, ordinary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -538,6 +539,7 @@ def _times(values: Tensor, factor: float) -> Tensor:
     return values if factor == 1.0 else values * factor
 
 
+@neutrally
 def load_model(
     name_or_path_or_module: str | PathLike[str] | PreTrainedModel,
     *,
@@ -591,7 +593,9 @@ def _from_pretrained(name: str, dtype: torch.dtype | None) -> PreTrainedModel:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             return AutoModelForCausalLM.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
-        raise InputError(f"can't load a causal language model from {name!r}: {error}") from error
+        adapter = (Path(name) / "adapter_config.json").is_file() and find_spec("peft") is None
+        todo = ". It is an adapter, which takes the package peft: pip install peft" if adapter else ""
+        raise InputError(f"can't load a causal language model from {name!r}: {error}{todo}") from error
 
 
 def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:

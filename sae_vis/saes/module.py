@@ -8,7 +8,7 @@ because that is what ``encode`` returns; a format that is read by this package i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, is_dataclass
 from typing import Protocol
 
@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from sae_vis.errors import InputError
+from sae_vis.models.forward import eval_mode
+from sae_vis.models.wrapped import bare_modules, bare_name
 from sae_vis.neutral import all_neutrally, neutrally
 from sae_vis.saes.base import Dictionary, SparseCodes, dense_to_codes
 from sae_vis.saes.linear import BlockDictionary, Decoder
@@ -124,7 +126,9 @@ class ModuleDictionary(BlockDictionary):
         return self._module.encode(x)
 
     def _dense(self, x: Tensor) -> Tensor:
-        with _evaluating(self._module), _random_state_kept(x.device):
+        module = self._module
+        evaluating = eval_mode(module) if isinstance(module, nn.Module) else nullcontext()
+        with evaluating, _random_state_kept(x.device):
             returned = self._encoded(x.clone())
         acts = _activations(returned, self.d_sae)
         if acts is None or list(acts.shape) != [x.shape[0], self.d_sae]:
@@ -155,19 +159,6 @@ def _shown(returned: object) -> str:
     if isinstance(returned, tuple | list) and returned:
         return f"a {type(returned).__name__} that begins with {_shown(returned[0])}"
     return f"a {type(returned).__name__}"
-
-
-@contextmanager
-def _evaluating(module: object) -> Iterator[None]:
-    """Evaluation mode, and each submodule's own mode after it. Nothing is written where all are in it already."""
-    training = [part for part in module.modules() if part.training] if isinstance(module, nn.Module) else []
-    for part in training:
-        part.training = False
-    try:
-        yield
-    finally:
-        for part in training:
-            part.training = True
 
 
 @contextmanager
@@ -216,7 +207,7 @@ def _width(module: object) -> int | None:
 def _tensors(module: object) -> dict[str, Tensor]:
     """Weights by name: the state dictionary of a module, the attributes of another object."""
     if isinstance(module, nn.Module):
-        return {name: value for name, value in module.state_dict().items() if isinstance(value, Tensor)}
+        return {bare_name(name): x for name, x in module.state_dict().items() if isinstance(x, Tensor)}
     return {name: value for name, value in _attributes(module).items() if isinstance(value, Tensor)}
 
 
@@ -226,7 +217,7 @@ def _attributes(module: object) -> dict[str, object]:
 
 def _settings(module: object) -> dict[str, object]:
     """Class and plain attributes (numbers, text) of a module, its configuration and its parts, for the fingerprint."""
-    parts = dict(module.named_modules()) if isinstance(module, nn.Module) else {"": module}
+    parts = bare_modules(module) if isinstance(module, nn.Module) else {"": module}
     return {name: {"class": type(part).__name__, **_plain(_attributes(part))} for name, part in parts.items()}
 
 

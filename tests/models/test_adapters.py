@@ -230,7 +230,8 @@ def test_modules_to_save(modules: list[str]):
 @pytest.mark.parametrize("kind", ["llama", "gemma2"])
 def test_an_adapter_of_the_unembedding(kind: str, lora_bias: bool):
     """Logits are those of the final residual; PEFT can't merge what Gemma ties, nor a bias where there was none."""
-    wrapped = adapted(kind, target_modules=["lm_head", "down_proj"], lora_bias=lora_bias)
+    options = {"target_modules": ["lm_head", "down_proj"], "lora_alpha": 1}  # so small that no logit is at its cap
+    wrapped = adapted(kind, lora_bias=lora_bias, **options)
     model = as_model(wrapped)
     end, x = model.unembedding(), model.activations(TOKENS, model.final_residual)
     assert (end.bias is not None and bool(end.bias.abs().max() > 0.1)) == lora_bias
@@ -252,6 +253,19 @@ def test_an_adapter_that_transformers_put_in():
     hook, other = found.hook_point(NEURONS), as_model(adapted("llama"))
     assert torch.equal(found.to_residual(torch.eye(hook.d), hook), other.to_residual(torch.eye(hook.d), hook))
     assert found.fingerprint() == as_model(adapted("llama")).fingerprint()
+
+
+def test_a_folder_of_an_adapter(tmp_path: Path):
+    """It names its base model, and transformers loads both."""
+    build("llama").save_pretrained(tmp_path / "base")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        wrapped = peft.get_peft_model(sv.load_model(tmp_path / "base").model, lora("llama"))
+    shaken(wrapped)
+    wrapped.save_pretrained(tmp_path / "adapter")
+    found = sv.load_model(tmp_path / "adapter")
+    assert torch.equal(found.logits(TOKENS), logits_of(wrapped))
+    assert found.fingerprint() == as_model(wrapped).fingerprint()
 
 
 def test_a_mixed_model():

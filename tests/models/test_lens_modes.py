@@ -1,4 +1,4 @@
-"""TransformerLens models and SAELens SAEs within other modes of torch, and in what people wrap around them."""
+"""TransformerLens models and SAELens SAEs in other modes of torch and in wrappings; what accelerate wraps around."""
 
 from __future__ import annotations
 
@@ -87,3 +87,15 @@ def test_a_wrapped_sae_of_sae_lens(wrap: Any, tmp_path: Path):
     assert found.fingerprint() == expected.fingerprint()
     with all_at_once():
         assert as_dictionary(sae).fingerprint() == expected.fingerprint()
+
+
+def test_a_model_that_accelerate_prepared_for_mixed_precision():
+    """Autocast is around its forward, and around nothing where its blocks are run alone."""
+    accelerate = library("accelerate")
+    model = accelerate.Accelerator(mixed_precision="bf16", cpu=True).prepare(hf_model("gpt2"))
+    forward, plain = model.forward, as_model(hf_model("gpt2"))
+    assert not torch.equal(model(TOKENS[None]).logits, plain.logits(TOKENS[None]))
+    found = as_model(model)
+    assert torch.equal(found.logits(TOKENS[None]), plain.logits(TOKENS[None]))
+    the_same(effects(found), effects(plain))
+    assert model.forward is forward
