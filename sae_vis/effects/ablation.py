@@ -40,7 +40,7 @@ from sae_vis.effects.pairs import (
 from sae_vis.effects.rank_one import Head, Mixed, Mixes, mixed
 from sae_vis.effects.reference import Reference, expected_logits
 from sae_vis.effects.wiring import Wiring, wired
-from sae_vis.errors import InputError
+from sae_vis.errors import InputError, UnknownWiringError
 from sae_vis.models.base import HookPoint, PostNorm, RunnableModel
 from sae_vis.neutral import all_neutrally
 from sae_vis.saes.base import Dictionary
@@ -176,7 +176,7 @@ class DirectEffects:
     ) -> None:
         for place in [hook] if isinstance(hook, HookPoint) else hook.hooks:
             if place.onward is None:
-                raise InputError(
+                raise UnknownWiringError(
                     f"no way is known from {place.name!r} to the residual stream, so there is no direct effect to "
                     "compute: measure the full effect (FullEffects), or give a hook point of the residual stream, of "
                     "attention or MLP outputs, of heads or of neurons"

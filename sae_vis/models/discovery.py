@@ -220,4 +220,4 @@ def _embedding(frame: Frame, first: Call) -> tuple[str | None, int | None]:
         return None, None
     learned = [frame.modules[call.path].weight for call in tables[1:]]
     limits = [int(weight.shape[0]) for weight in learned if isinstance(weight, nn.Parameter)]
-    return tables[0].path, min(limits, default=None)
+    return tables[0].path, max(limits, default=None)  # kinds of tokens have a table, too, of few rows

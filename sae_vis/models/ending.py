@@ -85,10 +85,16 @@ def _logits_from(frame: Frame, made: Tensor, logits: Tensor) -> tuple[float, flo
     if factor is not None:
         return frame.constant(factor), None
     for cap in frame.constants:
-        within = logits / cap if cap > 0 else None
-        if within is None or not bool((within.abs() < 1).all()):
-            continue
-        factor = frame.trace.factor(made, torch.atanh(within.double()).to(made.dtype) * cap)
-        if factor is not None and frame.trace.alike(cap * torch.tanh(frame.constant(factor) * made / cap), logits):
-            return frame.constant(factor), cap
+        raw = _uncapped(made, logits, cap)
+        if raw is not None and frame.trace.alike(cap * torch.tanh(frame.constant(raw) * made / cap), logits):
+            return frame.constant(raw), cap
     return None
+
+
+def _uncapped(made: Tensor, logits: Tensor, cap: float) -> float | None:
+    """The factor with ``logits = cap * tanh(factor * made / cap)``, by the logits that are not near the cap."""
+    near = logits.abs() > 0.9 * cap
+    if cap <= 0 or bool((logits.abs() > cap * 1.01).any()) or bool(near.all()):
+        return None
+    some, raw = made[~near].double(), cap * torch.atanh(logits[~near].double() / cap)
+    return float((some * raw).sum() / (some**2).sum())

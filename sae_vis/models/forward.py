@@ -207,6 +207,8 @@ def a_vector_a_token(acts: Tensor, tokens: Tensor, what: str) -> Tensor:
     Raises:
         InputError: where there is not one vector for each token.
     """
+    if acts.ndim == 2 and acts.shape[0] == tokens.numel():
+        return acts.reshape(*tokens.shape, -1)  # experts often take all tokens of a batch as one list
     if acts.shape[:2] != tokens.shape or acts.ndim < 3:
         raise InputError(
             f"{what} has the shape {tuple(acts.shape)} for tokens of shape {tuple(tokens.shape)}; activations are read "

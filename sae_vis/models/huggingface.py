@@ -93,6 +93,11 @@ class HuggingFaceModel(RunnableModel):
         self.stored_dtype = stored_dtype
         self.name = shown_name(str(model.config._name_or_path))
         embedding: Any = model.get_input_embeddings()
+        if not isinstance(getattr(embedding, "weight", None), Tensor):
+            raise InputError(
+                f"{type(model).__name__} has no one table of token embeddings, but a {type(embedding).__name__}: give a "
+                "model of text"
+            )
         self.n_vocab = int(embedding.weight.shape[0])
         self._given_width = int(getattr(config, "hidden_size", embedding.weight.shape[1]))
         self._fingerprints: dict[str, str] = {}
@@ -148,13 +153,13 @@ class HuggingFaceModel(RunnableModel):
         return next((path for path in parents if self._runs(path, embedding)), fallback)
 
     def _runs(self, path: str, embedding: nn.Module) -> bool:
-        """Whether a part of the model, given the tokens alone, gives its first block what the whole model gives it."""
+        """Whether a part of the model, given the tokens alone, makes of them what the whole model makes of them."""
         part = self._modules[path]
         takes = "input_ids" in signature(part.forward).parameters
         if not takes or all(module is not embedding for module in part.modules()):
             return False
         tokens = torch.arange(SEQ_LEN, device=self._input_device).remainder(self.n_vocab)[None]
-        place: list[tuple[nn.Module, Side]] = [(self._modules[self.anatomy.blocks[0].path], "input")]
+        place: list[tuple[nn.Module, Side]] = [(self._modules[self.anatomy.blocks[-1].path], "output")]
         try:
             alone = read(self.model, place, lambda: part(input_ids=tokens, use_cache=False))[0]
         except (InputError, TypeError, ValueError, RuntimeError):

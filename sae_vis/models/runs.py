@@ -28,7 +28,8 @@ class Addition:
 
     def __call__(self, x: Tensor) -> Tensor:
         """``x + delta``, in the dtype of ``x``."""
-        if x.shape[:2] != self.delta.shape[:2] or x[0].numel() != self.delta[0].numel():
+        listed = x.ndim == 2 and x.shape[0] == self.delta.shape[0] * self.delta.shape[1]  # all tokens as one list
+        if not listed and (x.shape[:2] != self.delta.shape[:2] or x[0].numel() != self.delta[0].numel()):
             raise InputError(
                 f"there is a tensor of shape {tuple(x.shape)}, and the change is {tuple(self.delta.shape)}: only one "
                 "vector for each token can be changed"
@@ -82,9 +83,11 @@ def gradients(
         for addition in additions:
             addition.delta.requires_grad_()
         value = target(run(model, forward, changes))
-        found = torch.autograd.grad(value, [addition.delta for addition in additions])
+        found = torch.autograd.grad(value, [addition.delta for addition in additions], allow_unused=True)
     made = []
     for addition, gradient in zip(additions, found, strict=True):
+        if gradient is None:
+            raise UnknownWiringError("no gradient comes back from the logits to this place")
         assert addition.before is not None
         made.append(HookGradient(addition.before.detach().reshape(gradient.shape), gradient, float(value.detach())))
     return made
