@@ -36,8 +36,12 @@ setup: $(READY) ## make .venv with the pinned versions of constraints.txt
 demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to sae-vis-demo/
 	$(BIN)/sae-vis demo --out sae-vis-demo
 
-test: $(READY) ## the tests, but for those on the real model and the audit
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery"
+test: $(READY) ## the tests, but for those that have targets of their own
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo"
+
+.PHONY: test-models
+test-models: $(READY) ## what is claimed of every causal language model of transformers holds (docs/any-model.md)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) -m zoo tests/models
 
 .PHONY: test-gallery
 test-gallery: $(READY) ## the page still looks as in the pictures of docs/gallery

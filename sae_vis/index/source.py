@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from sae_vis.config import IndexConfig, NeuronCorrelations
@@ -118,6 +119,16 @@ class Source(CodeSource):
                 f"have width {self.hook.d}; check model and hook point (the SAE names {self.sae.hook_name or 'none'})"
             )
         self.corpus.check_vocabulary(self.model.n_vocab)
+        self._check_placeholders()
+
+    def _check_placeholders(self) -> None:
+        for number, name in self.model.placeholders.items():
+            n = int(np.count_nonzero(self.corpus.counted & (self.corpus.tokens == number)))
+            if n:
+                raise InputError(
+                    f"{n:,} tokens have the id {number} ({name}): they stand for what is no text, and the model reads "
+                    f"text alone here; leave them out of the statistics: MaskConfig(ids=({number},))"
+                )
 
     def provenance(self, config: IndexConfig, columns: Sequence[FeatureColumns] = ()) -> Provenance:
         """What the manifest says about it, with the statistics that ``columns`` add."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -96,6 +96,11 @@ class LanguageModel(ABC):
     n_vocab: int
     d_model: int
     logit_softcap: float | None
+
+    @property
+    def placeholders(self) -> Mapping[int, str]:
+        """Token ids that stand for something that is no text, such as a piece of an image, and what they are called."""
+        return {}
 
     @abstractmethod
     def hook_point(self, name: str) -> HookPoint:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from importlib.util import find_spec
 from inspect import signature
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 
 _FEW = 1000  # of a vocabulary this small no special token is drawn
+_PLACEHOLDER = re.compile(r"(image|video|audio|vision)_token_(id|index)")
 _ROTARY_TABLES = frozenset(["gptj", "codegen"])  # rotary positions looked up in a table of max_position_embeddings rows
 
 
@@ -95,8 +97,8 @@ class HuggingFaceModel(RunnableModel):
         embedding: Any = model.get_input_embeddings()
         if not isinstance(getattr(embedding, "weight", None), Tensor):
             raise InputError(
-                f"{type(model).__name__} has no one table of token embeddings, but a {type(embedding).__name__}: give a "
-                "model of text"
+                f"{type(model).__name__} has no one table of token embeddings, but a {type(embedding).__name__}: give "
+                "a model of text"
             )
         self.n_vocab = int(embedding.weight.shape[0])
         self._given_width = int(getattr(config, "hidden_size", embedding.weight.shape[1]))
@@ -165,6 +167,12 @@ class HuggingFaceModel(RunnableModel):
         except (InputError, TypeError, ValueError, RuntimeError):
             return False
         return torch.equal(alone, read(self.model, place, lambda: self._whole(tokens))[0])
+
+    @cached_property
+    def placeholders(self) -> Mapping[int, str]:
+        """Ids of image, video and audio tokens, as the configuration of a multi-modal model names them."""
+        named = self.model.config.to_dict().items()
+        return {int(value): name for name, value in named if _PLACEHOLDER.fullmatch(name) and isinstance(value, int)}
 
     def _block(self, layer: int | None) -> Block | None:
         return next((block for block in self.anatomy.blocks if block.layer == layer), None)

@@ -2,8 +2,8 @@
 
 A picture must look the same on a machine with no fonts and on one with hundreds, so it is drawn in the fonts of
 `tests.gallery.fonts` and in no others. They hold `ALWAYS` and what is in ``characters.txt``. A picture that wants another
-character (`tests/browser/test_gallery.py` says which) has it added there; then this is run again, with ``pip install
-fonttools brotli`` and Debian's fonts-noto-core, fonts-noto-cjk and fonts-noto-color-emoji.
+character (`tests/browser/test_gallery.py` says which) has it added there; then this is run again, with ``pip
+install fonttools brotli`` and Debian's fonts-noto-core, fonts-noto-cjk and fonts-noto-color-emoji.
 """
 
 from __future__ import annotations

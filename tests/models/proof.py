@@ -54,7 +54,7 @@ def change_first(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     key = next(key for key, item in items if isinstance(item, Tensor))
     changed = {name: change(item) if name == key else item for name, item in items}
     if isinstance(value, dict):
-        return type(value)(**changed) if not type(value) is dict else changed
+        return type(value)(**changed) if type(value) is not dict else changed
     return type(value)(*changed.values()) if hasattr(value, "_fields") else type(value)(changed.values())
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("transformers")
-from sae_vis.models.huggingface import load_model
 from tests.models import zoo
-from tests.models.proof import N_TOKENS, Proved, Trial
+from tests.models.proof_page import proved, row, rows_of_page
 
-
-def proved(kind: str, folder) -> Proved:
-    return Trial(load_model(zoo.tiny_model(kind)), zoo.random_tokens(N_TOKENS)).prove(folder)
+pytestmark = pytest.mark.zoo
 
 
 @pytest.mark.parametrize("kind", zoo.made_types())
-def test_what_is_claimed_holds(kind: str, tmp_path) -> None:
-    proved(kind, tmp_path)
+def test_what_is_claimed_holds_and_is_what_the_page_says(kind: str, tmp_path) -> None:
+    found = row(kind, proved(kind, tmp_path))
+    assert found == rows_of_page().get(kind), "write docs/any-model.md again: python -m tests.models.proof_page"
+
+
+def test_the_page_has_every_kind() -> None:
+    assert set(rows_of_page()) == set(zoo.made_types())

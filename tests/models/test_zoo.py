@@ -8,6 +8,7 @@ from torch.testing import assert_close
 
 from tests.models import zoo
 
+pytestmark = pytest.mark.zoo
 N_TOKENS, CHANGED = 12, 9
 
 
