@@ -54,7 +54,7 @@ def open_page(chromium, tmp_path):
         contexts.append(context)
         context.add_init_script(script)
         tab = context.new_page()
-        tab.set_default_timeout(15_000)
+        tab.set_default_timeout(60_000)  # for slow machines; nothing waits for it to pass
         tab.on("console", lambda message: noise.append(f"console {message.type}: {message.text}"))
         tab.on("pageerror", lambda error: noise.append(f"error: {error}"))
         tab.on(

@@ -293,7 +293,7 @@ class TestContexts:
         assert tab.locator(".tools").count() == 1
 
     def test_a_thousand_tokens_open_at_once(self, open_page):
-        """All stand before the click's own task ends; `benchmarks/page.py` tells how long that takes."""
+        """All stand before the click's own task ends."""
         tab = open_page(wide_page())
         tab.locator(".examples li .act").click()
         opened = tab.evaluate(

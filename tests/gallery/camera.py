@@ -41,7 +41,7 @@ def opened(browser: Any, stage: Stage, entry: Entry, style: str = "") -> Iterato
     context.add_init_script(font_script())
     context.add_init_script(style_script(style))
     tab = context.new_page()
-    tab.set_default_timeout(15_000)
+    tab.set_default_timeout(60_000)  # for slow machines; nothing waits for it to pass
     tab.emulate_media(media=entry.media)
     tab.goto(file.as_uri() + entry.address)
     wait_until(tab, "document.querySelector('article, .message, .list') !== null")

@@ -1,9 +1,9 @@
 """Cut the gallery's fonts to the characters of its pictures: ``python -m tests.gallery.cut_fonts``.
 
 A picture must look the same on a machine with no fonts and on one with hundreds, so it is drawn in the fonts of
-`tests.gallery.fonts` and in no others. They hold `ALWAYS` and what is in ``characters.txt``. A picture that wants another
-character (`tests/browser/test_gallery.py` says which) has it added there; then this is run again, with ``pip
-install fonttools brotli`` and Debian's fonts-noto-core, fonts-noto-cjk and fonts-noto-color-emoji.
+`tests.gallery.fonts` and in no others. They hold `ALWAYS` and what is in ``characters.txt``. A picture with another
+character (`tests/browser/test_gallery.py` says which) has it added there; then this is run again, with
+``pip install fonttools brotli`` and Debian's fonts-noto-core, fonts-noto-cjk and fonts-noto-color-emoji.
 """
 
 from __future__ import annotations
