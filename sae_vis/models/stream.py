@@ -102,12 +102,15 @@ def summed(trace: Trace, own: Call, constants: Sequence[float] = (), *, first: b
     """
     if own.given is None or own.made is None or own.given.shape != own.made.shape:
         raise InputError("it does not give one vector for each token that has the width of its input")
-    sums = [_solved(trace, own, _candidates(trace, own, depth), constants) for depth in range(1, _DEPTH + 1)]
-    known = [one for one in sums if one is not None]
-    found = next((one for one in known if one.carry), known[0] if known and first else None)
-    if found is None:
+    beginning = None
+    for depth in range(1, _DEPTH + 1):
+        found = _solved(trace, own, _candidates(trace, own, depth), constants)
+        if found is not None and found.carry:
+            return found
+        beginning = beginning or found
+    if beginning is None or not first:
         raise InputError("its output is not its input plus what some of its modules give")
-    return found
+    return beginning
 
 
 def _candidates(trace: Trace, own: Call, depth: int) -> list[Call]:
@@ -164,12 +167,16 @@ class _System:
         chosen = torch.arange(n) if n <= _EQUATIONS else torch.randperm(n, generator=_generator())[:_EQUATIONS]
         scale = (columns[0].abs() + wanted.abs())[chosen]
         self._weight = 1 / (scale + 1e-3 * scale.mean() + 1e-30)
-        self._some, self._goal = columns[:, chosen] * self._weight, wanted[chosen] * self._weight
+        some, goal = columns[:, chosen] * self._weight, wanted[chosen] * self._weight
+        self._scales = some.norm(dim=1).clamp(min=1e-30)
+        some = some / self._scales[:, None]
+        self._products, self._towards = some @ some.T, some @ goal
 
     def coefficients(self, kept: list[int]) -> Tensor:
-        """Of least squares."""
-        found: Tensor = torch.linalg.lstsq(self._some[kept].T, self._goal[:, None], driver="gelsd").solution
-        return found[:, 0]
+        """Of least squares: the normal equations of columns of one length."""
+        products, towards = self._products[kept][:, kept], self._towards[kept]
+        found: Tensor = torch.linalg.lstsq(products, towards[:, None], driver="gelsd").solution
+        return found[:, 0] / self._scales[kept]
 
     def holds(self, kept: list[int], coefficients: Tensor) -> bool:
         """Whether the combination is what is wanted, everywhere."""
