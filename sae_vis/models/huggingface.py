@@ -93,7 +93,7 @@ class HuggingFaceModel(RunnableModel):
             raise InputError(f"{type(model).__name__} is an encoder-decoder; give a causal (decoder-only) model")
         self.model = model
         self.stored_dtype = stored_dtype
-        self.name = shown_name(str(model.config._name_or_path))
+        self.name = shown_name(str(model.config._name_or_path)) or type(model).__name__
         embedding: Any = model.get_input_embeddings()
         if not isinstance(getattr(embedding, "weight", None), Tensor):
             raise InputError(
