@@ -84,7 +84,8 @@ def test_two_hook_points_of_a_real_model_are_read_in_one_pass():
     parts = [ModelAndSae(model=parts[0].model, sae=one.sae) for one in parts]
     passes = []
     embedding = parts[0].model.model.get_input_embeddings()
-    handle = embedding.register_forward_hook(lambda *_: passes.append(1))
+    # a pass of the corpus, not of the few tokens that find out how the model is put together
+    handle = embedding.register_forward_hook(lambda _, args, __: passes.extend([1] if args[0].numel() >= 128 else []))
     with torch.no_grad():
         found = index_several(corpus, [(one, None) for one in parts], config=IndexConfig(batch_tokens=256))
     handle.remove()

@@ -36,7 +36,7 @@ def neurons_by_hand(kind: str, mlp: nn.Module, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def test_residual_stream_is_the_models_hidden_states(adapter, tokens, n_layers) -> None:
-    hidden = adapter.model(tokens, output_hidden_states=True).hidden_states
+    hidden = adapter.model(tokens, output_hidden_states=True, use_cache=False).hidden_states
     for layer in range(n_layers):
         assert_close(read(adapter, tokens, f"blocks.{layer}.hook_resid_pre"), hidden[layer])
         if layer + 1 < n_layers:
@@ -106,10 +106,13 @@ def test_outputs_after_post_norms_are_what_is_added_and_paths_are_before(make, t
     assert_close(read(adapter, tokens, "model.layers.1.post_feedforward_layernorm:input"), before)
 
 
-def test_right_padding_changes_nothing_before_it(adapter, tokens) -> None:
+def test_right_padding_changes_nothing_before_it(model, tokens) -> None:
+    """In float64: products of longer sequences may round in another way, and layers amplify that."""
+    adapter = load_model(model.double())
     padded = torch.cat([tokens, torch.zeros_like(tokens[:, :3])], dim=1)
     hook = adapter.hook_point("blocks.2.hook_resid_post")
-    assert_close(adapter.activations(padded, hook)[:, : tokens.shape[1]], adapter.activations(tokens, hook))
+    found, expected = adapter.activations(padded, hook)[:, : tokens.shape[1]], adapter.activations(tokens, hook)
+    assert_close(found, expected, rtol=1e-5, atol=1e-5)  # some norms compute in float32, whatever the dtype
 
 
 def test_heads_behind_extra_axes_are_flattened(make, tokens) -> None:
