@@ -58,8 +58,8 @@ def row(kind: str, found: Proved) -> str:
 
 
 def shown(reason: str) -> str:
-    """A reason, without paths of the one model."""
-    return re.sub(r"'[^']*[.][^']*'", "it", reason).replace("|", "\\|")
+    """A reason, within a cell of a table."""
+    return reason.replace("|", "/")
 
 
 def rows_of_page() -> dict[str, str]:
