@@ -39,6 +39,10 @@ demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to
 test: $(READY) ## the tests, but for those on the real model and the audit
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery"
 
+.PHONY: test-kernels
+test-kernels: $(READY) ## tests that depend on the matrix library, under other instruction sets, threads, and noise
+	$(BIN)/python -m tests.kernel_runs
+
 .PHONY: test-gallery
 test-gallery: $(READY) ## the page still looks as in the pictures of docs/gallery
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m gallery tests/browser/test_gallery.py
