@@ -43,6 +43,10 @@ test: $(READY) ## the tests, but for those that have targets of their own
 test-models: $(READY) ## what is claimed of every causal language model of transformers holds (docs/any-model.md)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) -m zoo tests/models
 
+.PHONY: test-kernels
+test-kernels: $(READY) ## tests that depend on the matrix library, under other instruction sets, threads, and noise
+	$(BIN)/python -m tests.kernel_runs
+
 .PHONY: test-gallery
 test-gallery: $(READY) ## the page still looks as in the pictures of docs/gallery
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m gallery tests/browser/test_gallery.py

@@ -18,7 +18,8 @@ NeuronCorrelations = Literal["privileged", "always", "never"]
 class IndexConfig:
     """Settings of a build. None of the first group changes a result; each of the second does.
 
-    One exception: where the BLAS library rounds by the shape of a batch, ``batch_tokens`` can change last bits.
+    One exception: where the BLAS library rounds by the shape of a batch, ``batch_tokens`` can change last bits of
+    activations ("When bits are equal" in ``docs/numerics.md``).
 
     Attributes:
         batch_tokens: tokens in one forward pass of the model (at least one sequence).

@@ -16,6 +16,28 @@ settings.register_profile("any_machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any_machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--few`` and ``--from``: a sample of the parameter sets, for a suite that is run many times (`kernel_runs`)."""
+    parser.addoption("--few", type=int, help="run at most so many parameter sets of each test, evenly chosen")
+    parser.addoption("--from", type=int, default=0, help="which ones: another number, another choice")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out parameter sets where a few are asked for."""
+    few = config.getoption("--few")
+    if few is None:
+        return
+    sets: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        sets.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    chosen = set()
+    for own in sets.values():
+        step = -(-len(own) // few)
+        chosen.update(own[config.getoption("--from") % step :: step])
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = [item for item in items if item in chosen]
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Runs everything, fixtures included, under `ShapeNoise` where it is asked for."""
     if os.environ.get("SAE_VIS_SHAPE_NOISE") == "1":

@@ -22,6 +22,21 @@ def test_the_same_rows_differ_between_products_of_different_numbers_of_rows():
     torch.testing.assert_close(whole, alone, rtol=3 * NOISE, atol=3e-6)
 
 
+def test_the_same_numbers_elsewhere_in_memory_give_other_bits():
+    x, w = drawn(5, 24), drawn(24, 64)
+    moved = torch.cat([torch.zeros(1), w.flatten()])[1:].view(24, 64)
+    with ShapeNoise():
+        assert torch.equal(x @ w, x @ w.clone())
+        assert not torch.equal(x @ w, x @ moved)
+        assert not torch.equal(x @ w, x @ w.T.contiguous().T)
+
+
+def test_half_precision_that_is_rounded_once_stays_as_it_is():
+    x, w = binary(drawn(5, 24)).bfloat16(), binary(drawn(24, 64)).bfloat16()
+    with ShapeNoise():
+        assert torch.equal(x @ w, (x.float() @ w.float()).bfloat16())
+
+
 def test_every_way_to_a_product_is_reached():
     x, w, b = drawn(5, 24), drawn(24, 64), drawn(64)
     ways = {

@@ -176,7 +176,8 @@ class _System:
         """Of least squares: the normal equations of columns of one length."""
         products, towards = self._products[kept][:, kept], self._towards[kept]
         found: Tensor = torch.linalg.lstsq(products, towards[:, None], driver="gelsd").solution
-        return found[:, 0] / self._scales[kept]
+        scaled: Tensor = found[:, 0] / self._scales[kept]
+        return scaled
 
     def holds(self, kept: list[int], coefficients: Tensor) -> bool:
         """Whether the combination is what is wanted, everywhere."""

@@ -27,7 +27,10 @@ class Activation(ABC):
 
     @abstractmethod
     def codes(self, product: Tensor, bias: Tensor) -> SparseCodes:
-        """The non-zero entries of `dense`, equal to the last bit. ``product`` is scratch and may be overwritten."""
+        """The non-zero entries of `dense` of this very product, equal to the last bit.
+
+        ``product`` is scratch and may be overwritten.
+        """
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -289,7 +292,7 @@ def gated_dense(gate: Tensor, gate_bias: Tensor, magnitude: Tensor, magnitude_bi
 
 
 def gated_codes(gate: Tensor, gate_bias: Tensor, magnitude: Tensor, magnitude_bias: Tensor) -> SparseCodes:
-    """The non-zero entries of `gated_dense`, equal to the last bit."""
+    """The non-zero entries of `gated_dense` of the same products, equal to the last bit."""
     rows, features, gates = entries_at_least(gate, lower_bound(torch.zeros_like(gate_bias), gate_bias))
     acts = magnitude[rows, features] + magnitude_bias[features]
     fires = (gates + gate_bias[features] > 0) & (acts > 0)
@@ -302,7 +305,7 @@ def rescaled_gate_dense(product: Tensor, gate_bias: Tensor, scale: Tensor, magni
 
 
 def rescaled_gate_codes(product: Tensor, gate_bias: Tensor, scale: Tensor, magnitude_bias: Tensor) -> SparseCodes:
-    """The non-zero entries of `rescaled_gate_dense`, equal to the last bit."""
+    """The non-zero entries of `rescaled_gate_dense` of the same product, equal to the last bit."""
     rows, features, products = entries_at_least(product, lower_bound(torch.zeros_like(gate_bias), gate_bias))
     acts = scale[features] * products + magnitude_bias[features]
     fires = (products + gate_bias[features] > 0) & (acts > 0)

@@ -107,9 +107,9 @@ class Decoder:
 class BlockDictionary(Dictionary):
     """Common part: input checks, blocks of rows, the decoder, the fingerprint.
 
-    Rows are encoded `BLOCK_ROWS` at a time, by `encode` and `encode_dense` alike, so the two agree to the last bit.
-    A row's activations can differ in the last bits between batches of different sizes, where the BLAS library chooses
-    another kernel for another number of rows (seen with MKL for a few hundred rows; 512 and more gave equal bits).
+    Rows are encoded `BLOCK_ROWS` at a time, by `encode` and `encode_dense` alike: of one ``x`` both make the same
+    products, so the two agree to the last bit. A row's activations can differ in the last bits between batches of
+    different sizes, and between processors ("When bits are equal" in ``docs/numerics.md``).
     """
 
     def __init__(self, decoder: Decoder, shape: tuple[int, int]) -> None:

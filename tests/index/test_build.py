@@ -18,6 +18,7 @@ from sae_vis.index.build import Source, build_index
 from sae_vis.index.index import Index
 from sae_vis.index.shards import plan_batches
 from tests.index.checks import check_correlations, check_everything
+from tests.kernels import NOISE
 from tests.whole_numbers import VOCAB, WholeModel, WholeSae, dense_of
 
 
