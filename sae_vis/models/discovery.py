@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from sae_vis.models.anatomy import Anatomy, Block, Ending
 from sae_vis.models.ending import ending_of
 from sae_vis.models.forward import changed
 from sae_vis.models.mixing import Mixing
+from sae_vis.models.offloaded import value_of
 from sae_vis.models.stream import Frame, block_of
 from sae_vis.models.trace import Call, Trace, traced
 
@@ -57,7 +58,7 @@ def discover(
     path, calls = stack
     unknown: dict[str, str] = {}
     blocks = [_block(frame, call, layer, unknown) for layer, call in calls.items()]
-    first, last = list(calls.values())[0], list(calls.values())[-1]
+    first, last = next(iter(calls.values())), next(reversed(calls.values()))
     ending, scale = _ending(frame, last, trace.rows(_logits(output)), unknown)
     links = [frame.factor(one.made, other.given) for one, other in pairwise(calls.values())]
     try:
@@ -66,7 +67,7 @@ def discover(
         reason = f"a second forward, with changes at the blocks, failed ({type(error).__name__}: {error})"
         return Anatomy(unknown={"stream": reason, "logits": reason})
     blocks = _onward(blocks, [*links, scale])
-    embed, positions = _embedding(frame, first)
+    embed, positions = _embedding(frame, first, tokens)
     return Anatomy(
         stack=path,
         width=int(first.given.shape[1]),  # type: ignore[union-attr]
@@ -84,10 +85,12 @@ def constants(config: Mapping[str, Any]) -> Iterator[float]:
     for value in config.values():
         if isinstance(value, Mapping):
             yield from constants(value)
-        elif (
-            isinstance(value, (int, float)) and not isinstance(value, bool) and value not in {0, 1} and isfinite(value)
-        ):
+        elif _is_number(value) and value not in {0, 1}:
             yield float(value)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
 
 
 def _stack(frame: Frame) -> tuple[str, dict[int, Call]] | None:
@@ -175,7 +178,7 @@ def _proved(
     forward: Callable[[], object],
     unknown: dict[str, str],
 ) -> tuple[list[Block], list[float | None]]:
-    """Blocks with their parts by kind, and the links behind them: only those on which a change of the output arrives."""
+    """Blocks with their parts by kind, and the links behind them; those on which a change does not arrive are None."""
     mixing = Mixing(frame.modules, frame.trace)
     with ExitStack() as on:
         changes = {block.path: _change(frame, block) for block in blocks}
@@ -220,7 +223,7 @@ def _adding(delta: Tensor) -> Callable[[Tensor], Tensor]:
     return added
 
 
-def _embedding(frame: Frame, first: Call) -> tuple[str | None, int | None]:
+def _embedding(frame: Frame, first: Call, tokens: Tensor) -> tuple[str | None, int | None]:
     """The token embedding where something is added to it, and how many positions there are if these are learned."""
     trace, tables = frame.trace, []
     for call in trace.calls:
@@ -228,16 +231,29 @@ def _embedding(frame: Frame, first: Call) -> tuple[str | None, int | None]:
         weight = getattr(module, "weight", None)
         if call.start > first.start or trace.of(call.path) is not call or call.made is None or first.given is None:
             continue
-        if (
-            call.given is None
-            and isinstance(weight, Tensor)
-            and weight.ndim == 2
-            and call.made.shape == first.given.shape
-        ):
+        is_table = isinstance(module, nn.Embedding) or call.given is None
+        if is_table and isinstance(weight, Tensor) and weight.ndim == 2 and call.made.shape == first.given.shape:
             tables.append(call)
-    made = [call.made for call in tables if call.made is not None]
-    if len(made) < 2 or not trace.alike(torch.stack(made).sum(0), first.given):
+    made = torch.stack([call.made for call in tables if call.made is not None]) if len(tables) > 1 else None
+    if made is None or not _is_sum(trace, made, first.given):
         return None, None
-    learned = [frame.modules[call.path].weight for call in tables[1:]]
+    embed = next((call for call in tables if _is_looked_up(frame, call, tokens)), None)
+    if embed is None:
+        return None, None
+    learned = [frame.modules[call.path].weight for call in tables if call is not embed]
     limits = [int(weight.shape[0]) for weight in learned if isinstance(weight, nn.Parameter)]
-    return tables[0].path, max(limits, default=None)  # kinds of tokens have a table, too, of few rows
+    return embed.path, max(limits, default=None)  # kinds of tokens have a table, too, of few rows
+
+
+def _is_sum(trace: Trace, made: Tensor, whole: Tensor | None) -> bool:
+    """Whether ``made [n, n_tokens, d]`` add up to a whole."""
+    if whole is None:
+        return False
+    return bool(((made.sum(0) - whole).abs() <= trace.unit * made.abs().sum(0) + trace.least).all())
+
+
+def _is_looked_up(frame: Frame, call: Call, tokens: Tensor) -> bool:
+    """Whether a module gives the rows of its table that have the tokens' numbers, times a number."""
+    table = value_of(frame.modules[call.path], "weight").detach()
+    ids = tokens.flatten().to(table.device)
+    return len(table) > int(ids.max()) and frame.factor(table[ids].float().cpu(), call.made) is not None

@@ -85,18 +85,23 @@ def _logits_from(frame: Frame, made: Tensor, logits: Tensor) -> tuple[float, flo
     A cap is one where it leaves a smaller sum of squares than no cap does, by more than chance: in half precision small
     logits are nearly the same with and without.
     """
-    trace, (made, logits) = frame.trace, (made.double(), logits.double())
-    plain = trace.measured(made, logits, frame.likely) if made.any() else 0.0
-    least = _rest(plain * made, logits) if plain and trace.same(plain * made, logits) else float("inf")
-    found = (plain, None) if least < float("inf") else None
+    made, logits = made.double(), logits.double()
+    if not made.any() or not made.isfinite().all():
+        return None
+    found: tuple[float, float | None] | None = None
+    least, margin = float("inf"), 1.0
+    if frame.trace.same(frame.trace.measured(made, logits) * made, logits):
+        found, margin = (frame.trace.measured(made, logits, frame.likely), None), 1 + 64 / logits.numel()
+        least = _rest(frame.trace.measured(made, logits) * made, logits)
     for cap in frame.constants:
-        raw = _uncapped(frame, made, logits, cap)
-        capped = None if raw is None else cap * torch.tanh(raw * made / cap)
-        if raw is None or capped is None or not _capped_so(frame, capped, logits, cap):
+        some = logits.abs() < 0.9 * cap
+        if cap <= 0 or bool((logits.abs() > cap * 1.01).any()) or not made[some].any():
             continue
-        rest = _rest(capped, logits) * (1 if found and found[1] else 1 + 64 / logits.numel())
-        if rest < least:
-            found, least = (raw, cap), rest
+        raw = cap * torch.atanh(logits[some] / cap)
+        capped = cap * torch.tanh(frame.trace.measured(made[some], raw) * made / cap)
+        rest = _rest(capped, logits) * margin
+        if rest < least and _capped_so(frame, capped, logits, cap):
+            found, least = (frame.trace.measured(made[some], raw, frame.likely), cap), rest
     return found
 
 
@@ -110,11 +115,3 @@ def _rest(made: Tensor, logits: Tensor) -> float:
     """The sum of squares that is left, in units of each logit's size."""
     size = logits.abs()
     return float(((made - logits) / (size + 1e-3 * size.mean() + 1e-30)).square().sum())
-
-
-def _uncapped(frame: Frame, made: Tensor, logits: Tensor, cap: float) -> float | None:
-    """The factor with ``logits = cap * tanh(factor * made / cap)``, by the logits that are not near the cap."""
-    near = logits.abs() > 0.9 * cap
-    if cap <= 0 or bool((logits.abs() > cap * 1.01).any()) or bool(near.all()) or not made[~near].any():
-        return None
-    return frame.trace.measured(made[~near], cap * torch.atanh(logits[~near] / cap), frame.likely)

@@ -120,12 +120,15 @@ def summed(trace: Trace, own: Call, constants: Sequence[float] = (), *, first: b
         raise InputError("it does not give one vector for each token that has the width of its input")
     if not (own.given.isfinite().all() and own.made.isfinite().all()):
         raise InputError("it is given or gives numbers that are NaN or infinite")
-    sums = [_solved(trace, own, _candidates(trace, own, depth), constants) for depth in range(1, _DEPTH + 1)]
-    known = [one for one in sums if one is not None]
-    found = next((one for one in known if one.carry), known[0] if known and first else None)
-    if found is None:
+    without: Sum | None = None
+    for depth in range(1, _DEPTH + 1):
+        found = _solved(trace, own, _candidates(trace, own, depth), constants)
+        if found is not None and found.carry:
+            return found
+        without = without or found
+    if without is None or not first:
         raise InputError("its output is not its input plus what some of its modules give")
-    return found
+    return without
 
 
 def _candidates(trace: Trace, own: Call, depth: int) -> list[Call]:
@@ -192,7 +195,8 @@ class _System:
     def _reduced(self, sizes: Tensor) -> Tensor:
         """The equations, each in units of its own size, as few that have the same sums of squares."""
         weighted: Tensor = torch.cat([self._some, self._goal[None]]) / (sizes + 1e-30)
-        return torch.linalg.qr(weighted.T, mode="r").R
+        triangle: Tensor = torch.linalg.qr(weighted.T, mode="r").R
+        return triangle
 
     def coefficients(self, kept: list[int], fixed: dict[int, float] | None = None) -> Tensor:
         """Of least squares, ``[len(kept)]``; those that are fixed as they are."""
@@ -252,8 +256,8 @@ class _System:
             measured, carry = float(current[kept.index(number)]), float(current[0]) if kept[0] == 0 else 1.0
             # what is as small as a rounding is measured badly
             first = [one for one in (1.0, carry) if abs(measured - one) < 0.25 * abs(one)]
-            near = [one for one in constants if abs(measured - one) < 0.02 * abs(one)]
-            for constant in (*first, *sorted(near, key=lambda one, found=measured: abs(found - one))):
+            near = [(abs(measured - one), one) for one in constants if abs(measured - one) < 0.02 * abs(one)]
+            for constant in (*first, *(one for _, one in sorted(near))):
                 tried = self.coefficients(kept, fixed | {number: constant})
                 if self.holds(kept, tried) and not self._farther(kept, tried, than=best):
                     fixed[number] = constant
@@ -320,7 +324,8 @@ def _with_reads(frame: Frame, own: Call, part: Part, stream: list[_Stream]) -> P
     """
     trace, inside = frame.trace, frame.trace.within(own)
     reader = trace.of(part.inner)
-    act, way = part.act, []
+    act = part.act
+    way: list[str] = []
     for _ in range(_CHAIN):
         if reader is None:
             break
@@ -331,7 +336,7 @@ def _with_reads(frame: Frame, own: Call, part: Part, stream: list[_Stream]) -> P
             return replace(part, reads=reader.path, after=after, act=act, before=tuple(way))
         before = [c for c in inside if c.stop < reader.start and trace.same(c.made, reader.given)]
         reader = min(reversed(before), key=lambda call: call.depth, default=None)  # the outermost, of these the last
-        if reader is not None:
+        if reader is not None and frame.norm(reader) is None:
             way.append(reader.path)
         if reader is not None and act is None and part.projection == part.inner:
             act = None if frame.norm(reader) else reader.path  # neurons of an MLP whose modules stand in the block

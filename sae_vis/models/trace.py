@@ -109,7 +109,7 @@ class Trace:
             return False
         return bool(((one - other).abs() <= self.unit * one.abs().maximum(other.abs()) + self.least).all())
 
-    def measured(self, one: Tensor, other: Tensor, likely: Sequence[float]) -> float:
+    def measured(self, one: Tensor, other: Tensor, likely: Sequence[float] = ()) -> float:
         """The number c for which ``c * one`` is nearest to ``other``; of `likely` the nearest that roundings allow.
 
         Allowed is what is within 6 standard errors of c, and what roundings that all go one way make of it: in half
