@@ -42,6 +42,7 @@ class Part:
         inner: what `reads` hands its norm's output to: the module itself, or the block's child that it is in.
         projection: the linear module within it whose output is its output: reads neurons or heads. None: there is none.
         act: a module whose output is what the projection reads, or None.
+        before: modules between `reads` and `inner`, where there are some (attention whose output a LayerScale scales).
     """
 
     kind: Kind
@@ -53,6 +54,7 @@ class Part:
     inner: str
     projection: str | None = None
     act: str | None = None
+    before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

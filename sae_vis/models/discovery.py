@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from math import isfinite
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from sae_vis.errors import InputError
-from sae_vis.models.anatomy import Anatomy, Block, Ending, Kind, Part
+from sae_vis.models.anatomy import Anatomy, Block, Ending
 from sae_vis.models.ending import ending_of
 from sae_vis.models.forward import changed
 from sae_vis.models.mixing import Mixing
+from sae_vis.models.offloaded import value_of
 from sae_vis.models.stream import Frame, block_of
 from sae_vis.models.trace import Call, Trace, traced
 
@@ -49,21 +51,26 @@ def discover(
     except Exception as error:
         return Anatomy(unknown={"stream": f"a forward of a few tokens failed ({type(error).__name__}: {error})"})
     frame = Frame(trace, modules, {}, tuple(constants(config)))
-    stack = _stack(trace, modules)
+    stack = _stack(frame)
     if stack is None:
         reason = "no list of blocks is called one after the other, each of them once, with one vector for each token"
         return Anatomy(unknown={"stream": reason, "logits": "no blocks were found"})
     path, calls = stack
     unknown: dict[str, str] = {}
-    blocks = [_block(frame, call, int(call.path.rpartition(".")[2]), unknown) for call in calls]
-    ending, scale = _ending(frame, calls[-1], trace.rows(_logits(output)), unknown)
-    links = [trace.factor(one.made, other.given) for one, other in pairwise(calls)]
+    blocks = [_block(frame, call, layer, unknown) for layer, call in calls.items()]
+    first, last = next(iter(calls.values())), next(reversed(calls.values()))
+    ending, scale = _ending(frame, last, trace.rows(_logits(output)), unknown)
+    links = [frame.factor(one.made, other.given) for one, other in pairwise(calls.values())]
+    try:
+        blocks, links = _proved(model, frame, blocks, links, lambda: forward(tokens), unknown)
+    except Exception as error:
+        reason = f"a second forward, with changes at the blocks, failed ({type(error).__name__}: {error})"
+        return Anatomy(unknown={"stream": reason, "logits": reason})
     blocks = _onward(blocks, [*links, scale])
-    blocks = _proved(model, frame, blocks, lambda: forward(tokens), unknown)
-    embed, positions = _embedding(frame, calls[0])
+    embed, positions = _embedding(frame, first, tokens)
     return Anatomy(
         stack=path,
-        width=int(calls[0].given.shape[1]),  # type: ignore[union-attr]
+        width=int(first.given.shape[1]),  # type: ignore[union-attr]
         blocks=tuple(blocks),
         embed=embed,
         positions=positions,
@@ -78,22 +85,44 @@ def constants(config: Mapping[str, Any]) -> Iterator[float]:
     for value in config.values():
         if isinstance(value, Mapping):
             yield from constants(value)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool) and value not in {0, 1}:
+        elif _is_number(value) and value not in {0, 1}:
             yield float(value)
 
 
-def _stack(trace: Trace, modules: Mapping[str, nn.Module]) -> tuple[str, list[Call]] | None:
-    """The longest list of modules that are called once each, one after the other, on vectors of one width."""
-    found: list[tuple[str, list[Call]]] = []
-    for path, module in modules.items():
-        if not isinstance(module, (nn.ModuleList, nn.Sequential)):
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+
+
+def _stack(frame: Frame) -> tuple[str, dict[int, Call]] | None:
+    """The longest list of modules that are called once each, one after the other, on vectors of one width; by number.
+
+    Of several the longest in which something is added to a stream: the layers of an MLP may be a list, too.
+    """
+    trace, found = frame.trace, []
+    names = {id(module): path for path, module in reversed(list(frame.modules.items()))}
+    for path, module in frame.modules.items():
+        if not isinstance(module, (nn.ModuleList, nn.Sequential)) or path != names[id(module)]:
             continue
-        calls = [call for name, _ in module.named_children() if (call := trace.of(f"{path}.{name}")) is not None]
-        widths = {None if c.given is None or c.made is None else c.given.shape[1] for c in calls}
-        ordered = all(one.stop < other.start for one, other in pairwise(calls))
-        if calls and ordered and len(widths) == 1 and None not in widths and _feeds(trace, calls):
-            found.append((path, calls))
-    return max(found, key=lambda one: len(one[1]), default=None)
+        children = [(name, names[id(child)]) for name, child in module.named_children()]
+        numbered = all(name.isdigit() for name, _ in children)
+        called = [(place, name, own) for place, (name, own) in enumerate(children) if trace.called(own)]
+        calls = {int(name) if numbered else place: trace.of(own) for place, name, own in called}
+        whole = {layer: call for layer, call in calls.items() if call is not None}
+        if whole and len(whole) == len(calls) and _in_line(trace, list(whole.values())):
+            found.append((path, whole))
+    found.sort(key=lambda one: -len(one[1]))
+    adding = (one for one in found if len(found) == 1 or any(_adds(frame, call) for call in one[1].values()))
+    return next(adding, found[0] if found else None)
+
+
+def _adds(frame: Frame, call: Call) -> bool:
+    return _block(frame, call, 0, {}).carries
+
+
+def _in_line(trace: Trace, calls: list[Call]) -> bool:
+    widths = {None if c.given is None or c.made is None else c.given.shape[1] for c in calls}
+    ordered = all(one.stop < other.start for one, other in pairwise(calls))
+    return ordered and len(widths) == 1 and None not in widths and _feeds(trace, calls)
 
 
 def _feeds(trace: Trace, calls: list[Call]) -> bool:
@@ -142,39 +171,39 @@ def _onward(blocks: list[Block], links: list[float | None]) -> list[Block]:
 
 
 def _proved(
-    model: nn.Module, frame: Frame, blocks: list[Block], forward: Callable[[], object], unknown: dict[str, str]
-) -> list[Block]:
-    """Blocks whose output, changed, is what the next one gets; their parts by kind."""
-    mixing = Mixing(frame.modules, frame.trace.shape)
+    model: nn.Module,
+    frame: Frame,
+    blocks: list[Block],
+    links: list[float | None],
+    forward: Callable[[], object],
+    unknown: dict[str, str],
+) -> tuple[list[Block], list[float | None]]:
+    """Blocks with their parts by kind, and the links behind them; those on which a change does not arrive are None."""
+    mixing = Mixing(frame.modules, frame.trace)
     with ExitStack() as on:
         changes = {block.path: _change(frame, block) for block in blocks}
 
         def watched() -> object:
             for block in blocks:
-                for part in block.parts:
-                    for path in {part.inner, part.module}:
-                        on.enter_context(mixing.watching(path))
+                on.enter_context(mixing.watching(block))
                 on.enter_context(changed(frame.modules[block.path], "output", _adding(changes[block.path])))
             return forward()
 
         again, _ = traced(model, frame.modules, torch.empty(frame.trace.shape), watched)
-    links = [frame.trace.factor(*_both(frame.trace, one, other)) for one, other in pairwise(blocks)]
+    proved: list[float | None] = []
     for (one, other), link in zip(pairwise(blocks), links, strict=True):
         before, after = again.of(one.path), again.of(other.path)
+        arrives = False
         if link is None:
             unknown.setdefault(other.path, f"it is not given what {one.path!r} gives")
         elif before is None or after is None or before.made is None:
             unknown.setdefault(one.path, "it is not called in every forward")
-        elif not frame.trace.alike(link * (before.made + changes[one.path]), after.given):
+        elif not frame.trace.same(link * (before.made + changes[one.path]), after.given):
             unknown.setdefault(one.path, f"a change of its output does not arrive at {other.path!r}")
-    return [_kinds(block, mixing) for block in blocks]
-
-
-def _both(trace: Trace, one: Block, other: Block) -> tuple[Tensor | None, Tensor | None]:
-    first, second = trace.of(one.path), trace.of(other.path)
-    assert first is not None
-    assert second is not None
-    return first.made, second.given
+        else:
+            arrives = True
+        proved.append(link if arrives else None)
+    return [mixing.kinds(block) for block in blocks], proved
 
 
 def _change(frame: Frame, block: Block) -> Tensor:
@@ -194,18 +223,7 @@ def _adding(delta: Tensor) -> Callable[[Tensor], Tensor]:
     return added
 
 
-def _kinds(block: Block, mixing: Mixing) -> Block:
-    """A block whose parts have their kinds: of each kind the first."""
-    taken: set[Kind] = set()
-    parts: list[Part] = []
-    for part in block.parts:
-        kind = mixing.kind(part.inner, part.module)
-        parts.append(replace(part, kind="other" if kind in taken else kind))
-        taken.add(kind)
-    return replace(block, parts=tuple(parts))
-
-
-def _embedding(frame: Frame, first: Call) -> tuple[str | None, int | None]:
+def _embedding(frame: Frame, first: Call, tokens: Tensor) -> tuple[str | None, int | None]:
     """The token embedding where something is added to it, and how many positions there are if these are learned."""
     trace, tables = frame.trace, []
     for call in trace.calls:
@@ -213,11 +231,29 @@ def _embedding(frame: Frame, first: Call) -> tuple[str | None, int | None]:
         weight = getattr(module, "weight", None)
         if call.start > first.start or trace.of(call.path) is not call or call.made is None or first.given is None:
             continue
-        if isinstance(weight, Tensor) and weight.ndim == 2 and call.made.shape == first.given.shape:
+        is_table = isinstance(module, nn.Embedding) or call.given is None
+        if is_table and isinstance(weight, Tensor) and weight.ndim == 2 and call.made.shape == first.given.shape:
             tables.append(call)
-    made = [call.made for call in tables if call.made is not None]
-    if len(made) < 2 or not trace.alike(torch.stack(made).sum(0), first.given):
+    made = torch.stack([call.made for call in tables if call.made is not None]) if len(tables) > 1 else None
+    if made is None or not _is_sum(trace, made, first.given):
         return None, None
-    learned = [frame.modules[call.path].weight for call in tables[1:]]
+    embed = next((call for call in tables if _is_looked_up(frame, call, tokens)), None)
+    if embed is None:
+        return None, None
+    learned = [frame.modules[call.path].weight for call in tables if call is not embed]
     limits = [int(weight.shape[0]) for weight in learned if isinstance(weight, nn.Parameter)]
-    return tables[0].path, max(limits, default=None)  # kinds of tokens have a table, too, of few rows
+    return embed.path, max(limits, default=None)  # kinds of tokens have a table, too, of few rows
+
+
+def _is_sum(trace: Trace, made: Tensor, whole: Tensor | None) -> bool:
+    """Whether ``made [n, n_tokens, d]`` add up to a whole."""
+    if whole is None:
+        return False
+    return bool(((made.sum(0) - whole).abs() <= trace.unit * made.abs().sum(0) + trace.least).all())
+
+
+def _is_looked_up(frame: Frame, call: Call, tokens: Tensor) -> bool:
+    """Whether a module gives the rows of its table that have the tokens' numbers, times a number."""
+    table = value_of(frame.modules[call.path], "weight").detach()
+    ids = tokens.flatten().to(table.device)
+    return len(table) > int(ids.max()) and frame.factor(table[ids].float().cpu(), call.made) is not None

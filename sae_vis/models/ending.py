@@ -49,9 +49,9 @@ def ending_of(frame: Frame, last: Call, logits: Tensor | None) -> tuple[Ending, 
 def _final_norm(frame: Frame, last: Call, after: list[Call]) -> tuple[Call, float]:
     """The norm that is given the last block's output, and the factor between."""
     for call in after:
-        scale = frame.trace.factor(last.made, call.given)
+        scale = frame.factor(last.made, call.given)
         if scale is not None and frame.norm(call) is not None:
-            return call, frame.constant(scale)
+            return call, scale
     raise InputError("the last block's output goes into no LayerNorm or RMSNorm")
 
 
@@ -68,33 +68,50 @@ def _computes(frame: Frame, call: Call) -> bool:
 def _between(frame: Frame, norm: Call, head: Call, after: list[Call]) -> tuple[str | None, float] | None:
     """A linear module between norm and unembedding, or None, and the factor on the norm's output."""
     trace = frame.trace
-    factor = trace.factor(norm.made, head.given)
+    factor = frame.factor(norm.made, head.given)
     if factor is not None:
-        return None, frame.constant(factor)
+        return None, factor
     for call in after:
         if norm.stop < call.start < head.start and is_linear(frame.modules[call.path]) and _computes(frame, call):
-            factor = trace.factor(norm.made, call.given)
+            factor = frame.factor(norm.made, call.given)
             if factor is not None and trace.same(call.made, head.given) and bias_of(frame.modules[call.path]) is None:
-                return call.path, frame.constant(factor)
+                return call.path, factor
     return None
 
 
 def _logits_from(frame: Frame, made: Tensor, logits: Tensor) -> tuple[float, float | None] | None:
-    """Factor and soft cap that make logits of what the unembedding gives; None where there are none."""
-    factor = frame.trace.factor(made, logits)
-    if factor is not None:
-        return frame.constant(factor), None
-    for cap in frame.constants:
-        raw = _uncapped(made, logits, cap)
-        if raw is not None and frame.trace.alike(cap * torch.tanh(frame.constant(raw) * made / cap), logits):
-            return frame.constant(raw), cap
-    return None
+    """Factor and soft cap that make logits of what the unembedding gives; None where there are none.
 
-
-def _uncapped(made: Tensor, logits: Tensor, cap: float) -> float | None:
-    """The factor with ``logits = cap * tanh(factor * made / cap)``, by the logits that are not near the cap."""
-    near = logits.abs() > 0.9 * cap
-    if cap <= 0 or bool((logits.abs() > cap * 1.01).any()) or bool(near.all()):
+    A cap is one where it leaves a smaller sum of squares than no cap does, by more than chance: in half precision small
+    logits are nearly the same with and without.
+    """
+    made, logits = made.double(), logits.double()
+    if not made.any() or not made.isfinite().all():
         return None
-    some, raw = made[~near].double(), cap * torch.atanh(logits[~near].double() / cap)
-    return float((some * raw).sum() / (some**2).sum())
+    found: tuple[float, float | None] | None = None
+    least, margin = float("inf"), 1.0
+    if frame.trace.same(frame.trace.measured(made, logits) * made, logits):
+        found, margin = (frame.trace.measured(made, logits, frame.likely), None), 1 + 64 / logits.numel()
+        least = _rest(frame.trace.measured(made, logits) * made, logits)
+    for cap in frame.constants:
+        some = logits.abs() < 0.9 * cap
+        if cap <= 0 or bool((logits.abs() > cap * 1.01).any()) or not made[some].any():
+            continue
+        raw = cap * torch.atanh(logits[some] / cap)
+        capped = cap * torch.tanh(frame.trace.measured(made[some], raw) * made / cap)
+        rest = _rest(capped, logits) * margin
+        if rest < least and _capped_so(frame, capped, logits, cap):
+            found, least = (frame.trace.measured(made[some], raw, frame.likely), cap), rest
+    return found
+
+
+def _capped_so(frame: Frame, capped: Tensor, logits: Tensor, cap: float) -> bool:
+    """Whether logits are these, up to roundings before and after they are multiplied by the cap."""
+    off = (capped - logits).abs()
+    return bool((off <= frame.trace.unit * logits.abs() + frame.trace.least * max(1.0, cap)).all())
+
+
+def _rest(made: Tensor, logits: Tensor) -> float:
+    """The sum of squares that is left, in units of each logit's size."""
+    size = logits.abs()
+    return float(((made - logits) / (size + 1e-3 * size.mean() + 1e-30)).square().sum())

@@ -1,77 +1,104 @@
-"""Whether a module mixes tokens: asked by giving it one changed token, and seeing whether others change."""
+"""Whether a part mixes tokens: blocks are given one changed token, and parts are seen to change at others, or not."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from sae_vis.models.anatomy import Kind
-from sae_vis.models.forward import first_tensor, with_first
+from sae_vis.models.anatomy import Block, Kind, Part
+from sae_vis.models.forward import changed
+from sae_vis.models.trace import Trace
 
 _ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
 
 
 class Mixing:
-    """What kind of part each module is; modules of one class are of one kind, and one of them is asked.
+    """Of what kind each part of some blocks is.
+
+    While watched, every block is given what it was given in an earlier forward, but the first token of each sequence
+    another; and every part, once it was seen, adds what it added then. So what a part adds at a later token changes
+    only if the part itself, with all that is between it and the stream, mixes tokens.
 
     Args:
         modules: of the model, by path.
-        shape: ``(n_seqs, seq_len)`` of the tokens.
+        trace: of the earlier forward.
     """
 
-    def __init__(self, modules: Mapping[str, nn.Module], shape: tuple[int, int]) -> None:
-        self._modules, self._shape = modules, shape
-        self._mixes: dict[type[nn.Module], bool] = {}
+    def __init__(self, modules: Mapping[str, nn.Module], trace: Trace) -> None:
+        self._modules, self._trace = modules, trace
+        self._mixes: dict[str, bool] = {}
 
-    def kind(self, *paths: str) -> Kind:
-        """``attn``, ``mixer`` or ``mlp``, of a part with these modules in it."""
-        mixing = [path for path in paths if self._mixes.get(type(self._modules[path]), False)]
-        if not mixing:
+    @contextmanager
+    def watching(self, block: Block) -> Iterator[None]:
+        """While open, a block is run so."""
+        own = self._trace.of(block.path)
+        with ExitStack() as on:
+            if own is not None and own.given is not None and block.parts:
+                given = self._altered(own.given)
+                on.enter_context(changed(self._modules[block.path], "input", lambda x: _as(given, x)))
+            for part in block.parts:
+                on.enter_context(self._holding(_added(part)))
+            yield
+
+    def kinds(self, block: Block) -> Block:
+        """The block with the kinds of its parts: of each kind the first, the rest are ``other``."""
+        taken: set[Kind] = set()
+        parts: list[Part] = []
+        for part in block.parts:
+            kind = self._kind(part)
+            parts.append(replace(part, kind="other" if kind in taken else kind))
+            taken.add(kind)
+        return replace(block, parts=tuple(parts))
+
+    def _kind(self, part: Part) -> Kind:
+        if not self._mixes.get(_added(part), False):
             return "mlp"
-        modules = [self._modules[path] for path in mixing]
+        paths = (part.inner, part.module, *part.before)
+        modules = [self._modules[path] for path in paths]
         classes = [type(one).__name__ for module in modules for one in (module, *module.children())]
-        names = [name for path in mixing for name in path.rsplit(".", 2)[1:]]
+        names = [name for path in paths for name in path.rsplit(".", 2)[1:]]
         return "attn" if any(_ATTENTION.search(name) for name in (*classes, *names)) else "mixer"
 
     @contextmanager
-    def watching(self, path: str) -> Iterator[None]:
-        """While open, the module is asked at its call, if none of its class was."""
-        module = self._modules[path]
-        handle = module.register_forward_hook(self._ask, with_kwargs=True)
-        try:
-            yield
-        finally:
-            handle.remove()
+    def _holding(self, path: str) -> Iterator[None]:
+        call = self._trace.of(path)
+        assert call is not None
+        assert call.made is not None
+        before = call.made
 
-    def _ask(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
-        made = first_tensor(output)
-        if type(module) in self._mixes or made is None:
-            return
-        self._mixes[type(module)] = False
-        if first_tensor(args) is not None:
-            args = with_first(args, self._altered)
-        else:
-            kwargs = with_first(kwargs, self._altered)
-        again = first_tensor(module.forward(*args, **kwargs))
-        if again is not None and again.shape == made.shape:
-            one, other = self._second(made), self._second(again)
-            near = 64 * torch.finfo(one.dtype).eps * one.abs().max()
-            self._mixes[type(module)] = bool(((one - other).abs() > near).any())
+        def held(x: Tensor) -> Tensor:
+            now = self._trace.rows(x)
+            if now is None or now.shape != before.shape:
+                return x
+            one, other = self._later(before), self._later(now)
+            self._mixes[path] = bool(((one - other).abs() > self._trace.unit / 2 * one.abs().max()).any())
+            return _as(before, x)
+
+        with changed(self._modules[path], "output", held):
+            yield
 
     def _altered(self, x: Tensor) -> Tensor:
-        """The input with the first token of every sequence another."""
-        x = x.clone()
-        self._by_token(x)[:, 0] += self._by_token(x)[:, 0].abs().mean() + 1
-        return x
+        """``[n_tokens, d]`` with the first token of every sequence another of the same size."""
+        signs = torch.randint(0, 2, x.shape[1:], generator=torch.Generator().manual_seed(0)) * 2 - 1
+        x = x.clone().view(*self._trace.shape, -1)
+        x[:, 0] *= signs
+        return x.flatten(0, 1)
 
-    def _second(self, x: Tensor) -> Tensor:
+    def _later(self, x: Tensor) -> Tensor:
         """All tokens but the first of every sequence."""
-        return self._by_token(x)[:, 1:]
+        return x.view(*self._trace.shape, -1)[:, 1:]
 
-    def _by_token(self, x: Tensor) -> Tensor:
-        return x.view(*self._shape, -1) if x.ndim == 2 else x
+
+def _added(part: Part) -> str:
+    """The module whose output is added to the stream."""
+    return part.post_norm or part.module
+
+
+def _as(value: Tensor, x: Tensor) -> Tensor:
+    """``[n_tokens, d]`` in the shape and dtype of a tensor that holds as much."""
+    return value.reshape(x.shape).to(x) if value.numel() == x.numel() else x

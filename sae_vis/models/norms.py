@@ -27,9 +27,12 @@ def norm_of(trace: Trace, module: nn.Module, call: Call) -> Norm | None:
         return None
     tried = product((False, True), (0.0, 1.0), _eps_of(module))
     norms = [Norm(centred=centred, gain_offset=offset, eps=eps) for centred, offset, eps in tried]
-    made = [normalized(x, norm) * gain_of(module, norm, x.shape[1]) + _shift(module) for norm in norms]
-    best = min(range(len(norms)), key=lambda number: float((made[number] - y).abs().max()))
-    return norms[best] if trace.alike(made[best], y) else None
+    gains, shift = [gain_of(module, norm, x.shape[1]) for norm in norms], _shift(module)
+    made = [normalized(x, norm) * gain + shift for norm, gain in zip(norms, gains, strict=True)]
+    off = [float((one - y).abs().max()) for one in made]
+    best = min(range(len(norms)), key=off.__getitem__)
+    only_scaled = min(float((x * gain + shift - y).abs().max()) for gain in gains)  # dropout, LayerScale
+    return norms[best] if trace.alike(made[best], y) and off[best] < only_scaled else None
 
 
 def normalized(x: Tensor, norm: Norm) -> Tensor:

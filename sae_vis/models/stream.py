@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -19,7 +20,7 @@ from sae_vis.models.linear_maps import bias_of, is_linear, linear_weight
 from sae_vis.models.norms import norm_of
 from sae_vis.models.trace import Call, Trace
 
-_NEARLY = 1e-3  # a factor that is so near 1 is 1, and the rest is rounding
+_NEARLY = 1e-4  # a factor that is so near 1 is 1, and the rest is rounding
 _CHAIN = 6  # modules between what is added and the norm that reads the stream for it
 _DEPTH = 4  # levels of modules below a block that are looked at
 _EQUATIONS = 4096  # of which the coefficients are solved for; the rest is used to check them
@@ -39,6 +40,17 @@ class Sum:
 
 
 @dataclass(frozen=True)
+class _Stream:
+    """The residual stream within a block, and the sizes of what it is the sum of: both ``[n_tokens, d]``."""
+
+    value: Tensor
+    size: Tensor
+
+    def plus(self, made: Tensor) -> _Stream:
+        return _Stream(self.value + made, self.size + made.abs())
+
+
+@dataclass(frozen=True)
 class Frame:
     """What is needed to look at one block.
 
@@ -54,11 +66,14 @@ class Frame:
     norms: dict[str, Norm]
     constants: Sequence[float] = ()
 
-    def constant(self, factor: float) -> float:
-        """A factor that was measured: 1 or a constant of the configuration (or 1 by it) where it is one of these."""
-        likely = [1.0, *self.constants, *(1 / constant for constant in self.constants if constant)]
-        near = [one for one in likely if abs(factor - one) < _NEARLY * abs(one)]
-        return min(near, key=lambda one: abs(factor - one), default=factor)
+    @cached_property
+    def likely(self) -> list[float]:
+        """Factors that a model may have: 1, the constants of its configuration, 1 by these."""
+        return [1.0, *self.constants, *(1 / constant for constant in self.constants if constant)]
+
+    def factor(self, one: Tensor | None, other: Tensor | None) -> float | None:
+        """The number c with ``other = c * one``; a likely one where that fits as well. None: there is none."""
+        return self.trace.factor(one, other, self.likely)
 
     def norm(self, call: Call) -> Norm | None:
         """What a call computes if it is a norm; remembered."""
@@ -77,13 +92,14 @@ def block_of(frame: Frame, own: Call, layer: int) -> Block:
     found = summed(frame.trace, own, frame.constants, first=layer == 0)
     parts: list[Part] = []
     assert own.given is not None
-    stream = [own.given * (1.0 if found.carry else 0.0)]
+    start = own.given * (1.0 if found.carry else 0.0)
+    stream = [_Stream(start, start.abs())]
     for term, coefficient in found.terms:
         factor = coefficient / (found.carry or 1.0)
         factor = 1.0 if abs(factor - 1) < _NEARLY else factor
         parts.append(_part(frame, own, term, factor))
         assert term.made is not None
-        stream.append(stream[-1] + factor * term.made)
+        stream.append(stream[-1].plus(factor * term.made))
     placed = tuple(_with_reads(frame, own, part, stream[:-1]) for part in parts)
     return Block(path=own.path, layer=layer, parts=placed, carry=found.carry)
 
@@ -102,15 +118,17 @@ def summed(trace: Trace, own: Call, constants: Sequence[float] = (), *, first: b
     """
     if own.given is None or own.made is None or own.given.shape != own.made.shape:
         raise InputError("it does not give one vector for each token that has the width of its input")
-    beginning = None
+    if not (own.given.isfinite().all() and own.made.isfinite().all()):
+        raise InputError("it is given or gives numbers that are NaN or infinite")
+    without: Sum | None = None
     for depth in range(1, _DEPTH + 1):
         found = _solved(trace, own, _candidates(trace, own, depth), constants)
         if found is not None and found.carry:
             return found
-        beginning = beginning or found
-    if beginning is None or not first:
+        without = without or found
+    if without is None or not first:
         raise InputError("its output is not its input plus what some of its modules give")
-    return beginning
+    return without
 
 
 def _candidates(trace: Trace, own: Call, depth: int) -> list[Call]:
@@ -125,7 +143,7 @@ def _candidates(trace: Trace, own: Call, depth: int) -> list[Call]:
         if call.made is None or own.made is None or call.made.shape != own.made.shape or not call.made.any():
             continue
         taken = (own.given, own.made, *(other.made for other in found))
-        if not any(trace.same(call.made, value) for value in taken):
+        if call.made.isfinite().all() and not any(trace.copies(call.made, value) for value in taken):
             found.append(call)
     return sorted(found, key=lambda call: call.stop)
 
@@ -137,14 +155,12 @@ def _solved(trace: Trace, own: Call, terms: list[Call], constants: Sequence[floa
     if not terms:
         return None
     columns = torch.stack([own.given, *(term.made for term in terms)]).flatten(1).double()  # type: ignore[list-item]
-    wanted = own.made.flatten().double()
-    system = _System(columns, wanted, trace.unit)
+    system = _System(columns, own.made.flatten().double(), trace)
     kept = list(range(len(columns)))
-    if not system.solves(kept):
+    if not system.holds(kept, system.coefficients(kept)):
         return None
     for place in range(len(terms), -1, -1):
-        fewer = [number for number in kept if number != place]
-        kept = fewer if fewer and system.solves(fewer) else kept
+        kept = kept if system.needs(place, kept) else [number for number in kept if number != place]
     coefficients = system.rounded(kept, constants)
     if coefficients is None or kept == [0]:
         return None
@@ -155,51 +171,99 @@ def _solved(trace: Trace, own: Call, terms: list[Call], constants: Sequence[floa
 class _System:
     """``wanted = Σ coefficient * column``, each number up to the roundings of the sum.
 
+    What is smaller than these roundings everywhere can still be told by all equations together: leaving it out makes
+    the sum of squares greater than chance does.
+
     Args:
         columns: ``[n_columns, n]``, the first of which is the block's input.
         wanted: ``[n]``.
-        unit: relative size of a rounding.
+        trace: says how large roundings are.
     """
 
-    def __init__(self, columns: Tensor, wanted: Tensor, unit: float) -> None:
-        self._columns, self._wanted, self._unit = columns, wanted, unit
+    def __init__(self, columns: Tensor, wanted: Tensor, trace: Trace) -> None:
+        self._columns, self._wanted, self._unit, self._least = columns, wanted, trace.unit, trace.least
         n = len(wanted)
         chosen = torch.arange(n) if n <= _EQUATIONS else torch.randperm(n, generator=_generator())[:_EQUATIONS]
-        scale = (columns[0].abs() + wanted.abs())[chosen]
-        self._weight = 1 / (scale + 1e-3 * scale.mean() + 1e-30)
-        some, goal = columns[:, chosen] * self._weight, wanted[chosen] * self._weight
-        self._scales = some.norm(dim=1).clamp(min=1e-30)
-        some = some / self._scales[:, None]
-        self._products, self._towards = some @ some.T, some @ goal
+        self._some, self._goal = columns[:, chosen], wanted[chosen]
+        self._n = len(chosen)
+        sizes = self._some[0].abs() + self._goal.abs()
+        self._triangle = self._reduced(sizes + 1e-3 * sizes.mean())
+        every = self.coefficients(list(range(len(columns))))
+        sizes = (every[:, None] * self._some).abs().sum(0) + self._goal.abs()
+        self._triangle = self._reduced(sizes + 1e-6 * sizes.mean())
 
-    def coefficients(self, kept: list[int]) -> Tensor:
-        """Of least squares: the normal equations of columns of one length."""
-        products, towards = self._products[kept][:, kept], self._towards[kept]
-        found: Tensor = torch.linalg.lstsq(products, towards[:, None], driver="gelsd").solution
-        scaled: Tensor = found[:, 0] / self._scales[kept]
-        return scaled
+    def _reduced(self, sizes: Tensor) -> Tensor:
+        """The equations, each in units of its own size, as few that have the same sums of squares."""
+        weighted: Tensor = torch.cat([self._some, self._goal[None]]) / (sizes + 1e-30)
+        triangle: Tensor = torch.linalg.qr(weighted.T, mode="r").R
+        return triangle
+
+    def coefficients(self, kept: list[int], fixed: dict[int, float] | None = None) -> Tensor:
+        """Of least squares, ``[len(kept)]``; those that are fixed as they are."""
+        fixed = fixed or {}
+        free = [number for number in kept if number not in fixed]
+        goal = self._triangle[:, -1].clone()
+        for number, coefficient in fixed.items():
+            goal -= coefficient * self._triangle[:, number]
+        if free:
+            solved = torch.linalg.lstsq(self._triangle[:, free], goal[:, None], driver="gelsd").solution[:, 0]
+            fixed = fixed | dict(zip(free, solved.tolist(), strict=True))
+        return torch.tensor([fixed[number] for number in kept], dtype=torch.float64)
 
     def holds(self, kept: list[int], coefficients: Tensor) -> bool:
         """Whether the combination is what is wanted, everywhere."""
-        terms = coefficients[:, None] * self._columns[kept]
-        off = (terms.sum(0) - self._wanted).abs()
-        return bool((off <= self._unit * (terms.abs().sum(0) + self._wanted.abs()) + 1e-30).all())
+        return self._fits(self._some[kept], self._goal, coefficients) and self._fits(
+            self._columns[kept], self._wanted, coefficients
+        )
 
-    def solves(self, kept: list[int]) -> bool:
-        """Whether some combination of these columns is what is wanted."""
-        return self.holds(kept, self.coefficients(kept))
+    def _fits(self, columns: Tensor, wanted: Tensor, coefficients: Tensor) -> bool:
+        sizes = coefficients.abs() @ columns.abs() + wanted.abs()
+        return bool(((coefficients @ columns - wanted).abs() <= self._unit * sizes + self._least).all())
+
+    def needs(self, place: int, kept: list[int]) -> bool:
+        """Whether the sum needs a column: without it, it does not hold, or is farther off than roundings explain.
+
+        A column of the second kind has to have the input's coefficient, or that of a column that is needed anyway.
+        """
+        fewer = [number for number in kept if number != place]
+        if not fewer:
+            return True
+        without = self.coefficients(fewer)
+        if not self.holds(fewer, without):
+            return True
+        found = self.coefficients(kept)
+        if not self._farther(fewer, without, than=self._rest(kept, found)):
+            return False
+        own = float(found[kept.index(place)])
+        return any(abs(own - other) < 0.25 * abs(other) for other in without.tolist())
+
+    def _rest(self, kept: list[int], coefficients: Tensor) -> float:
+        """The sum of squares that a combination leaves."""
+        return float((self._triangle[:, kept] @ coefficients - self._triangle[:, -1]).square().sum())
+
+    def _farther(self, kept: list[int], coefficients: Tensor, *, than: float) -> bool:
+        """Whether a combination leaves more than `than`, by more than chance and roundings of coefficients."""
+        chance = 64 * than / self._n + self._n * torch.finfo(torch.float32).eps ** 2
+        return self._rest(kept, coefficients) > than + chance
 
     def rounded(self, kept: list[int], constants: Sequence[float]) -> list[float] | None:
         """The coefficients: 1 or a constant of the configuration where that fits as well."""
         found = self.coefficients(kept)
-        for place in range(len(kept)):
-            for constant in (1.0, *constants):
-                tried = found.clone()
-                tried[place] = constant
-                if abs(float(found[place]) - constant) < 0.02 * abs(constant) and self.holds(kept, tried):
-                    found = tried
+        best = self._rest(kept, found)
+        fixed: dict[int, float] = {}
+        for number in kept:
+            current = self.coefficients(kept, fixed)
+            measured, carry = float(current[kept.index(number)]), float(current[0]) if kept[0] == 0 else 1.0
+            # what is as small as a rounding is measured badly
+            first = [one for one in (1.0, carry) if abs(measured - one) < 0.25 * abs(one)]
+            near = [(abs(measured - one), one) for one in constants if abs(measured - one) < 0.02 * abs(one)]
+            for constant in (*first, *(one for _, one in sorted(near))):
+                tried = self.coefficients(kept, fixed | {number: constant})
+                if self.holds(kept, tried) and not self._farther(kept, tried, than=best):
+                    fixed[number] = constant
                     break
-        return [float(c) for c in found] if self.holds(kept, found) else None
+        found = self.coefficients(kept, fixed)
+        return found.tolist() if self.holds(kept, found) else None
 
 
 def _generator() -> torch.Generator:
@@ -253,7 +317,7 @@ def _projection(frame: Frame, source: Call) -> Call | None:
     return None
 
 
-def _with_reads(frame: Frame, own: Call, part: Part, stream: list[Tensor]) -> Part:
+def _with_reads(frame: Frame, own: Call, part: Part, stream: list[_Stream]) -> Part:
     """A part with the module that hands it the stream, and how much of the block the stream has in it by then.
 
     From its innermost module back: the stream is given to it, or to what made what it is given, and so on.
@@ -261,23 +325,31 @@ def _with_reads(frame: Frame, own: Call, part: Part, stream: list[Tensor]) -> Pa
     trace, inside = frame.trace, frame.trace.within(own)
     reader = trace.of(part.inner)
     act = part.act
+    way: list[str] = []
     for _ in range(_CHAIN):
         if reader is None:
-            return part
+            break
         after = _reached(trace, reader, stream)
         if after is not None:
             frame.norm(reader)
-            return replace(part, reads=reader.path, after=after, act=act)
+            way = [path for path in way if path != reader.path]
+            return replace(part, reads=reader.path, after=after, act=act, before=tuple(way))
         before = [c for c in inside if c.stop < reader.start and trace.same(c.made, reader.given)]
-        reader = before[-1] if before else None
+        reader = min(reversed(before), key=lambda call: call.depth, default=None)  # the outermost, of these the last
+        if reader is not None and frame.norm(reader) is None:
+            way.append(reader.path)
         if reader is not None and act is None and part.projection == part.inner:
             act = None if frame.norm(reader) else reader.path  # neurons of an MLP whose modules stand in the block
-    return part
+    return replace(part, before=tuple(way))
 
 
-def _reached(trace: Trace, reader: Call, stream: list[Tensor]) -> int | None:
+def _reached(trace: Trace, reader: Call, stream: list[_Stream]) -> int | None:
     """How many parts the stream that a call is given has in it; None where it is not given the stream."""
-    exact = next((after for after, value in enumerate(stream) if trace.same(reader.given, value)), None)
-    if exact is not None:
-        return exact
-    return next((after for after, value in enumerate(stream) if after and trace.alike(reader.given, value)), None)
+    given, off = reader.given, {}
+    for after, known in enumerate(stream):
+        if given is None or given.shape != known.value.shape:
+            continue
+        away = (given - known.value).abs()
+        if bool((away <= trace.unit * known.size + trace.least).all()):
+            off[after] = float((away / (known.size + 1e-30)).square().sum())
+    return min(off, key=off.__getitem__, default=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -79,18 +79,56 @@ class Trace:
         wide = torch.promote_types(value.dtype, torch.float32)
         return value.detach().reshape(n_seqs * seq_len, -1).to("cpu", wide, copy=True)
 
+    def called(self, path: str) -> bool:
+        """Whether a module was called at all."""
+        return path in self._of
+
     @property
     def unit(self) -> float:
         """How far two roundings of one number may be apart, relative to it: some units in the last place."""
-        if self.dtype in {torch.float16, torch.bfloat16}:
-            return 4 * torch.finfo(self.dtype).eps
-        return 16 * torch.finfo(torch.float32).eps  # in models in float64, too, norms often compute in float32
+        return (4 if self._half else 16) * self._eps
+
+    @property
+    def _half(self) -> bool:
+        return self.dtype in {torch.float16, torch.bfloat16}
+
+    @property
+    def _eps(self) -> float:
+        # in models in float64, too, norms often compute in float32
+        return torch.finfo(self.dtype if self._half else torch.float32).eps
+
+    @property
+    def least(self) -> float:
+        """How far two roundings of one number may be apart, however small the number is."""
+        subnormal = 2.0**-24 if self.dtype == torch.float16 else 0.0
+        return 4 * subnormal + 1e-30
 
     def same(self, one: Tensor | None, other: Tensor | None) -> bool:
         """Whether two ``[n_tokens, d]`` are the same numbers, each up to its rounding."""
         if one is None or other is None or one.shape != other.shape:
             return False
-        return bool(((one - other).abs() <= self.unit * one.abs().maximum(other.abs()) + 1e-30).all())
+        return bool(((one - other).abs() <= self.unit * one.abs().maximum(other.abs()) + self.least).all())
+
+    def measured(self, one: Tensor, other: Tensor, likely: Sequence[float] = ()) -> float:
+        """The number c for which ``c * one`` is nearest to ``other``; of `likely` the nearest that roundings allow.
+
+        Allowed is what is within 6 standard errors of c, and what roundings that all go one way make of it: in half
+        precision they depend on a hundred or so mantissas, in float32 a factor is not rounded as Python's numbers are.
+        """
+        one, other = one.double(), other.double()
+        size = one.abs().sum()
+        c = float((one.sign() * other).sum() / size)
+        error = float((other - c * one).square().sum().sqrt() / size)
+        one_way = self._eps / 8 if self._half else 2 * self._eps
+        allowed = 6 * error + one_way * abs(c)
+        return min((x for x in likely if abs(c - x) <= allowed), key=lambda x: abs(c - x), default=c)
+
+    def copies(self, one: Tensor | None, other: Tensor | None) -> bool:
+        """Whether two ``[n_tokens, d]`` are one tensor, at most rounded to the model's dtype in between."""
+        if one is None or other is None or one.shape != other.shape:
+            return False
+        near = self._eps if self._half else 2 * self._eps
+        return bool(((one - other).abs() <= near * one.abs().maximum(other.abs()) + self.least).all())
 
     def alike(self, one: Tensor | None, other: Tensor | None) -> bool:
         """Whether two computations ``[n_tokens, d]`` agree, up to roundings of the size of each token's largest."""
@@ -99,14 +137,15 @@ class Trace:
         size = one.abs().amax(1, keepdim=True).maximum(other.abs().amax(1, keepdim=True))
         return bool(((one - other).abs() <= 8 * self.unit * size + 1e-30).all())
 
-    def factor(self, one: Tensor | None, other: Tensor | None) -> float | None:
-        """The number c with ``other = c * one``, or None where there is none."""
+    def factor(self, one: Tensor | None, other: Tensor | None, likely: Sequence[float] = (1.0,)) -> float | None:
+        """The number c with ``other = c * one``, each number up to its rounding, or None where there is none.
+
+        It is measured to some hundredth of a rounding, and is one of the `likely` numbers only if one is as near.
+        """
         if one is None or other is None or one.shape != other.shape or not one.any():
             return None
-        if self.same(one, other):
-            return 1.0
-        c = float((one.double() * other.double()).sum() / (one.double() ** 2).sum())
-        return c if c and self.alike(one * c, other) else None
+        measured = self.measured(one, other, likely)
+        return measured if measured and self.same(one.double() * measured, other.double()) else None
 
 
 def traced(
