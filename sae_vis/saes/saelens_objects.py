@@ -43,7 +43,7 @@ class _Config(Protocol):
 
 @neutrally
 def from_sae_lens(sae: SaeLensSae, *, dtype: torch.dtype | None = None) -> Dictionary:
-    """The dictionary of a SAELens SAE in memory: its activations are its own ``encode``'s, on the same rows bit for bit.
+    """The dictionary of a SAELens SAE in memory: its activations are its ``encode``'s, on the same rows bit for bit.
 
     The SAE is neither modified nor moved nor put into another mode, and the random state is left alone. Weights are
     shared, not copied. A training SAE counts as the one it would save for inference.
