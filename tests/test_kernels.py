@@ -19,7 +19,7 @@ def test_the_same_rows_differ_between_products_of_different_numbers_of_rows():
         whole, again, alone = x @ w, x @ w, torch.cat([row @ w for row in x.split(1)])
     assert torch.equal(whole, again)
     assert not torch.equal(whole, alone)
-    torch.testing.assert_close(whole, alone, rtol=3 * NOISE, atol=3e-6)
+    torch.testing.assert_close(whole, alone, rtol=5 * NOISE, atol=5e-6)  # twice on each side, where all tests have it
 
 
 def test_the_same_numbers_elsewhere_in_memory_give_other_bits():
