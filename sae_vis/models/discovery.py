@@ -116,7 +116,7 @@ def _stack(frame: Frame) -> tuple[str, dict[int, Call]] | None:
 
 
 def _adds(frame: Frame, call: Call) -> bool:
-    return _block(frame, call, 0, {}).carries
+    return bool(_block(frame, call, 0, {}).parts)
 
 
 def _in_line(trace: Trace, calls: list[Call]) -> bool:
@@ -126,11 +126,16 @@ def _in_line(trace: Trace, calls: list[Call]) -> bool:
 
 
 def _feeds(trace: Trace, calls: list[Call]) -> bool:
-    """Whether what each gives has the width of what the next is given, and no two of them are given the same."""
+    """Whether what each gives has the width of what the next is given, and no two share what they are given.
+
+    A block that adds nothing (its last weights are zeros) gives the next one what it was given itself.
+    """
     return all(
         one.made is not None and other.given is not None and one.made.shape == other.given.shape
         for one, other in pairwise(calls)
-    ) and not any(trace.same(one.given, other.given) for one, other in pairwise(calls))
+    ) and not any(
+        trace.same(one.given, other.given) and not trace.same(one.made, other.given) for one, other in pairwise(calls)
+    )
 
 
 def _block(frame: Frame, call: Call, layer: int, unknown: dict[str, str]) -> Block:
@@ -203,7 +208,19 @@ def _proved(
         else:
             arrives = True
         proved.append(link if arrives else None)
-    return [mixing.kinds(block) for block in blocks], proved
+    return [_again_so(frame, mixing, block, again.of(block.path), unknown) for block in blocks], proved
+
+
+def _again_so(frame: Frame, mixing: Mixing, block: Block, call: Call | None, unknown: dict[str, str]) -> Block:
+    """A block with its parts by kind, if in the second forward, too, its output was what it is said to be."""
+    expected, size = mixing.expected(block)
+    if not block.carries or call is None or call.made is None or expected is None or size is None:
+        return block
+    off = (expected - call.made).abs()
+    if bool((off <= frame.trace.unit * (size + call.made.abs()) + frame.trace.least).all()):
+        return mixing.kinds(block)
+    unknown[block.path] = "its output is a sum in one forward, and another, or none, in the next"
+    return Block(path=block.path, layer=block.layer, carries=False)
 
 
 def _change(frame: Frame, block: Block) -> Tensor:

@@ -42,7 +42,7 @@ def ending_of(frame: Frame, last: Call, logits: Tensor | None) -> tuple[Ending, 
                 n_logits=int(logits.shape[1]),
             ), scale
     raise InputError(
-        f"the logits are not a linear map of what the final norm {norm.path!r} gives, up to a factor and a soft cap"
+        f"no linear module makes the logits of what the final norm {norm.path!r} gives, up to a factor and a soft cap"
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from functools import partial
+from inspect import Parameter, signature
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,13 @@ from sae_vis.models.base import Side
 from sae_vis.models.precision import float64_device
 from sae_vis.models.wrapped import is_compiled
 from sae_vis.neutral import ordinary
+
+
+def without_cache(model: nn.Module) -> dict[str, bool]:
+    """The option of a forward that keeps keys and values out of it; {} where it has none."""
+    named = signature(model.forward).parameters
+    takes = "use_cache" in named or any(one.kind is Parameter.VAR_KEYWORD for one in named.values())
+    return {"use_cache": False} if takes else {}
 
 
 class StopForward(Exception):  # noqa: N818 (not an error)

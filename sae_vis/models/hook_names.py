@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sae_vis.errors import InputError
@@ -148,13 +148,16 @@ class HookTable:
 
     Args:
         anatomy: what is known of the model; where no blocks were found, only module paths are names.
-        modules: paths of all modules.
+        modules: paths of all modules, or all modules by path: of several names of one module the first is looked up.
         model: what to call the model in a message: its class.
     """
 
     def __init__(self, anatomy: Anatomy, modules: Iterable[str], model: str) -> None:
         self._anatomy, self._class = anatomy, model
         self._paths = dict.fromkeys(path for path in modules if path)
+        named = modules if isinstance(modules, Mapping) else {}
+        first = {id(module): path for path, module in reversed(list(named.items()))}
+        self._first_names = {path: first[id(module)] for path, module in named.items()}
         self._n_layers = anatomy.n_layers
         places = list(model_places(anatomy))
         self._by_hook = {place.hook: place for place in places if place.hook is not None}
@@ -176,6 +179,7 @@ class HookTable:
             if asked not in {"", "input", "output"}:
                 raise InputError(f"hook point {name!r}: a module is read at ':input' or ':output', not at {asked!r}")
             side: Side = "input" if asked == "input" else "output"
+            path = self._first_names.get(path, path)
         elif name in self._by_hook and self._by_hook[name].normalized:
             return self._by_hook[name]
         elif name in self._by_hook:
@@ -226,7 +230,8 @@ class HookTable:
         if block is None:
             return f"the block {found[1]} is not called for text"
         parts = ", ".join(f"{part.module!r} ({_SAID[part.kind]})" for part in block.parts)
-        reason = self._anatomy.unknown.get(block.path, f"what adds to the stream is {parts}")
+        said = f"what adds to the stream is {parts}" if parts else "it adds nothing to the stream"
+        reason = self._anatomy.unknown.get(block.path, said)
         return f"of the block {block.path!r} this is known: {reason}"
 
     def _layers(self) -> str:

@@ -42,7 +42,7 @@ from sae_vis.models.base import (
 )
 from sae_vis.models.discovery import N_SEQS, SEQ_LEN, constants, discover
 from sae_vis.models.fingerprint import fingerprint
-from sae_vis.models.forward import a_vector_a_token, check_tokens, float32_weights, read
+from sae_vis.models.forward import a_vector_a_token, check_tokens, float32_weights, read, without_cache
 from sae_vis.models.half import dtype_to_run, say_if_slow, say_widened
 from sae_vis.models.hook_names import HookTable, Place
 from sae_vis.models.linear_maps import bias_of, is_linear, linear_weight, own_matrix
@@ -94,7 +94,7 @@ class HuggingFaceModel(RunnableModel):
         self.model = model
         self.stored_dtype = stored_dtype
         self.name = shown_name(str(model.config._name_or_path)) or type(model).__name__
-        embedding: Any = model.get_input_embeddings()
+        embedding = _embeddings(model)
         if not isinstance(getattr(embedding, "weight", None), Tensor):
             raise InputError(
                 f"{type(model).__name__} has no one table of token embeddings, but a {type(embedding).__name__}: give "
@@ -118,7 +118,7 @@ class HuggingFaceModel(RunnableModel):
         return discover(model, self._modules, model.config.to_dict(), tokens, lambda ids: self._whole(ids.to(device)))
 
     def _whole(self, tokens: Tensor) -> object:
-        return self.model(input_ids=tokens, use_cache=False)
+        return self.model(input_ids=tokens, **without_cache(self.model))
 
     @cached_property
     def n_layers(self) -> int | None:
@@ -163,7 +163,7 @@ class HuggingFaceModel(RunnableModel):
         tokens = torch.arange(SEQ_LEN, device=self._input_device).remainder(self.n_vocab)[None]
         place: list[tuple[nn.Module, Side]] = [(self._modules[self.anatomy.blocks[-1].path], "output")]
         try:
-            alone = read(self.model, place, lambda: part(input_ids=tokens, use_cache=False))[0]
+            alone = read(self.model, place, lambda: part(input_ids=tokens, **without_cache(part)))[0]
         except (InputError, TypeError, ValueError, RuntimeError):
             return False
         return torch.equal(alone, read(self.model, place, lambda: self._whole(tokens))[0])
@@ -251,7 +251,7 @@ class HuggingFaceModel(RunnableModel):
         inputs = tokens.to(self._input_device)
         modules = [(self._modules[path], side) for _, path, side in places]
         try:
-            found = read(self.model, modules, lambda: runner(input_ids=inputs, use_cache=False))
+            found = read(self.model, modules, lambda: runner(input_ids=inputs, **without_cache(runner)))
         except InputError as error:
             raise InputError(f"hook point {names}: {error}") from error
         what = [f"hook point {name!r}: the {side} of {path!r}" for name, path, side in places]
@@ -283,7 +283,8 @@ class HuggingFaceModel(RunnableModel):
         module = self._modules[heads.module.rpartition(".")[0]]
         decoder, inputs = self._modules[self._decoder_path], tokens.to(self._input_device)
         if dispatches(module):
-            return attention_by_dispatch(self.model, module, lambda: decoder(input_ids=inputs, use_cache=False), at)
+            forward = partial(decoder, input_ids=inputs, **without_cache(decoder))
+            return attention_by_dispatch(self.model, module, forward, at)
         cache = empty_cache()
         options = {"use_cache": True, "past_key_values": cache, "output_attentions": True}
         assert heads.layer is not None
@@ -400,6 +401,12 @@ class HuggingFaceModel(RunnableModel):
             raise InputError(
                 f"{hook.name!r} is within a block that multiplies the stream by {block.carry:.4g} in the end; there it "
                 "is only read: a change before or after the block can be made"
+            )
+        unknown = next((part.module for part in block.parts[after:] if part.after is None), None)
+        if unknown is not None:
+            raise InputError(
+                f"{hook.name!r} is within a block, and it is not known where {unknown!r} there reads the stream: a "
+                "change can be made before or after the block only"
             )
         later = {part.reads: None for part in block.parts if part.after is not None and part.after >= after}
         copies: list[tuple[nn.Module, Side]] = [(self._modules[path], "input") for path in later if path is not None]
@@ -541,6 +548,16 @@ class HuggingFaceModel(RunnableModel):
             **({} if self.stored_dtype is None else {"stored_dtype": str(self.stored_dtype).removeprefix("torch.")}),
             **({"adapters": sorted({name.rpartition(":")[2] for name in adapters})} if adapters else {}),
         }
+
+
+def _embeddings(model: PreTrainedModel) -> Any:  # noqa: ANN401 (whatever module a model has for it)
+    try:
+        return model.get_input_embeddings()
+    except NotImplementedError:
+        raise InputError(
+            f"{type(model).__name__} does not say which module its token embeddings are: give its class a method "
+            "get_input_embeddings() that returns it"
+        ) from None
 
 
 def shown_name(name_or_path: str) -> str:

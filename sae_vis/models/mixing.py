@@ -38,12 +38,29 @@ class Mixing:
         """While open, a block is run so."""
         own = self._trace.of(block.path)
         with ExitStack() as on:
-            if own is not None and own.given is not None and block.parts:
+            if own is not None and own.given is not None and block.carries:
                 given = self._altered(own.given)
                 on.enter_context(changed(self._modules[block.path], "input", lambda x: _as(given, x)))
             for part in block.parts:
-                on.enter_context(self._holding(_added(part)))
+                on.enter_context(self._holding(_added(part), self._held(block, part)))
             yield
+
+    def expected(self, block: Block) -> tuple[Tensor | None, Tensor | None]:
+        """What a block gives while it is watched, and the size of what that is the sum of: both ``[n_tokens, d]``."""
+        own = self._trace.of(block.path)
+        if own is None or own.given is None:
+            return None, None
+        terms = [block.carry * self._altered(own.given)]
+        terms += [(block.carry or 1.0) * part.factor * self._held(block, part) for part in block.parts]
+        return torch.stack(terms).sum(0), torch.stack(terms).abs().sum(0)
+
+    def _held(self, block: Block, part: Part) -> Tensor:
+        """What a part adds while its block is watched; where the stream begins with a part, that is altered."""
+        call = self._trace.of(_added(part))
+        assert call is not None
+        assert call.made is not None
+        begins = not block.carry and part is block.parts[0]
+        return self._altered(call.made) if begins else call.made
 
     def kinds(self, block: Block) -> Block:
         """The block with the kinds of its parts: of each kind the first, the rest are ``other``."""
@@ -65,7 +82,7 @@ class Mixing:
         return "attn" if any(_ATTENTION.search(name) for name in (*classes, *names)) else "mixer"
 
     @contextmanager
-    def _holding(self, path: str) -> Iterator[None]:
+    def _holding(self, path: str, value: Tensor) -> Iterator[None]:
         call = self._trace.of(path)
         assert call is not None
         assert call.made is not None
@@ -77,7 +94,7 @@ class Mixing:
                 return x
             one, other = self._later(before), self._later(now)
             self._mixes[path] = bool(((one - other).abs() > self._trace.unit / 2 * one.abs().max()).any())
-            return _as(before, x)
+            return _as(value, x)
 
         with changed(self._modules[path], "output", held):
             yield

@@ -126,6 +126,8 @@ def summed(trace: Trace, own: Call, constants: Sequence[float] = (), *, first: b
         if found is not None and found.carry:
             return found
         without = without or found
+    if trace.copies(own.given, own.made):
+        return Sum(1.0, ())
     if without is None or not first:
         raise InputError("its output is not its input plus what some of its modules give")
     return without
@@ -322,25 +324,30 @@ def _with_reads(frame: Frame, own: Call, part: Part, stream: list[_Stream]) -> P
 
     From its innermost module back: the stream is given to it, or to what made what it is given, and so on.
     """
-    trace, inside = frame.trace, frame.trace.within(own)
-    reader = trace.of(part.inner)
+    inner = frame.trace.of(part.inner)
+    way = None if inner is None else _way(frame, own, [inner], stream)
+    if way is None:
+        return part
+    *between, reader = way
+    is_norm = [frame.norm(call) is not None for call in way]
     act = part.act
-    way: list[str] = []
-    for _ in range(_CHAIN):
-        if reader is None:
-            break
-        after = _reached(trace, reader, stream)
-        if after is not None:
-            frame.norm(reader)
-            way = [path for path in way if path != reader.path]
-            return replace(part, reads=reader.path, after=after, act=act, before=tuple(way))
-        before = [c for c in inside if c.stop < reader.start and trace.same(c.made, reader.given)]
-        reader = min(reversed(before), key=lambda call: call.depth, default=None)  # the outermost, of these the last
-        if reader is not None and frame.norm(reader) is None:
-            way.append(reader.path)
-        if reader is not None and act is None and part.projection == part.inner:
-            act = None if frame.norm(reader) else reader.path  # neurons of an MLP whose modules stand in the block
-    return replace(part, before=tuple(way))
+    if act is None and part.projection == part.inner and len(way) > 1 and not is_norm[1]:
+        act = way[1].path  # neurons of an MLP whose modules stand in the block
+    before = [call.path for call, norm in zip(between, is_norm, strict=False) if not norm]
+    after = _reached(frame.trace, reader, stream)
+    return replace(part, reads=reader.path, after=after, act=act, before=tuple(before[1:]))
+
+
+def _way(frame: Frame, own: Call, way: list[Call], stream: list[_Stream]) -> list[Call] | None:
+    """Calls from one back to the one that is given the stream, each given what the next made; None: there is none."""
+    trace, last = frame.trace, way[-1]
+    if _reached(trace, last, stream) is not None:
+        return way
+    if len(way) == _CHAIN:
+        return None
+    before = [c for c in trace.within(own) if c.stop < last.start and trace.same(c.made, last.given)]
+    onward = (_way(frame, own, [*way, call], stream) for call in reversed(before[-_CHAIN:]))
+    return next((found for found in onward if found is not None), None)
 
 
 def _reached(trace: Trace, reader: Call, stream: list[_Stream]) -> int | None:
