@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -31,6 +32,7 @@ from sae_vis.saes.neighbours import decoder_neighbours
 from sae_vis.saes.tensors import TensorOptions, from_tensors
 from sae_vis.views.prompt import PromptSettings
 from tests.fixtures.page_decoder import read_page
+from tests.kernels import VARIABLE, binary
 from tests.tiny_models import build
 
 SITE, HEADS, NEURONS = "blocks.1.hook_resid_post", "blocks.1.attn.hook_z", "blocks.1.mlp.hook_post"
@@ -41,13 +43,15 @@ Mode = Callable[[], AbstractContextManager[object]]
 
 
 def drawn(d_in: int = 12, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Binary fractions: activations of rows are the same in blocks of any size."""
     generator = torch.Generator().manual_seed(seed)
-    tensors = {"W_enc": torch.randn(d_in, 40, generator=generator), "W_dec": torch.randn(40, d_in, generator=generator)}
-    return tensors | {"b_enc": torch.full((40,), -1.0), "b_dec": torch.randn(d_in, generator=generator)}
+    shapes = {"W_enc": (d_in, 40), "W_dec": (40, d_in), "b_dec": (d_in,)}
+    tensors = {name: binary(torch.randn(shape, generator=generator)) for name, shape in shapes.items()}
+    return tensors | {"b_enc": torch.full((40,), -1.0)}
 
 
 # what a user brings, made outside of all modes
-WEIGHTS, X = drawn(), torch.randn(32, 12, generator=torch.Generator().manual_seed(5))
+WEIGHTS, X = drawn(), binary(torch.randn(32, 12, generator=torch.Generator().manual_seed(5)))
 PROBE = ("output", "probe", torch.from_numpy(np.arange(24, dtype=np.float32).reshape(12, 2)))
 ROWS = torch.randn(3, 48, generator=torch.Generator().manual_seed(6))
 
@@ -278,6 +282,7 @@ def test_a_model_an_sae_and_tokens_that_were_made_in_inference_mode(kind: str, e
         assert parameter.grad is None
 
 
+@pytest.mark.skipif(VARIABLE in os.environ, reason="within any dispatch mode torch fails at what is made so")
 def test_an_ordinary_tensor_shares_the_memory_of_one_made_in_inference_mode():
     with torch.inference_mode():
         base = torch.arange(6.0).reshape(2, 3)
