@@ -94,6 +94,11 @@ def binary(tensor: Tensor, places: int = 4) -> Tensor:
     return (tensor * 2**places).round() / 2**places
 
 
+def rounding(values: Tensor, products: int) -> float:
+    """How far apart results may be after so many products in turn: `NOISE` of the largest value for each of them."""
+    return products * NOISE * float(values.abs().max())
+
+
 def noise_everywhere() -> Callable[[], None]:
     """`ShapeNoise` in this thread and in all that are started from now on; returns what ends it."""
     own, run = ShapeNoise(), threading.Thread.run

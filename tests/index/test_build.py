@@ -18,7 +18,7 @@ from sae_vis.index.build import Source, build_index
 from sae_vis.index.index import Index
 from sae_vis.index.shards import plan_batches
 from tests.index.checks import check_correlations, check_everything
-from tests.kernels import NOISE
+from tests.kernels import rounding
 from tests.whole_numbers import VOCAB, WholeModel, WholeSae, dense_of
 
 
@@ -177,7 +177,7 @@ def test_logit_lens_equals_its_definition(centred: bool):
         if centred:
             direction = direction - direction.mean()
         logits = unembedding.weight.double() @ (direction * unembedding.gain.double())
-        bound = 4 * NOISE * float(logits.abs().max())  # a product in float32 rounds by its size before it is centred
+        bound = rounding(logits, 4)  # a product in float32 rounds by its size before it is centred
         logits = (logits - logits.mean()).numpy()
         order = np.argsort(-logits, kind="stable")
         np.testing.assert_allclose(index.lists("top_logits", feature), logits[order[:5]], atol=bound)

@@ -58,7 +58,7 @@ def adapted(kind: str, **options: Any) -> Any:
 def logits_of(model: Any) -> torch.Tensor:
     model.eval()
     with torch.no_grad():
-        return model(input_ids=TOKENS).logits
+        return model(input_ids=TOKENS, use_cache=False).logits  # a cache gives keys and values another layout
 
 
 def sae_at(model: Any, site: str) -> Any:

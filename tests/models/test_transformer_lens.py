@@ -27,6 +27,7 @@ from sae_vis.models.huggingface import HuggingFaceModel, load_model
 from sae_vis.models.transformer_lens import TransformerLensModel
 from sae_vis.saes.formats import as_dictionary
 from tests.effects.conftest import tiny_sae
+from tests.kernels import rounding
 from tests.lens_models import FORMS, KINDS, hf_model, lens_model, need_transformer_lens
 from tests.libraries import library
 
@@ -90,7 +91,7 @@ def test_the_same_activations(both, site):
     assert ours.shape == theirs.shape
     if both.folded:
         ours, theirs = up_to_folding(ours, both, site), up_to_folding(theirs, both, site)
-    assert_allclose(ours, theirs, atol=1e-5)
+    assert_allclose(ours, theirs, atol=rounding(theirs, 10))  # of each block some four
     assert float(theirs.std()) > 0.01
     hook = both.lens.hook_point(site)
     assert (hook.site, hook.layer, hook.d) == (both.hf.hook_point(site).site, hook.layer, theirs.shape[-1])
@@ -105,7 +106,7 @@ def test_the_hook_is_what_run_with_cache_gives(both, site):
 def test_the_same_logits(both):
     ours, theirs = both.lens.logits(TOKENS[None]), both.hf.logits(TOKENS[None])
     assert torch.equal(ours, both.lens.model(TOKENS[None]).detach())
-    assert_allclose(ours.log_softmax(-1), theirs.log_softmax(-1), atol=1e-5)
+    assert_allclose(ours.log_softmax(-1), theirs.log_softmax(-1), atol=rounding(theirs.log_softmax(-1), 10))
     end, residual = both.lens.unembedding(), both.lens.activations(TOKENS[None], both.lens.final_residual)
     x = residual - residual.mean(-1, keepdim=True) if end.centred else residual
     x = end.gain * x / (x.square().mean(-1, keepdim=True) + end.eps).sqrt()

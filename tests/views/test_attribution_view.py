@@ -32,7 +32,8 @@ SHOWN = [0, 3, 7, 12]
 
 
 def parts_at(site: str) -> ModelAndSae:
-    model = load_model(build("llama"))
+    """In float64, since a sequence alone and one of a batch may round in another way."""
+    model = load_model(build("llama").double())
     return ModelAndSae(model=model, sae=tiny_sae(model.hook_point(site).d), hook=site)
 
 
