@@ -117,5 +117,5 @@ def _added(part: Part) -> str:
 
 
 def _as(value: Tensor, x: Tensor) -> Tensor:
-    """``[n_tokens, d]`` in the shape and dtype of a tensor that holds as much."""
-    return value.reshape(x.shape).to(x) if value.numel() == x.numel() else x
+    """``[n_tokens, d]`` in the shape and dtype of a tensor that holds as much; a copy, as blocks may write into it."""
+    return value.reshape(x.shape).to(x, copy=True) if value.numel() == x.numel() else x

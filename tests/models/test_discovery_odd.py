@@ -99,6 +99,16 @@ class InSequences(Block):
         self.m = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.Linear(d, d), nn.Dropout(0.1))
 
 
+class InPlace(Block):
+    """As Falcon does: what one sublayer gave is written into."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        read = self.n1(x)
+        made, more = self.a(read), self.m(read)
+        more += made
+        return x + more
+
+
 class Random(Block):
     def forward(self, x: Tensor) -> Tensor:
         return x + self.a(self.n1(x)) * (0.5 + torch.rand(()))
@@ -205,6 +215,7 @@ def arrives(adapter: HuggingFaceModel, name: str) -> None:
         (Scalar, ["mixer", "mlp"]),
         (SharedPostNorm, ["mixer"]),
         (InSequences, ["mixer", "mlp"]),
+        (InPlace, ["mixer", "mlp"]),
     ],
 )
 @pytest.mark.parametrize("n", [1, 2])
