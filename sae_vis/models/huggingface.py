@@ -214,6 +214,7 @@ class HuggingFaceModel(RunnableModel):
 
     @cached_property
     def _hooks(self) -> HookTable:
+        self._decoder_path  # noqa: B018  found by running the model, so before anybody reads it
         return HookTable(self.anatomy, self._modules, type(self.model).__name__)
 
     # Activations
