@@ -52,7 +52,7 @@ def test_the_same_is_found_in_other_dtypes(kind: str, dtype: torch.dtype) -> Non
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "gemma2"])
-def test_it_costs_two_forwards_of_a_few_tokens_once(kind: str) -> None:
+def test_it_costs_four_forwards_of_a_few_tokens_once(kind: str) -> None:
     model = build(kind)
     blocks, last = [], f"blocks.{2}.hook_resid_post"
     adapter = load_model(model)
@@ -62,7 +62,7 @@ def test_it_costs_two_forwards_of_a_few_tokens_once(kind: str) -> None:
     for _ in range(3):
         again.hook_point(last)
         again.unembedding()
-    assert len(blocks) <= 2 * len(stack)
+    assert len(blocks) <= 4 * len(stack)  # watched, changed; and a part of the model against the whole
     for handle in handles:
         handle.remove()
 
