@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -94,9 +95,9 @@ def binary(tensor: Tensor, places: int = 4) -> Tensor:
     return (tensor * 2**places).round() / 2**places
 
 
-def rounding(values: Tensor, products: int) -> float:
+def rounding(values: Tensor | NDArray[Any], products: int) -> float:
     """How far apart results may be after so many products in turn: `NOISE` of the largest value for each of them."""
-    return products * NOISE * float(values.abs().max())
+    return products * NOISE * float(abs(values).max())
 
 
 def noise_everywhere() -> Callable[[], None]:
