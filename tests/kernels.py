@@ -65,7 +65,7 @@ class ShapeNoise(TorchDispatchMode):
         found = func(*args, **kwargs)
         if wide is not None:
             _stir(found, args, (wide.float() != wide) | (found.double() != wide.to(found.dtype)))
-        elif packet in _NEVER_EXACT:
+        elif packet in _NEVER_EXACT and _rounds(args[0]):
             _stir(found[0] if isinstance(found, tuple) else found, args, None)
         return found
 

@@ -71,6 +71,14 @@ def test_what_is_exact_stays_as_it_is():
         assert torch.equal(x @ w, torch.cat([row @ w for row in x.split(7)]))
 
 
+def test_float64_stays_as_it_is():
+    x, w = drawn(5, 24).double(), drawn(24, 64).double()
+    ways = (lambda: x @ w, lambda: torch.nn.functional.scaled_dot_product_attention(*[x[None, None]] * 3))
+    plain = [way() for way in ways]
+    with ShapeNoise():
+        assert all(torch.equal(way(), expected) for way, expected in zip(ways, plain, strict=True))
+
+
 def test_threads_have_it_too():
     x, w = drawn(5, 24), drawn(24, 64)
     plain, found = x @ w, []
