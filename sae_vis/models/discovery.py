@@ -27,6 +27,7 @@ from sae_vis.models.mixing import Mixing
 from sae_vis.models.offloaded import value_of
 from sae_vis.models.stream import Frame, block_of
 from sae_vis.models.trace import Call, Trace, traced
+from sae_vis.models.wrapped import bare
 
 N_SEQS, SEQ_LEN = 2, 6
 _SIZE = 0.25  # of what is added to a block's output, in units of the output's own size
@@ -103,7 +104,8 @@ def _stack(frame: Frame) -> tuple[str, dict[int, Call]] | None:
     for path, module in frame.modules.items():
         if not isinstance(module, (nn.ModuleList, nn.Sequential)) or path != names[id(module)]:
             continue
-        children = [(name, names[id(child)]) for name, child in module.named_children()]
+        inner = [(name, bare(child)) for name, child in module.named_children()]
+        children = [(name, names[id(child)]) for name, child in inner]
         numbered = all(name.isdigit() for name, _ in children)
         called = [(place, name, own) for place, (name, own) in enumerate(children) if trace.called(own)]
         calls = {int(name) if numbered else place: trace.of(own) for place, name, own in called}

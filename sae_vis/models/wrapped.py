@@ -65,6 +65,11 @@ def is_compiled(module: object) -> bool:
     return isinstance(module, loaded_class(*_COMPILED))
 
 
+def bare(module: nn.Module) -> nn.Module:
+    """A module without the compilation around it."""
+    return cast("nn.Module", module._orig_mod) if is_compiled(module) else module
+
+
 def bare_name(name: str) -> str:
     """The name of a module or weight without what the compilation of a part of the model adds to it."""
     return name.replace("_orig_mod.", "").removesuffix("._orig_mod")
