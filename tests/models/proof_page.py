@@ -68,7 +68,7 @@ def rows_of_page() -> dict[str, str]:
     titles = {title: key for key, title in GROUPS.items()}
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
-            head = titles[line.removeprefix("## ")]
+            head = titles.get(line.removeprefix("## "), head)
         cell = re.match(r"[|] `([^`]+)` [|]", line)
         if cell:
             found[f"{head}:{cell[1]}".removeprefix(":")] = line
