@@ -45,7 +45,7 @@ test-models: $(READY) ## what is claimed of every causal language model of trans
 
 .PHONY: test-kernels
 test-kernels: $(READY) ## tests that depend on the matrix library, under other instruction sets, threads, and noise
-	$(BIN)/python -m tests.kernel_runs
+	$(BIN)/python -m tests.kernel_runs -n$(PROCESSES) --dist=loadfile
 
 .PHONY: test-gallery
 test-gallery: $(READY) ## the page still looks as in the pictures of docs/gallery

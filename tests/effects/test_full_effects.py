@@ -137,8 +137,9 @@ def test_no_activation_no_effect(kind, dtype) -> None:
     bench = make_bench(kind, "blocks.1.hook_resid_post")
     bench = bench._replace(model=load_model(build(kind).to(dtype)))
     table = effects_of(bench).at(bench.tokens, [1, 4, 4, 7], [1, 2, 3, 4], [0.0] * 4)
-    assert_allclose(table.loss[:, :-1], 0, atol=1e-6)
-    assert_allclose(table.kl, 0, atol=1e-6)
+    # rows of one product may round in other ways: some units in the last place of the logits
+    assert_allclose(table.loss[:, :-1], 0, atol=1e-5)
+    assert_allclose(table.kl, 0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", CACHING)
