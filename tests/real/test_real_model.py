@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,8 @@ def corpus(model_folder: Path, texts: list[str]) -> Corpus:
         texts, load_tokenizer(model_folder), seq_len=SEQ_LEN, prepend_bos=False, seqpos_slice=(1, None)
     )
     rows = whole.tokens[: min(N_SEQS, whole.n_tokens // SEQ_LEN) * SEQ_LEN].reshape(-1, SEQ_LEN)
-    return Corpus.from_tokens(rows, whole.mask)
+    separator = whole.mask.pad_id  # of documents, too
+    return Corpus.from_tokens(rows, replace(whole.mask, pad_id=None, ids=(separator,)))
 
 
 @pytest.fixture(scope="module")
