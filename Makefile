@@ -11,6 +11,8 @@ TESTBED ?= $(or $(SAE_VIS_TESTBED),$(HOME)/.cache/sae_vis/testbed)
 export HF_HUB_OFFLINE ?= 1
 # tests side by side, a file to a process, each with one thread
 PROCESSES ?= 2
+# of test-kernels; CI runs the first, noise on every product, the others take as long each
+SETTINGS ?= 8
 SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 
 .PHONY: help setup demo test test-libraries test-real testbed lint format types frontend frontend-check audit gallery docs notebook \
@@ -45,7 +47,7 @@ test-models: $(READY) ## what is claimed of every causal language model of trans
 
 .PHONY: test-kernels
 test-kernels: $(READY) ## tests that depend on the matrix library, under other instruction sets, threads, and noise
-	$(BIN)/python -m tests.kernel_runs -n$(PROCESSES) --dist=loadfile
+	$(BIN)/python -m tests.kernel_runs --settings=$(SETTINGS) -n$(PROCESSES) --dist=loadfile
 
 .PHONY: test-gallery
 test-gallery: $(READY) ## the page still looks as in the pictures of docs/gallery
