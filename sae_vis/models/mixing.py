@@ -16,6 +16,8 @@ from sae_vis.models.trace import Trace
 
 _ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
 
+_TOLD = 1e-4  # a change that is passed on is larger; experts that get other numbers of tokens round in other ways
+
 
 class Mixing:
     """Of what kind each part of some blocks is.
@@ -93,7 +95,7 @@ class Mixing:
             if now is None or now.shape != before.shape:
                 return x
             one, other = self._later(before), self._later(now)
-            self._mixes[path] = bool(((one - other).abs() > self._trace.unit / 2 * one.abs().max()).any())
+            self._mixes[path] = bool(((one - other).abs() > max(self._trace.unit / 2, _TOLD) * one.abs().max()).any())
             return _as(value, x)
 
         with changed(self._modules[path], "output", held):
