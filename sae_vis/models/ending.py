@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sae_vis.errors import InputError
 from sae_vis.models.anatomy import Ending
-from sae_vis.models.linear_maps import bias_of, is_linear, linear_weight
+from sae_vis.models.linear_maps import bias_of, is_linear
 from sae_vis.models.stream import Frame
 from sae_vis.models.trace import Call
 
@@ -25,7 +25,7 @@ def ending_of(frame: Frame, last: Call, logits: Tensor | None) -> tuple[Ending, 
         raise InputError("the model gives no logits: load it with its head, as a causal language model")
     for head in [call for call in after if call.start > norm.stop and is_linear(frame.modules[call.path])]:
         made = head.made
-        if made is None or made.shape[1] < logits.shape[1] or not _computes(frame, head):
+        if made is None or made.shape[1] < logits.shape[1] or not frame.is_product(head):
             continue
         found = _logits_from(frame, made[:, : logits.shape[1]], logits)
         between = _between(frame, norm, head, after)
@@ -55,16 +55,6 @@ def _final_norm(frame: Frame, last: Call, after: list[Call]) -> tuple[Call, floa
     raise InputError("the last block's output goes into no LayerNorm or RMSNorm")
 
 
-def _computes(frame: Frame, call: Call) -> bool:
-    """Whether a module computes ``x @ weight.T + bias``."""
-    if call.given is None or call.made is None:
-        return False
-    weight, bias = linear_weight(frame.modules[call.path]).detach().float().cpu(), bias_of(frame.modules[call.path])
-    if weight.shape != (call.made.shape[1], call.given.shape[1]):
-        return False
-    return frame.trace.alike(call.given.float() @ weight.T + (0.0 if bias is None else bias.cpu()), call.made.float())
-
-
 def _between(frame: Frame, norm: Call, head: Call, after: list[Call]) -> tuple[str | None, float] | None:
     """A linear module between norm and unembedding, or None, and the factor on the norm's output."""
     trace = frame.trace
@@ -72,7 +62,7 @@ def _between(frame: Frame, norm: Call, head: Call, after: list[Call]) -> tuple[s
     if factor is not None:
         return None, factor
     for call in after:
-        if norm.stop < call.start < head.start and is_linear(frame.modules[call.path]) and _computes(frame, call):
+        if norm.stop < call.start < head.start and frame.is_product(call):
             factor = frame.factor(norm.made, call.given)
             if factor is not None and trace.same(call.made, head.given) and bias_of(frame.modules[call.path]) is None:
                 return call.path, factor

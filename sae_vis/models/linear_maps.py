@@ -14,11 +14,9 @@ def is_linear(module: nn.Module) -> bool:
     """Whether a module has one matrix of floating-point numbers, as linear modules have."""
     own = base_of(module)
     weight = getattr(own, "weight", None)
-    return isinstance(weight, Tensor) and weight.ndim == 2 and weight.is_floating_point() and not _is_table(own)
-
-
-def _is_table(module: nn.Module) -> bool:
-    return isinstance(module, nn.Embedding)
+    if isinstance(own, nn.Embedding) or not isinstance(weight, Tensor):
+        return False
+    return weight.ndim == 2 and weight.is_floating_point()
 
 
 def weight_of(module: nn.Module) -> Tensor:

@@ -75,6 +75,16 @@ class Frame:
         """The number c with ``other = c * one``; a likely one where that fits as well. None: there is none."""
         return self.trace.factor(one, other, self.likely)
 
+    def is_product(self, call: Call) -> bool:
+        """Whether a call is of a linear module and gives ``x @ weight.T + bias``."""
+        module, given, made = self.modules[call.path], call.given, call.made
+        if not is_linear(module) or given is None or made is None:
+            return False
+        weight, bias = linear_weight(module).detach().float().cpu(), bias_of(module)
+        if weight.shape != (made.shape[1], given.shape[1]):
+            return False
+        return self.trace.alike(given.float() @ weight.T + (0.0 if bias is None else bias.cpu()), made.float())
+
     def norm(self, call: Call) -> Norm | None:
         """What a call computes if it is a norm; remembered."""
         found = self.norms.get(call.path) or norm_of(self.trace, self.modules[call.path], call)
@@ -306,17 +316,8 @@ def _shallowest(trace: Trace, call: Call, inside: list[Call]) -> Call:
 def _projection(frame: Frame, source: Call) -> Call | None:
     """The linear module whose output is the output of a call: the call itself, or the outermost one within it."""
     trace = frame.trace
-    for call in (source, *trace.within(source)):
-        module = frame.modules[call.path]
-        if not is_linear(module) or call.given is None or not trace.same(call.made, source.made):
-            continue
-        weight, bias = linear_weight(module).detach().float().cpu(), bias_of(module)
-        if weight.shape != (source.made.shape[1], call.given.shape[1]):  # type: ignore[union-attr]
-            continue
-        expected = call.given.float() @ weight.T + (0.0 if bias is None else bias.cpu())
-        if trace.alike(expected, call.made.float()):  # type: ignore[union-attr]
-            return call
-    return None
+    calls = (source, *trace.within(source))
+    return next((call for call in calls if trace.same(call.made, source.made) and frame.is_product(call)), None)
 
 
 def _with_reads(frame: Frame, own: Call, part: Part, stream: list[_Stream]) -> Part:

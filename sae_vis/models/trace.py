@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sae_vis.models.forward import eval_mode, first_tensor
+from sae_vis.models.half import HALF
 
 
 @dataclass
@@ -90,7 +91,7 @@ class Trace:
 
     @property
     def _half(self) -> bool:
-        return self.dtype in {torch.float16, torch.bfloat16}
+        return self.dtype in HALF
 
     @property
     def _eps(self) -> float:
