@@ -7,7 +7,10 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import subprocess
+import sys
+import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,28 +34,52 @@ SMALL = IndexConfig(shard_tokens=40, part_firings=60, block_bytes=1 << 16)
 KILLS = 100
 
 
-def build_at(out: str, started: Connection) -> None:
+def count_or_die(root: str, steps: int | None, delay: float) -> list[int]:
+    """Count what this process does to files below ``root``; at step number ``steps``, kill it, ``delay`` seconds later.
+
+    A delay lands in the middle of what follows: a half-written Parquet file, say. Without a delay the kill is certain
+    to hit the build at work.
+    """
+    done = [0]
+
+    def hook(event: str, args: tuple[object, ...]) -> None:
+        if not (event == "open" or event.startswith("os.")) or not args or not str(args[0]).startswith(root):
+            return
+        done[0] += 1
+        if done[0] - 1 == steps:
+            if delay == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+    sys.addaudithook(hook)
+    return done
+
+
+def build_at(out: str, counted: Connection, steps: int | None, delay: float) -> None:
     """What the processes to be killed do."""
     torch.set_num_threads(1)
-    started.send(True)
+    done = count_or_die(out, steps, delay)
     build_index(source_of(some_corpus(60)), out, config=SMALL)
+    counted.send(done[0])
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
-def killed_build(out: Path, delay: float) -> None:
-    """Start a build in a process of its own and kill it ``delay`` seconds later."""
+def build_elsewhere(out: Path, steps: int | None = None, delay: float = 0.0) -> int | None:
+    """Build in a process of its own that dies ``delay`` seconds after its step ``steps``.
+
+    Gives the number of its steps, or None where it was killed before it was done.
+    """
     context = multiprocessing.get_context("forkserver")  # imports once; no thread runs where it forks
     context.set_forkserver_preload(["tests.index.test_faults"])
-    here, there = context.Pipe()
-    process = context.Process(target=build_at, args=(str(out), there))
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=build_at, args=(str(out), there, steps, delay))
     process.start()
-    assert here.recv()
-    time.sleep(delay)
-    process.kill()
     process.join()
+    there.close()
+    return here.recv() if process.exitcode == 0 else None
 
 
 def interrupted_build(out: Path, writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,20 +100,20 @@ def interrupted_build(out: Path, writes: int, monkeypatch: pytest.MonkeyPatch) -
 
 def test_killed_a_hundred_times_then_resumed_equals_one_go(tmp_path: Path):
     one_go = build_index(source_of(some_corpus(60)), tmp_path / "whole", config=SMALL)
-    started = time.monotonic()
-    build_index(source_of(some_corpus(60)), tmp_path / "timed", config=SMALL)
-    length = time.monotonic() - started
+    steps = build_elsewhere(tmp_path / "counted")
+    assert steps is not None
+    assert steps > KILLS
+    killed = 0
     dice = random.Random(0)
-    unfinished = 0
     for number in range(KILLS // 4):
         out = tmp_path / f"round-{number}"
-        for _ in range(4):  # several kills of the same build, each further on
-            killed_build(out, dice.uniform(0, length))
-            unfinished += not (out / "manifest.json").exists()
+        killed += build_elsewhere(out, dice.randrange(steps)) is None
+        for _ in range(3):  # more kills of the same build, each further on, amid whatever it does then
+            build_elsewhere(out, dice.randrange(steps // 3), dice.uniform(0, 0.005))
         resumed = build_index(source_of(some_corpus(60)), out, config=SMALL)
         assert same(one_go, resumed)
         assert snapshot(out) == snapshot(tmp_path / "whole")
-    assert unfinished >= 20  # of the kills, those that hit a build at work
+    assert killed == KILLS // 4  # the first kill of each round waits for no clock
 
 
 def test_stopped_at_every_single_write_then_resumed_equals_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
