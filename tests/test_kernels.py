@@ -79,6 +79,16 @@ def test_float64_stays_as_it_is():
         assert all(torch.equal(way(), expected) for way, expected in zip(ways, plain, strict=True))
 
 
+@pytest.fixture
+def one_thread():
+    """Products of one thread: a new thread may else share one out in another way, and round in another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_threads_have_it_too():
     x, w = drawn(5, 24), drawn(24, 64)
     plain, found = x @ w, []

@@ -471,6 +471,7 @@ class TestSideBySide:
 
     def test_parts_stand_in_common_rows(self, open_page, page, letters):
         tab = open_page(page, "#f=0,6,9", script=letters)  # 6 is dead: its parts are lower
+        tab.locator("article").nth(2).wait_for()
         tops = [[part.top for part in boxes(card.locator(".part"))] for card in tab.locator("article").all()]
         assert len(tops[0]) >= 5
         assert len(tops) == 3
@@ -493,6 +494,7 @@ class TestSideBySide:
 
     def test_a_token_is_marked_in_every_card_with_each_cards_own_activation(self, open_page, page):
         tab = open_page(shared_context(page), "#f=0,3")
+        tab.locator("article").nth(1).wait_for()
         first, second = tab.locator("article").all()
         first.locator(FOCUS).first.hover()
         assert "Feature 0" in text_of(tab, "#tip")
