@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 import torch
 
 from tests.kernels import NOISE, ShapeNoise, binary, noise_everywhere
