@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -19,21 +18,20 @@ from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import DamagedIndexError, IndexFileError, InputError
 from sae_vis.index.by_label import LabelTable, LabelTokens, RankBy, read_counts, read_labellings, stored_labellings
 from sae_vis.index.by_position import PositionBins, PositionCounts
+from sae_vis.index.codes_by_position import CodeFiles, TokenCodes
 from sae_vis.index.effects_cache import EffectKind, EffectsCache
 from sae_vis.index.examples import distinct_contexts, sample_priority, spans
-from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord
+from sae_vis.index.feature_rows import FeatureFiles
+from sae_vis.index.firings import FiringFiles, Firings
+from sae_vis.index.manifest import MANIFEST, Manifest
 from sae_vis.index.postings import Postings, bins_of, histograms
 from sae_vis.index.shards import offsets_of, ranges
 from sae_vis.index.storage import Arrays, DirectoryStore, Store
 
-MAPPED_PARTS = 8  # files of postings kept mapped
+SMALL_BYTES = 1 << 26
+"""Files without checksums of their parts (tokens) are checked on opening up to this size."""
 
-
-class Firings(NamedTuple):
-    """All firings of one feature: corpus positions (ascending) and activations there."""
-
-    positions: NDArray[Any]
-    acts: NDArray[np.float32]
+__all__ = ["Examples", "Firings", "Index", "Interval", "Windows"]
 
 
 class Examples(NamedTuple):
@@ -121,9 +119,10 @@ class Index:
         self._counted: NDArray[np.uint8] = arrays["counted"]
         self.n_counted = int(self.manifest.provenance.corpus["n_counted"])
         self.labellings = read_labellings(self._label_facts, arrays)
-        self._first = np.array([part.first_feature for part in self.manifest.parts], dtype=np.int64)
         self.n_features = sum(part.n_features for part in self.manifest.parts)
-        self._parts: OrderedDict[int, Postings] = OrderedDict()
+        self._rows = FeatureFiles(store, self.manifest)
+        self._codes = CodeFiles(store, self.manifest.codes)
+        self._postings: FiringFiles | None = None
         self._table: pa.Table | None = None
         self._labels: dict[str, LabelTable] = {}
         self._position_bins: dict[int, PositionBins] = {}
@@ -131,13 +130,14 @@ class Index:
         self._held: dict[str, Arrays] = {}
 
     @classmethod
-    def open(cls, path: str | Path, *, verify: Literal["contents", "sizes"] = "contents") -> Index:
+    def open(cls, path: str | Path, *, verify: Literal["lazily", "contents", "sizes"] = "lazily") -> Index:
         """Open an index directory.
 
         Args:
             path: the directory.
-            verify: ``contents`` compares the checksum of every file with the manifest (about a second a gigabyte),
-                ``sizes`` only the sizes.
+            verify: ``lazily`` looks at the sizes of all files now, and at the checksum of every part when it is read;
+                ``contents`` compares every file with its checksum now (about a second a gigabyte), ``sizes`` only the
+                sizes.
 
         Raises:
             DamagedIndexError: no index there, or a missing, truncated or altered file, which is named.
@@ -155,15 +155,21 @@ class Index:
             raise DamagedIndexError(f"{root} has no {MANIFEST}: there is {state}")
         manifest = Manifest.from_json(store.json(MANIFEST), root / MANIFEST)
         for record in manifest.files:
-            store.check(record, contents=verify == "contents")
+            small = verify == "lazily" and record.footer is None and record.bytes <= SMALL_BYTES
+            store.check(record, contents=verify == "contents" or small)
         return cls(store)
 
     @property
     def features(self) -> pa.Table:
-        """The feature table, one row a feature."""
+        """The feature table, one row a feature, all columns: at a million features about a gigabyte."""
         if self._table is None:
-            self._table = self._store.table(self.manifest.features.file)
+            self._table = self._rows.whole()
         return self._table
+
+    @property
+    def column_names(self) -> list[str]:
+        """Of the feature table."""
+        return self._rows.names
 
     @property
     def text(self) -> TokenText:
@@ -181,23 +187,37 @@ class Index:
 
     def column(self, name: str) -> NDArray[Any]:
         """A numeric column of the feature table by its ``name``, ``[n_features]``."""
-        values: NDArray[Any] = self.features[name].to_numpy()
-        return values
+        return self._rows.column(name)
+
+    def numbers(self, feature: int) -> dict[str, Any]:
+        """The numeric columns of the feature table for one ``feature``, by name; reads no column whole."""
+        self._check(feature)
+        return self._rows.numbers(feature)
 
     def lists(self, name: str, feature: int) -> NDArray[Any]:
         """One ``feature``'s entry in the list column ``name`` of the feature table."""
         self._check(feature)
-        values: NDArray[Any] = self.features[name][feature].values.to_numpy(zero_copy_only=False)
+        values: NDArray[Any] = self._rows.lists(name, feature, feature + 1)[0].values.to_numpy(zero_copy_only=False)
         return values
+
+    def list_column(self, name: str, first: int = 0, stop: int | None = None) -> pa.ListArray:
+        """The list column ``name`` of the feature table for features ``first`` to ``stop`` (None: all from there)."""
+        return self._rows.lists(name, first, self.n_features if stop is None else stop)
 
     def firings(self, feature: int) -> Firings:
         """All firings of one feature."""
         self._check(feature)
-        number = int(np.searchsorted(self._first, feature, side="right")) - 1
-        part = self._part(number)
-        row = feature - int(self._first[number])
-        span = slice(int(part.offsets[row]), int(part.offsets[row + 1]))
-        return Firings(part.positions[span], part.acts[span])
+        return self._firing_files.of(int(feature))
+
+    @property
+    def _firing_files(self) -> FiringFiles:
+        if self._postings is None:
+            self._postings = FiringFiles(self._store, self.manifest.parts, self.column("n_firings"))
+        return self._postings
+
+    def _codes_between(self, start: int, stop: int) -> TokenCodes:
+        """Codes of corpus positions ``start`` to ``stop``. Raises `InputError` where the index has none."""
+        return self._codes.between(start, stop)
 
     def density(self, features: Sequence[int] | None = None) -> NDArray[np.float64]:
         """Firings / unmasked tokens of the features asked for (all: None)."""
@@ -211,11 +231,9 @@ class Index:
 
     def postings(self, features: Sequence[int]) -> Postings:
         """All firings of several features, end to end in the order asked for."""
-        found = [self.firings(feature) for feature in features]
-        offsets = offsets_of(np.array([len(firings.acts) for firings in found], dtype=np.int64))
-        if not found:
-            return Postings(offsets, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
-        return Postings(offsets, *(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
+        for feature in features:
+            self._check(feature)
+        return self._firing_files.of_many(features)
 
     def histogram(self, features: Sequence[int], n_bins: int) -> NDArray[np.int64]:
         """Firings of ``features`` in ``n_bins`` equal-width intervals.
@@ -278,7 +296,7 @@ class Index:
             number = self.labellings.index(labelling)
             tokens = (np.array(self._label_facts[number][part], dtype=np.int64) for part in LabelTokens._fields)
             measures = (
-                self.features[f"label_{measure}"].combine_chunks().values.to_numpy()[number :: len(self.labellings)]
+                self.list_column(f"label_{measure}").flatten().to_numpy()[number :: len(self.labellings)]
                 for measure in ("unevenness", "information")
             )
             counts = read_counts(self._store.table(record.file), labelling, self.n_features)
@@ -440,19 +458,6 @@ class Index:
         if n is None or n >= len(firing):
             return firing
         return firing[np.arange(n) * len(firing) // n]
-
-    def _part(self, number: int) -> Postings:
-        if number in self._parts:
-            self._parts.move_to_end(number)
-            return self._parts[number]
-        record: PartRecord = self.manifest.parts[number]
-        part = Postings(**self._store.arrays(record.file.file))
-        if len(part.acts) != record.n_firings or len(part.offsets) != record.n_features + 1:
-            raise DamagedIndexError(f"{record.file.file} does not hold what the manifest says; build the index again")
-        self._parts[number] = part
-        if len(self._parts) > MAPPED_PARTS:
-            self._parts.popitem(last=False)
-        return part
 
     def _check(self, feature: int) -> None:
         if not 0 <= whole_number(feature, "a feature") < self.n_features:

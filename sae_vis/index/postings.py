@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from sae_vis.index.shards import Shard, offsets_of
-from sae_vis.index.storage import Arrays
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
@@ -28,9 +28,11 @@ class Postings(NamedTuple):
     positions: NDArray[Any]
     acts: F32
 
-    def to_arrays(self) -> Arrays:
-        """By name, as a store takes them."""
-        return dict(self._asdict())
+    def to_table(self, first: int) -> pa.Table:
+        """As rows ``feature, position, act`` of a store; ``first`` is the number of the first feature."""
+        return pa.table(
+            {"feature": (first + self.feature).astype(np.int32), "position": self.positions, "act": self.acts}
+        )
 
     @property
     def counts(self) -> I64:
