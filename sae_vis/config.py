@@ -27,6 +27,8 @@ class IndexConfig:
         part_firings: firings in one file of postings: a unit of RAM when partitions are sorted.
         block_bytes: RAM for the co-firing sums of one block of features.
 
+        codes: whether the codes are kept by position, too: which features fire in a passage is then known without the
+            model. They take as much room as the postings.
         correlated_features: rows kept of each feature's table of correlated features; 0: not computed.
         correlated_neurons: rows kept of each feature's table of correlated neurons.
         neuron_correlations: for which hook points neurons are correlated: those with a privileged basis (MLP
@@ -43,6 +45,7 @@ class IndexConfig:
     part_firings: int = 4_000_000
     block_bytes: int = 1 << 28
 
+    codes: bool = True
     correlated_features: int = 16
     correlated_neurons: int = 16
     neuron_correlations: NeuronCorrelations = "privileged"
@@ -59,6 +62,8 @@ class IndexConfig:
             if value < least:
                 raise InputError(f"IndexConfig.{name} is {value}; it must be at least {least}")
             object.__setattr__(self, name, value)
+        if not isinstance(self.codes, bool):
+            raise InputError(f"IndexConfig.codes is {self.codes!r}; it must be True or False")
         if self.neuron_correlations not in ("privileged", "always", "never"):
             raise InputError(
                 f"IndexConfig.neuron_correlations is {self.neuron_correlations!r}; "
@@ -85,6 +90,7 @@ _LEAST = {
     "quantiles": 2,
 }
 _CONTENT = (
+    "codes",
     "correlated_features",
     "correlated_neurons",
     "neuron_correlations",

@@ -26,6 +26,7 @@ from sae_vis.checks import shown
 from sae_vis.config import IndexConfig
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.by_label import LabelStatistics, require_few_cells
+from sae_vis.index.codes_by_position import codes_table, position_type
 from sae_vis.index.correlations import Moments, NeuronSums, add_own_cofirings, top_features
 from sae_vis.index.feature_table import (
     Columns,
@@ -38,7 +39,7 @@ from sae_vis.index.feature_table import (
 )
 from sae_vis.index.index import Index, stored_corpus, stored_text
 from sae_vis.index.lock import LOCK, build_lock, clear_lock
-from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord, Provenance
+from sae_vis.index.manifest import MANIFEST, CodesRecord, ListsRecord, Manifest, PartRecord, Provenance
 from sae_vis.index.postings import gather, plan_parts
 from sae_vis.index.shards import CodedBatch, Shard, make_shard, plan_batches, plan_runs
 from sae_vis.index.source import CodeSource, Source, batches_of
@@ -51,6 +52,10 @@ TOKENS, VOCABULARY, FEATURES = "tokens.safetensors", "vocabulary.parquet", "feat
 LABELS = "labels.parquet"
 __all__ = ["Order", "Progress", "Source", "build_index", "build_indices"]
 NEURON_TOKENS = 16_384  # tokens whose neurons are correlated at a time
+GROUP_ROWS = 32_768  # firings in a row group, the least that is read of postings and codes
+LIST_FEATURES = 16_384  # features in a row group of numbers, and in a file of lists
+LIST_GROUP_ROWS = 256  # features in a row group of lists
+NOTHING = "_"  # column of a block of which no statistic is wanted: a table without columns has no rows
 
 
 @neutrally
@@ -278,6 +283,9 @@ class _Build:
         shard = hand.shard(self.d_sae)
         if hand.sums is not None:  # before the shard: a shard that exists has its sums
             self.store.write_arrays(_sums_name(number), hand.sums.to_arrays())
+        if self.config.codes:  # likewise
+            codes = codes_table(shard.positions, shard.offsets, shard.features, shard.acts, self.source.corpus.n_tokens)
+            self.store.write_table(_codes_name(number), codes, group_rows=GROUP_ROWS)
         self.store.write_arrays(_shard_name(number), shard.to_arrays())
         self.store.delete(_sums_name(number - 1))
 
@@ -288,14 +296,14 @@ class _Build:
 
     def _reduce(self, parts: list[tuple[int, int]], counts: NDArray[np.int64], *, signed: bool) -> None:
         corpus = self.source.corpus
-        dtype = np.int32 if corpus.n_tokens <= np.iinfo(np.int32).max else np.int64
+        dtype = position_type(corpus.n_tokens)
         labels = LabelStatistics(corpus.labellings, corpus.documents, corpus.counted) if corpus.labellings else None
         for number, (first, stop) in enumerate(parts):
             self.progress("sort", first, self.d_sae)
             if self.store.exists(_rows_name(number)):
                 continue
             postings = gather(self._shards(), first, stop, counts, dtype)
-            self.store.write_arrays(_part_name(number), postings.to_arrays())
+            self.store.write_table(_part_name(number), postings.to_table(first), group_rows=GROUP_ROWS)
             rows = firing_columns(postings, first, self.n_counted, self.config, signed=signed)
             if labels is not None:
                 by_label, measures = labels.of(postings, first)
@@ -338,17 +346,17 @@ class _Build:
             found |= alignment_columns(decoder, config.aligned_neurons)
         for statistic in self.columns:
             found |= statistic.columns(first, stop)
-        return pa.table(found or {"_": pa.nulls(stop - first)})
+        return pa.table(found or {NOTHING: pa.nulls(stop - first)})
 
     def _seal(self, parts: list[tuple[int, int]], *, signed: bool) -> None:
         """Join the feature table, then the manifest, last; then forget the shards."""
-        names = [_rows_name(number) for number in range(len(parts))], [_more_name(n) for n in range(len(self._blocks))]
-        table = merged([pa.concat_tables([self.store.table(name) for name in group]) for group in names])
-        self.store.write_table(FEATURES, table)
+        rows = _Stretches(self.store, [(*part, _rows_name(number)) for number, part in enumerate(parts)])
+        more = _Stretches(self.store, [(*block, _more_name(number)) for number, block in enumerate(self._blocks)])
         if self.source.corpus.labellings:
             by_label = [self.store.table(_labels_name(number)) for number in range(len(parts))]
             self.store.write_table(LABELS, pa.concat_tables(by_label))
-        firings = table["n_firings"].to_numpy()
+        lists, list_columns = self._write_features(rows, more)
+        firings = self.store.table(FEATURES, ["n_firings"])["n_firings"].to_numpy()
         records = tuple(
             PartRecord(
                 first_feature=first,
@@ -367,10 +375,58 @@ class _Build:
             versions=_versions(),
             labels=self.store.record(LABELS) if self.source.corpus.labellings else None,
             parts=records,
+            codes=self._codes_records(),
+            lists=lists,
+            list_columns=list_columns,
             signed=signed,
         )
         self.store.write_json(MANIFEST, manifest.to_json())
         self.store.delete(WORK)
+
+    def _write_features(self, rows: _Stretches, more: _Stretches) -> tuple[tuple[ListsRecord, ...], tuple[str, ...]]:
+        """The feature table: numbers in one file, lists in files of `LIST_FEATURES` features."""
+        numbers: list[pa.Table] = []
+        lists: list[ListsRecord] = []
+        names: tuple[str, ...] = ()
+        for number, first in enumerate(range(0, self.d_sae, LIST_FEATURES)):
+            stop = min(self.d_sae, first + LIST_FEATURES)
+            table = merged([rows.table(first, stop), more.table(first, stop)])
+            names = tuple(field.name for field in table.schema if pa.types.is_list(field.type))
+            numbers.append(table.select([n for n in table.column_names if n not in (*names, NOTHING)]))
+            if names:
+                self.store.write_table(
+                    _lists_name(number), table.select(["feature", *names]), group_rows=LIST_GROUP_ROWS
+                )
+                record = self.store.record(_lists_name(number))
+                lists.append(ListsRecord(first_feature=first, n_features=stop - first, file=record))
+        self.store.write_table(FEATURES, pa.concat_tables(numbers), group_rows=LIST_FEATURES)
+        return tuple(lists), names
+
+    def _codes_records(self) -> tuple[CodesRecord, ...]:
+        if not self.config.codes:
+            return ()
+        found = []
+        for number, ((start, _), shard) in enumerate(zip(self.runs, self._shards(), strict=True)):
+            record = self.store.record(_codes_name(number))
+            first = int(self.source.corpus.offsets[start])
+            found.append(CodesRecord(first_position=first, n_firings=len(shard.acts), file=record))
+        return tuple(found)
+
+
+class _Stretches:
+    """Tables of consecutive features, one after the other: any stretch of them, however they are cut."""
+
+    def __init__(self, store: Store, pieces: list[tuple[int, int, str]]) -> None:
+        self._store, self._pieces = store, pieces
+
+    def table(self, first: int, stop: int) -> pa.Table:
+        """Of features ``first`` to ``stop``."""
+        found = []
+        for low, high, name in self._pieces:
+            if low < stop and first < high:
+                begin, end = max(low, first), min(high, stop)
+                found.append(self._store.table(name).slice(begin - low, end - begin))
+        return pa.concat_tables(found)
 
 
 def _version() -> str:
@@ -389,7 +445,15 @@ def _versions() -> dict[str, str]:
 
 
 def _part_name(number: int) -> str:
-    return f"postings/part-{number:05d}.safetensors"
+    return f"postings/part-{number:05d}.parquet"
+
+
+def _codes_name(number: int) -> str:
+    return f"codes/part-{number:05d}.parquet"
+
+
+def _lists_name(number: int) -> str:
+    return f"lists/part-{number:05d}.parquet"
 
 
 def _shard_name(number: int) -> str:

@@ -188,8 +188,8 @@ class Manifest:
                 f"{where} has index format {value.get('format_version')}, this version reads {FORMAT_VERSION}; {remedy}"
             )
         try:
-            single = {name: FileRecord.from_json(value[name]) for name in _FILES if value.get(name)}
-            series = {
+            single: dict[str, Any] = {name: FileRecord.from_json(value[name]) for name in _FILES if value.get(name)}
+            series: dict[str, Any] = {
                 name: tuple(kind(**{**one, "file": FileRecord.from_json(one["file"])}) for one in value[name])
                 for name, kind in _SERIES.items()
             }

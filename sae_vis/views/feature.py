@@ -347,7 +347,7 @@ def page_meta(sources: ViewSources, title: str, selection: str, first: int | Non
 
 
 def _has(index: Index, column: str) -> bool:
-    return column in index.features.column_names
+    return column in index.column_names
 
 
 def _rows(index: Index, column: str, feature: int, n: int) -> NDArray[Any]:

@@ -22,7 +22,7 @@ SHOWS_PLACES = (DecoderNormsConfig, LogitsByPlaceConfig, ModelDiffConfig)
 
 def has_places(index: Index) -> bool:
     """Whether the dictionary of an index writes at several places."""
-    return "decoder_norms" in index.features.column_names and len(index.manifest.provenance.writes) > 1
+    return "decoder_norms" in index.column_names and len(index.manifest.provenance.writes) > 1
 
 
 def has_two_models(index: Index) -> bool:
@@ -92,7 +92,7 @@ def place_weights(
     if not has_places(index) or not any(isinstance(c, SHOWS_PLACES) for c in layout.components):
         return [None] * len(features)
     tables = _tables(sources, features, layout.find(LogitsByPlaceConfig))
-    alike = "decoder_cosines" in index.features.column_names
+    alike = "decoder_cosines" in index.column_names
     return [
         PlaceWeights(
             norms=index.lists("decoder_norms", feature).astype(np.float32),
