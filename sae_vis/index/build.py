@@ -26,7 +26,7 @@ from sae_vis.checks import shown
 from sae_vis.config import IndexConfig
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.by_label import LabelStatistics, require_few_cells
-from sae_vis.index.codes_by_position import codes_table, position_type
+from sae_vis.index.codes_by_position import position_type
 from sae_vis.index.correlations import Moments, NeuronSums, add_own_cofirings, top_features
 from sae_vis.index.feature_table import (
     Columns,
@@ -39,23 +39,29 @@ from sae_vis.index.feature_table import (
 )
 from sae_vis.index.index import Index, stored_corpus, stored_text
 from sae_vis.index.lock import LOCK, build_lock, clear_lock
-from sae_vis.index.manifest import MANIFEST, CodesRecord, ListsRecord, Manifest, PartRecord, Provenance
+from sae_vis.index.manifest import MANIFEST, CodesRecord, Manifest, PartRecord, Provenance
 from sae_vis.index.postings import gather, plan_parts
 from sae_vis.index.shards import CodedBatch, Shard, make_shard, plan_batches, plan_runs
 from sae_vis.index.source import CodeSource, Source, batches_of
 from sae_vis.index.storage import DirectoryStore, MemoryStore, Store
+from sae_vis.index.writing import (
+    FEATURES,
+    LABELS,
+    NOTHING,
+    TOKENS,
+    VOCABULARY,
+    codes_name,
+    part_name,
+    write_codes,
+    write_features,
+    write_postings,
+)
 from sae_vis.neutral import neutrally
 
 Progress = Callable[[str, int, int], None]
 PLAN, WORK = "build/plan.json", "build"
-TOKENS, VOCABULARY, FEATURES = "tokens.safetensors", "vocabulary.parquet", "features.parquet"
-LABELS = "labels.parquet"
 __all__ = ["Order", "Progress", "Source", "build_index", "build_indices"]
 NEURON_TOKENS = 16_384  # tokens whose neurons are correlated at a time
-GROUP_ROWS = 32_768  # firings in a row group, the least that is read of postings and codes
-LIST_FEATURES = 16_384  # features in a row group of numbers, and in a file of lists
-LIST_GROUP_ROWS = 256  # features in a row group of lists
-NOTHING = "_"  # column of a block of which no statistic is wanted: a table without columns has no rows
 
 
 @neutrally
@@ -284,8 +290,8 @@ class _Build:
         if hand.sums is not None:  # before the shard: a shard that exists has its sums
             self.store.write_arrays(_sums_name(number), hand.sums.to_arrays())
         if self.config.codes:  # likewise
-            codes = codes_table(shard.positions, shard.offsets, shard.features, shard.acts, self.source.corpus.n_tokens)
-            self.store.write_table(_codes_name(number), codes, group_rows=GROUP_ROWS)
+            codes = shard.positions, shard.offsets, shard.features, shard.acts
+            write_codes(self.store, number, codes, self.source.corpus.n_tokens)
         self.store.write_arrays(_shard_name(number), shard.to_arrays())
         self.store.delete(_sums_name(number - 1))
 
@@ -303,7 +309,7 @@ class _Build:
             if self.store.exists(_rows_name(number)):
                 continue
             postings = gather(self._shards(), first, stop, counts, dtype)
-            self.store.write_table(_part_name(number), postings.to_table(first), group_rows=GROUP_ROWS)
+            write_postings(self.store, number, postings, first)
             rows = firing_columns(postings, first, self.n_counted, self.config, signed=signed)
             if labels is not None:
                 by_label, measures = labels.of(postings, first)
@@ -355,14 +361,16 @@ class _Build:
         if self.source.corpus.labellings:
             by_label = [self.store.table(_labels_name(number)) for number in range(len(parts))]
             self.store.write_table(LABELS, pa.concat_tables(by_label))
-        lists, list_columns = self._write_features(rows, more)
+        lists, list_columns = write_features(
+            self.store, self.d_sae, lambda first, stop: merged([rows.table(first, stop), more.table(first, stop)])
+        )
         firings = self.store.table(FEATURES, ["n_firings"])["n_firings"].to_numpy()
         records = tuple(
             PartRecord(
                 first_feature=first,
                 n_features=stop - first,
                 n_firings=int(firings[first:stop].sum()),
-                file=self.store.record(_part_name(number)),
+                file=self.store.record(part_name(number)),
             )
             for number, (first, stop) in enumerate(parts)
         )
@@ -383,31 +391,12 @@ class _Build:
         self.store.write_json(MANIFEST, manifest.to_json())
         self.store.delete(WORK)
 
-    def _write_features(self, rows: _Stretches, more: _Stretches) -> tuple[tuple[ListsRecord, ...], tuple[str, ...]]:
-        """The feature table: numbers in one file, lists in files of `LIST_FEATURES` features."""
-        numbers: list[pa.Table] = []
-        lists: list[ListsRecord] = []
-        names: tuple[str, ...] = ()
-        for number, first in enumerate(range(0, self.d_sae, LIST_FEATURES)):
-            stop = min(self.d_sae, first + LIST_FEATURES)
-            table = merged([rows.table(first, stop), more.table(first, stop)])
-            names = tuple(field.name for field in table.schema if pa.types.is_list(field.type))
-            numbers.append(table.select([n for n in table.column_names if n not in (*names, NOTHING)]))
-            if names:
-                self.store.write_table(
-                    _lists_name(number), table.select(["feature", *names]), group_rows=LIST_GROUP_ROWS
-                )
-                record = self.store.record(_lists_name(number))
-                lists.append(ListsRecord(first_feature=first, n_features=stop - first, file=record))
-        self.store.write_table(FEATURES, pa.concat_tables(numbers), group_rows=LIST_FEATURES)
-        return tuple(lists), names
-
     def _codes_records(self) -> tuple[CodesRecord, ...]:
         if not self.config.codes:
             return ()
         found = []
         for number, ((start, _), shard) in enumerate(zip(self.runs, self._shards(), strict=True)):
-            record = self.store.record(_codes_name(number))
+            record = self.store.record(codes_name(number))
             first = int(self.source.corpus.offsets[start])
             found.append(CodesRecord(first_position=first, n_firings=len(shard.acts), file=record))
         return tuple(found)
@@ -442,18 +431,6 @@ def _versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
-
-
-def _part_name(number: int) -> str:
-    return f"postings/part-{number:05d}.parquet"
-
-
-def _codes_name(number: int) -> str:
-    return f"codes/part-{number:05d}.parquet"
-
-
-def _lists_name(number: int) -> str:
-    return f"lists/part-{number:05d}.parquet"
 
 
 def _shard_name(number: int) -> str:
