@@ -50,7 +50,7 @@ class FeatureFiles:
                 raise InputError(
                     f"the feature table has no column of numbers {name!r}; there are {_told(self._narrow)}"
                 )
-            self._columns[name] = self._store.table(self._record.file, [name])[name].to_numpy()
+            self._columns[name] = self._store.column(self._record, name).to_numpy()
         return self._columns[name]
 
     def numbers(self, feature: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from sae_vis.index.feature_rows import FeatureFiles
 from sae_vis.index.firings import FiringFiles, Firings
 from sae_vis.index.manifest import MANIFEST, Manifest
 from sae_vis.index.postings import Postings, bins_of, histograms
+from sae_vis.index.remote import RemoteStore, is_address
 from sae_vis.index.shards import offsets_of, ranges
 from sae_vis.index.storage import Arrays, DirectoryStore, Store
 
@@ -131,19 +132,24 @@ class Index:
 
     @classmethod
     def open(cls, path: str | Path, *, verify: Literal["lazily", "contents", "sizes"] = "lazily") -> Index:
-        """Open an index directory.
+        """Open an index directory, or one at an address, of which only what is needed is fetched.
 
         Args:
-            path: the directory.
-            verify: ``lazily`` looks at the sizes of all files now, and at the checksum of every part when it is read;
-                ``contents`` compares every file with its checksum now (about a second a gigabyte), ``sizes`` only the
-                sizes.
+            path: the directory, or the address of one: ``https://…``, ``s3://…``, ``hf://datasets/USER/NAME``, whatever
+                fsspec reads.
+            verify: ``lazily`` looks at the sizes of all files now (not at an address), and at the checksum of every
+                part when it is read; ``contents`` compares every file with its checksum now (about a second a
+                gigabyte), ``sizes`` only the sizes.
 
         Raises:
             DamagedIndexError: no index there, or a missing, truncated or altered file, which is named.
+            IndexFileError: an address that can't be read.
+            InputError: an address for which a package is missing.
         """
         if not isinstance(path, (str, PathLike)):
-            raise InputError(f"the index's path is {shown(path)}, expected a directory")
+            raise InputError(f"the index's path is {shown(path)}, expected a directory or an address")
+        if is_address(path):
+            return cls._at_address(str(path), verify)
         root = Path(path)
         store = DirectoryStore(root)
         if not store.exists(MANIFEST):
@@ -158,6 +164,15 @@ class Index:
             small = verify == "lazily" and record.footer is None and record.bytes <= SMALL_BYTES
             store.check(record, contents=verify == "contents" or small)
         return cls(store)
+
+    @classmethod
+    def _at_address(cls, address: str, verify: str) -> Index:
+        store = RemoteStore(address)
+        index = cls(store)
+        if verify != "lazily":
+            for record in index.manifest.files:
+                store.check(record, contents=verify == "contents")
+        return index
 
     @property
     def features(self) -> pa.Table:

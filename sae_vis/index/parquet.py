@@ -147,6 +147,17 @@ class TableReader:
         joined = groups[0] if len(groups) == 1 else pa.concat_tables(groups).combine_chunks()
         return joined.slice(start - int(table.rows[first]), stop - start)
 
+    def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
+        """One column of all rows; nothing is kept. Raises `DamagedIndexError`."""
+        with self._lock:
+            table = self._file(record)
+            groups = range(len(table.rows) - 1)
+            if table.fetch is not None:
+                table.fetch(table.byte_ranges(groups, (name,)))
+            if not groups:
+                return table.file.schema_arrow.empty_table()[name]
+            return pa.concat_tables([_read(table, group, (name,)) for group in groups])[name]
+
     def bounds(self, record: FileRecord, column: str) -> GroupBounds:
         """By an ascending column. Raises `DamagedIndexError`."""
         with self._lock:
@@ -160,11 +171,6 @@ class TableReader:
         """Of the table's columns."""
         with self._lock:
             return list(self._file(record).file.schema_arrow.names)
-
-    def n_rows(self, record: FileRecord) -> int:
-        """Of the table."""
-        with self._lock:
-            return int(self._file(record).rows[-1])
 
     def _file(self, record: FileRecord) -> OpenTable:
         if record.file not in self._files:

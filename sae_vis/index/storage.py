@@ -58,6 +58,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
+        """One column of a finished table. Raises `DamagedIndexError`."""
+
+    @abstractmethod
     def bounds(self, record: FileRecord, column: str) -> GroupBounds:
         """Between which values of an ascending ``column`` each row group lies. Raises `DamagedIndexError`."""
 
@@ -106,6 +110,9 @@ class MemoryStore(Store):
 
     def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
         return self.table(record.file, columns).slice(start, stop - start)
+
+    def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
+        return self.table(record.file)[name]
 
     def bounds(self, record: FileRecord, column: str) -> GroupBounds:
         return bounds_of(self.table(record.file)[column].to_numpy())
@@ -174,6 +181,9 @@ class DirectoryStore(Store):
 
     def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
         return self._tables.rows(record, start, stop, columns)
+
+    def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
+        return self._tables.column(record, name)
 
     def bounds(self, record: FileRecord, column: str) -> GroupBounds:
         return self._tables.bounds(record, column)
