@@ -65,12 +65,12 @@ def gather(shards: Iterable[Shard], first: int, stop: int, counts: I64, dtype: t
     acts = np.empty(int(offsets[-1]), dtype=np.float32)
     free = offsets[:-1].copy()  # where each feature's next firing goes
     for shard in shards:
-        edges = shard.feature_offsets[first : stop + 1]
+        edges = shard.feature_offsets[first : stop + 1].astype(np.int64)
         here = np.diff(edges)
         low, high = int(edges[0]), int(edges[-1])
         target = np.repeat(free - (edges[:-1] - low), here) + np.arange(high - low)
         positions[target] = shard.positions[shard.rows[low:high]]
-        acts[target] = shard.feature_acts[low:high]
+        acts[target] = shard.acts[low:high]
         free += here
     return Postings(offsets, positions, acts)
 
