@@ -28,7 +28,7 @@ from sae_vis.checks import shown
 from sae_vis.config import IndexConfig
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.by_label import LabelStatistics, require_few_cells
-from sae_vis.index.cofirings import cofirings, count_products, plan_blocks
+from sae_vis.index.cofirings import Cofirings, count_products, plan_blocks
 from sae_vis.index.correlations import Moments, Scales, top_features
 from sae_vis.index.feature_table import (
     Columns,
@@ -314,7 +314,7 @@ class _Build:
             self.progress("tables", first, self.d_sae)
             found: Columns = {}
             if codes:
-                pairs = cofirings(shards, codes, range(first, stop), self._n_products, self.d_sae)
+                pairs = Cofirings(shards, codes, range(first, stop), self._n_products[first:stop], self.d_sae)
                 k = self.config.correlated_features
                 found = pair_columns("correlated_features", top_features(pairs, first, scales, self.n_counted, k))
             more = self._more_columns(first, stop, moments, sums)

@@ -9,7 +9,7 @@ runs of tokens, threads and the choice between the two ways change no bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,7 +22,6 @@ from sae_vis.index.shards import Shard, TokenCodes, counting_sort, offsets_of, o
 F64, I64 = NDArray[np.float64], NDArray[np.int64]
 T = TypeVar("T")
 PAIR_BYTES = 12  # a product and its column, kept
-CELL_BYTES = 16  # a sum and a count of a dense row
 DENSE = 4  # a row of at least 1/DENSE as many products as columns is dense
 SLICE = 1 << 17  # products that a thread handles at a time: they stay in its cache
 BLOCK_ROWS = 4096  # most rows of a block
@@ -57,6 +56,14 @@ class _Kept(NamedTuple):
     products: F64
 
 
+class _Run(NamedTuple):
+    """A run of tokens: row ``r`` owns firings ``edges[r]:edges[r + 1]`` of the shard; and all codes."""
+
+    shard: Shard
+    edges: I64
+    codes: TokenCodes
+
+
 class _Firings(NamedTuple):
     """Firings of some rows, row by row: which token, activation, and how many codes that token has."""
 
@@ -67,7 +74,9 @@ class _Firings(NamedTuple):
 
 
 def plan_blocks(n_products: I64, n_columns: int, block_bytes: int) -> list[tuple[int, int]]:
-    """Cut rows into blocks whose products and dense rows take at most ``block_bytes``, at least one row each.
+    """Cut rows into blocks whose kept products take at most ``block_bytes``, at least one row each.
+
+    Dense rows are summed one after the other, whatever the block: a thread holds a sum and a count of each column.
 
     Args:
         n_products: int64 ``[n_rows]`` that each row makes.
@@ -75,7 +84,7 @@ def plan_blocks(n_products: I64, n_columns: int, block_bytes: int) -> list[tuple
         block_bytes: RAM of one block.
     """
     dense = _dense(n_products, n_columns)
-    offsets = offsets_of(np.where(dense, CELL_BYTES * n_columns, PAIR_BYTES * n_products))
+    offsets = offsets_of(np.where(dense, 0, PAIR_BYTES * n_products))
     blocks, first = [], 0
     while first < len(n_products):
         stop = int(np.searchsorted(offsets, offsets[first] + block_bytes, side="right")) - 1
@@ -94,52 +103,26 @@ def count_products(shards: Iterable[Shard], n_rows: int) -> I64:
     return total
 
 
-def cofirings(
-    shards: Iterable[Shard], codes: Iterable[TokenCodes], rows: range, n_products: I64, n_columns: int
-) -> Cofirings:
-    """Of the features ``rows`` of some shards with all codes of the same tokens.
-
-    Args:
-        shards: firings, run of tokens by run of tokens in corpus order.
-        codes: codes of the tokens of each.
-        rows: which features of the shards.
-        n_products: of each feature of the shards, by `count_products`.
-        n_columns: number of features of the codes.
-    """
-    found = Cofirings(n_products[rows.start : rows.stop], n_columns)
-    for shard, others in zip(shards, codes, strict=True):
-        found.add(shard, rows.start, others)
-    return found
-
-
 class Cofirings:
-    """Sums over pairs of some rows with all columns."""
+    """Pairs of some rows with all columns."""
 
-    def __init__(self, n_products: I64, n_columns: int) -> None:
-        """Before the first token. ``n_products [n_rows]`` are known before: they decide which rows are dense."""
+    def __init__(
+        self, shards: Sequence[Shard], codes: Sequence[TokenCodes], rows: range, n_products: I64, n_columns: int
+    ) -> None:
+        """Makes the products of the sparse rows.
+
+        Args:
+            shards: firings, run of tokens by run of tokens in corpus order.
+            codes: codes of the tokens of each.
+            rows: which features of the shards.
+            n_products: of each of these rows; decides which are dense.
+            n_columns: number of features of the codes.
+        """
         dense = _dense(n_products, n_columns)
-        self.n_rows, self._n_columns, self._n_products = len(n_products), n_columns, n_products
+        self.n_rows, self._n_columns, self._n_products = len(rows), n_columns, n_products
         self._dense, self._sparse = np.flatnonzero(dense), np.flatnonzero(~dense)
-        self._sums = torch.zeros(len(self._dense) * n_columns, dtype=torch.float64)
-        self._counts = torch.zeros(len(self._dense) * n_columns, dtype=torch.int64)
-        self._kept: list[_Kept] = []
-
-    def add(self, shard: Shard, first: int, codes: TokenCodes) -> None:
-        """The next tokens: their firings, rows being the features from ``first``, and their codes."""
-        n_codes = np.diff(codes.offsets)
-        edges = shard.feature_offsets[first : first + self.n_rows + 1].astype(np.int64)
-        if len(self._dense):
-            firings = _firings(shard, edges, self._dense, n_codes)
-            _in_threads(lambda part: self._add_dense(part, codes), _cut(firings))
-        if len(self._sparse):
-            self._kept.append(_keep(_firings(shard, edges, self._sparse, n_codes), len(self._sparse), codes))
-
-    def _add_dense(self, firings: _Firings, codes: TokenCodes) -> None:
-        for part in _slices(firings):
-            of, columns, products = _products(part, codes)
-            cells = torch.from_numpy((part.row * self._n_columns)[of] + columns)
-            self._sums.index_add_(0, cells, torch.from_numpy(products))  # one dimension: one after the other
-            self._counts.index_add_(0, cells, torch.ones_like(cells))
+        self._runs = [_Run(shard, shard.edges(rows), others) for shard, others in zip(shards, codes, strict=True)]
+        self._kept = [_keep(run, self._sparse) for run in self._runs] if len(self._sparse) else []
 
     def map(self, function: Callable[[I64, Pairs], T]) -> list[T]:
         """``function(rows [n], pairs of these n rows)`` of every row once, some rows at a time, in threads."""
@@ -155,11 +138,18 @@ class Cofirings:
 
     def _dense_pairs(self, low: int, high: int) -> tuple[I64, Pairs]:
         rows, m = self._dense[low:high], self._n_columns
-        counts = self._counts[low * m : high * m].numpy()
-        cells = np.flatnonzero(counts)
+        sums = torch.zeros(len(rows) * m, dtype=torch.float64)
+        counts = torch.zeros(len(rows) * m, dtype=torch.int64)
+        for run in self._runs:
+            for firings in _slices(_firings(run, rows)):
+                of, columns, products = _products(firings, run.codes)
+                cells = torch.from_numpy((firings.row * m)[of] + columns)
+                sums.index_add_(0, cells, torch.from_numpy(products))  # one dimension: one after the other
+                counts.index_add_(0, cells, torch.ones_like(cells))
+        cells = np.flatnonzero(counts.numpy())
         offsets = np.searchsorted(cells, np.arange(len(rows) + 1) * m)
-        columns = cells - np.repeat(np.arange(len(rows)) * m, np.diff(offsets))
-        return rows, Pairs(offsets, columns, self._sums[low * m : high * m].numpy()[cells], counts[cells])
+        columns = cells - owners(offsets) * m
+        return rows, Pairs(offsets, columns, sums.numpy()[cells], counts.numpy()[cells])
 
     def _sparse_pairs(self, low: int, high: int) -> tuple[I64, Pairs]:
         cuts = [(kept.offsets[low : high + 1], kept) for kept in self._kept]
@@ -201,27 +191,28 @@ def _runs_of(sizes: I64, most: int, most_rows: int) -> Iterator[tuple[int, int]]
         first = stop
 
 
-def _firings(shard: Shard, edges: I64, rows: I64, n_codes: I64) -> _Firings:
-    """Those of ``rows`` (feature ``r`` of a block owns ``edges[r]:edges[r + 1]``) on tokens that have codes."""
-    lengths = np.diff(edges)[rows]
-    own = ranges(edges[:-1][rows], lengths)
-    token, row = shard.rows[own], owners(offsets_of(lengths))
-    firings = _Firings(row, token, shard.acts[own], n_codes[token])
-    return firings if firings.n_codes.all() else _Firings(*(part[firings.n_codes > 0] for part in firings))
+def _firings(run: _Run, rows: I64) -> _Firings:
+    """Those of some rows on tokens that have codes; their rows are numbered anew."""
+    lengths = np.diff(run.edges)[rows]
+    own = ranges(run.edges[:-1][rows], lengths)
+    token = run.shard.rows[own]
+    n_codes = run.codes.offsets[token.astype(np.int64) + 1] - run.codes.offsets[token]
+    firings = _Firings(owners(offsets_of(lengths)), token, run.shard.acts[own], n_codes)
+    return firings if n_codes.all() else _Firings(*(part[n_codes > 0] for part in firings))
 
 
-def _keep(firings: _Firings, n_rows: int, codes: TokenCodes) -> _Kept:
-    """The products of sparse rows."""
+def _keep(run: _Run, rows: I64) -> _Kept:
+    """The products of some rows."""
+    firings = _firings(run, rows)
     at = offsets_of(firings.n_codes)
     columns, products = np.empty(at[-1], dtype=np.int32), np.empty(at[-1])
 
     def fill(part: tuple[int, int]) -> None:
         inside = slice(int(at[part[0]]), int(at[part[1]]))
-        _, columns[inside], products[inside] = _products(_Firings(*(a[slice(*part)] for a in firings)), codes)
+        _, columns[inside], products[inside] = _products(_Firings(*(a[slice(*part)] for a in firings)), run.codes)
 
     _in_threads(fill, _runs_of(firings.n_codes, SLICE, SLICE))
-    row_ends = np.searchsorted(firings.row, np.arange(n_rows + 1))
-    return _Kept(at[row_ends], columns, products)
+    return _Kept(at[np.searchsorted(firings.row, np.arange(len(rows) + 1))], columns, products)
 
 
 def _products(firings: _Firings, codes: TokenCodes) -> tuple[I64, NDArray[Any], F64]:
@@ -231,15 +222,6 @@ def _products(firings: _Firings, codes: TokenCodes) -> tuple[I64, NDArray[Any], 
     entries = (codes.offsets[firings.token] - at[:-1])[of]
     entries += np.arange(len(entries))
     return of, codes.features[entries], codes.acts[entries] * firings.act.astype(np.float64)[of]
-
-
-def _cut(firings: _Firings) -> Iterator[_Firings]:
-    """Firings in runs of whole rows, each of about as many products as a thread handles at a time, or one row."""
-    starts = np.flatnonzero(np.diff(firings.row, prepend=-1))
-    ends = np.append(starts, len(firings.row))
-    at = offsets_of(firings.n_codes)[ends]
-    for low, high in _runs_of(np.diff(at), SLICE, SLICE):
-        yield _Firings(*(part[ends[low] : ends[high]] for part in firings))
 
 
 def _slices(firings: _Firings) -> Iterator[_Firings]:

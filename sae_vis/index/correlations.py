@@ -103,6 +103,7 @@ class BestPartners:
             left_out: number of the first row's feature where rows are among the columns: none is listed for itself.
         """
         self._own, self._others, self._n_tokens, self._left_out = own, others, n_tokens, left_out
+        self._over_n = others.scale / n_tokens
         shape = (len(own.mean), min(k, len(others.mean)))
         self.found = Partners(
             np.full(shape, -1, dtype=np.int32),
@@ -117,11 +118,11 @@ class BestPartners:
         row = pairs.rows
         feature = rows[row]
         # Pearson without the factor of the row, which orders nothing: S_ij / (n sd_j) - m_i (m_j / sd_j)
-        values = pairs.sums * (others.scale / n)[pairs.columns]
+        values = pairs.sums * self._over_n[pairs.columns]
         values -= own.mean[feature] * others.shift[pairs.columns]
         if self._left_out is not None:
             values[pairs.columns == feature + self._left_out] = -np.inf
-        best, rank = largest(values, pairs.offsets, self.found.other.shape[1])
+        best, rank = largest(values, row, pairs.offsets, self.found.other.shape[1])
         varies = own.scale[feature[best]] > 0
         best, rank = best[varies], rank[varies]
         at, column = (feature[best], rank), pairs.columns[best]
@@ -147,8 +148,8 @@ def top_features(found: Cofirings, first: int, scales: Scales, n_tokens: int, k:
     return best.found
 
 
-def largest(values: F64, offsets: I64, k: int) -> tuple[I64, I64]:
-    """The ``k`` largest values above zero of each row (row ``r`` owns ``offsets[r]:offsets[r + 1]``).
+def largest(values: F64, row: I64, offsets: I64, k: int) -> tuple[I64, I64]:
+    """The ``k`` largest values above zero of each row (``row`` of each; row ``r`` owns ``offsets[r]:offsets[r + 1]``).
 
     Rows are cut into pieces; the k-th largest of their maxima is a bound that leaves few to be sorted.
 
@@ -157,9 +158,8 @@ def largest(values: F64, offsets: I64, k: int) -> tuple[I64, I64]:
     """
     if k == 0 or len(values) == 0:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    bound = _bounds(values, offsets, k)[owners(offsets)]
-    above = np.flatnonzero((values >= bound) & (values > 0))
-    row = np.searchsorted(offsets, above, side="right") - 1
+    above = np.flatnonzero(values >= np.maximum(_bounds(values, offsets, k), np.nextafter(0.0, 1.0))[row])
+    row = row[above]
     order = np.lexsort((-values[above], row))  # stable
     starts = np.searchsorted(row, np.arange(len(offsets)))
     rank = np.arange(len(above)) - np.repeat(starts[:-1], np.diff(starts))

@@ -1,6 +1,6 @@
 """Correlations of features with neurons, the coordinates of what the SAE reads, over all unmasked tokens, exact.
 
-Neurons, whose means may be large against their spread, are centred before they are multiplied; all sums are float64, and
+Neurons, whose means may be large against their spread, are centred before they are multiplied; sums are float64, and
 each is of fixed ranges of corpus positions: what lies in `CHUNK` positions is multiplied at a time, `RANGE` positions
 are summed from zero, and the sums of ranges are added in corpus order. So batches and shards change no bit of them.
 """

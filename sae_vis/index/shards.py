@@ -77,6 +77,10 @@ class Shard(NamedTuple):
         """For each feature the sum over its firings of what ``of_rows`` has for their rows."""
         return np.diff(offsets_of(of_rows[self.rows])[self.feature_offsets])
 
+    def edges(self, features: range) -> NDArray[np.int64]:
+        """Where each of consecutive features begins among the firings, and where the last one ends."""
+        return self.feature_offsets[features.start : features.stop + 1].astype(np.int64)
+
     def by_token(self) -> TokenCodes:
         """The same codes token by token."""
         n_rows, counts = len(self.positions), np.diff(self.feature_offsets)
