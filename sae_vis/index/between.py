@@ -1,8 +1,8 @@
 """Features of two dictionaries over the same tokens: how each goes with each, from the two indices' postings.
 
 For features i of A and j of B: ``S_ij = Σ a_i b_j`` in float64 and ``n_ij``, the tokens on which both fire, over all
-unmasked tokens. The codes of both are laid out anew, by feature and by token, in a temporary folder where they are large;
-then blocks of features are held at a time, first of A, then of B, so RAM grows with neither the number of features nor
+unmasked tokens. The codes of both are laid out anew, by feature and by token, in a temporary folder if they are large; then
+blocks of features are held at a time, first of A, then of B, so RAM grows with neither the number of features nor
 that of tokens. Nothing is sampled, and no pair is left out.
 """
 
@@ -152,7 +152,8 @@ def correlate(
     with TemporaryDirectory(prefix="sae_vis-") as folder:
         store = MemoryStore() if small else DirectoryStore(Path(folder))
         codes_a, codes_b = _by_run(a, store, "a"), _by_run(b, store, "b")
-        of_a, of_b = BestPartners(*scales, a.n_counted, partners), BestPartners(*scales[::-1], a.n_counted, partners)
+        of_a = BestPartners(scales[0], scales[1], a.n_counted, partners)
+        of_b = BestPartners(scales[1], scales[0], a.n_counted, partners)
         overlaps = [_no_overlaps()]
         for first, found in _blocks(codes_a, codes_b, a.n_features, b.n_features, block_bytes):
             note("between", first, n_all)
@@ -161,9 +162,9 @@ def correlate(
             note("between", a.n_features + first, n_all)
             found.map(partial(_take, of_b, first, n_firings[::-1]))
     note("between", n_all, n_all)
-    joined = Overlaps(*(np.concatenate(column) for column in zip(*overlaps, strict=True)))
-    order = np.lexsort((joined.b, joined.a))
-    return Between(of_a.found, of_b.found, Overlaps(*(column[order] for column in joined)))
+    row, column, together = (np.concatenate(parts) for parts in zip(*overlaps, strict=True))
+    order = np.lexsort((column, row))
+    return Between(of_a.found, of_b.found, Overlaps(row[order], column[order], together[order]))
 
 
 class _Codes(NamedTuple):

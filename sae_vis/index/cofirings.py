@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from sae_vis.index.shards import Shard, TokenCodes, counting_sort, offsets_of, owners, ranges
 
-F64, I64 = NDArray[np.float64], NDArray[np.int64]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
 T = TypeVar("T")
 PAIR_BYTES = 12  # a product and its column, kept
 DENSE = 4  # a row of at least 1/DENSE as many products as columns is dense

@@ -241,10 +241,3 @@ def _listed(index: NDArray[np.int64], pearson: F64, cosine: F64, listed: NDArray
         np.where(listed, np.clip(pearson, -1.0, 1.0), 0.0).astype(np.float32),
         np.where(listed, np.clip(cosine, -1.0, 1.0), 0.0).astype(np.float32),
     )
-
-
-def _largest(values: Tensor, k: int) -> tuple[F64, NDArray[np.int64]]:
-    """The ``k`` largest of each row, descending, equal values by ascending index."""
-    top, index = (part.numpy() for part in torch.topk(values, k, dim=1))
-    order = np.lexsort((index, -top), axis=1)
-    return np.take_along_axis(top, order, axis=1), np.take_along_axis(index, order, axis=1)

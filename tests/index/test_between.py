@@ -204,7 +204,7 @@ def test_an_index_that_can_not_be_written_beside_keeps_it_while_it_is_open(monke
     def refuse(*_: object) -> None:
         raise IndexFileError("read-only")
 
-    monkeypatch.setattr(type(indices[0]._store), "write_arrays", refuse)
+    monkeypatch.setattr(indices[0]._store, "write_arrays", refuse)
     first = between(*indices)
     monkeypatch.setattr(module, "correlate", None)
     assert between(*indices).to_arrays().keys() == first.to_arrays().keys()
