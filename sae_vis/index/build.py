@@ -10,9 +10,11 @@ Every step writes whole files under a temporary name, so a build that is killed 
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib import metadata
 from os import PathLike
 from pathlib import Path
@@ -27,7 +29,8 @@ from sae_vis.config import IndexConfig
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.by_label import LabelStatistics, require_few_cells
 from sae_vis.index.codes_by_position import position_type
-from sae_vis.index.correlations import Moments, NeuronSums, add_own_cofirings, top_features
+from sae_vis.index.cofirings import Cofirings, count_products, plan_blocks
+from sae_vis.index.correlations import Moments, Scales, top_features
 from sae_vis.index.feature_table import (
     Columns,
     FeatureColumns,
@@ -40,8 +43,9 @@ from sae_vis.index.feature_table import (
 from sae_vis.index.index import Index, stored_corpus, stored_text
 from sae_vis.index.lock import LOCK, build_lock, clear_lock
 from sae_vis.index.manifest import MANIFEST, CodesRecord, Manifest, PartRecord, Provenance
+from sae_vis.index.neurons import MOST_BYTES, NeuronSums, NeuronTotals, sums_bytes
 from sae_vis.index.postings import gather, plan_parts
-from sae_vis.index.shards import CodedBatch, Shard, make_shard, plan_batches, plan_runs
+from sae_vis.index.shards import CodedBatch, RunCodes, Shard, make_shard, plan_batches, plan_runs
 from sae_vis.index.source import CodeSource, Source, batches_of
 from sae_vis.index.storage import DirectoryStore, MemoryStore, Store
 from sae_vis.index.writing import (
@@ -61,7 +65,6 @@ from sae_vis.neutral import neutrally
 Progress = Callable[[str, int, int], None]
 PLAN, WORK = "build/plan.json", "build"
 __all__ = ["Order", "Progress", "Source", "build_index", "build_indices"]
-NEURON_TOKENS = 16_384  # tokens whose neurons are correlated at a time
 
 
 @neutrally
@@ -190,22 +193,15 @@ class _Hand:
     def __init__(self, sums: NeuronSums | None) -> None:
         self.sums = sums
         self._kept: list[CodedBatch] = []
-        self._waiting: list[CodedBatch] = []
 
     def take(self, batch: CodedBatch) -> None:
         """One more batch."""
         self._kept.append(batch._replace(x=batch.x.new_empty(0)))
-        if self.sums is None:
-            return
-        self._waiting.append(batch)
-        if sum(len(one.positions) for one in self._waiting) >= NEURON_TOKENS:
-            self.sums.add(self._waiting)
-            self._waiting = []
+        if self.sums is not None:
+            self.sums.add(batch)
 
     def shard(self, d_sae: int) -> Shard:
         """All of them as a shard."""
-        if self.sums is not None and self._waiting:
-            self.sums.add(self._waiting)
         return make_shard(self._kept, d_sae)
 
 
@@ -228,9 +224,8 @@ class _Build:
         plan = self._plan()
         offsets, n_seqs = source.corpus.offsets, source.corpus.n_seqs
         self.runs = plan_runs(offsets, 0, n_seqs, plan["shard_tokens"])
-        self.part_firings, self.block = plan["part_firings"], plan["block"]
-        self.correlate_neurons = source.has_neurons(config.neuron_correlations) and config.correlated_neurons > 0
-
+        self.part_firings, self.block_bytes = plan["part_firings"], plan["block_bytes"]
+        self.correlate_neurons = _correlates_neurons(source, config)
         self._sums: NeuronSums | None = None
         if not store.exists(TOKENS):
             store.write_arrays(TOKENS, stored_corpus(source.corpus))
@@ -249,7 +244,7 @@ class _Build:
         counts, signed = np.zeros(self.d_sae, dtype=np.int64), False
         for shard in self._shards():
             counts += np.diff(shard.feature_offsets)
-            signed = signed or bool(shard.feature_acts.min(initial=0) < 0)
+            signed = signed or bool(shard.acts.min(initial=0) < 0)
         parts = plan_parts(counts, self.part_firings)
         self._reduce(parts, counts, signed=signed)
         self._finish(parts)
@@ -265,7 +260,7 @@ class _Build:
                     "provenance": asdict(self.provenance),
                     "shard_tokens": self.config.shard_tokens,
                     "part_firings": self.config.part_firings,
-                    "block": max(1, self.config.block_bytes // (8 * self.d_sae)),
+                    "block_bytes": self.config.block_bytes,
                 },
             )
         return self.store.json(PLAN)
@@ -280,7 +275,7 @@ class _Build:
             self._sums = (
                 NeuronSums.from_arrays(self.store.arrays(_sums_name(number - 1)))
                 if number
-                else NeuronSums.zeros(self.d_sae, self.source.centre)
+                else NeuronSums(self.d_sae, self.source.centre)
             )
         return self._sums
 
@@ -290,8 +285,7 @@ class _Build:
         if hand.sums is not None:  # before the shard: a shard that exists has its sums
             self.store.write_arrays(_sums_name(number), hand.sums.to_arrays())
         if self.config.codes:  # likewise
-            codes = shard.positions, shard.offsets, shard.features, shard.acts
-            write_codes(self.store, number, codes, self.source.corpus.n_tokens)
+            write_codes(self.store, number, shard.by_token(), self.source.corpus.n_tokens)
         self.store.write_arrays(_shard_name(number), shard.to_arrays())
         self.store.delete(_sums_name(number - 1))
 
@@ -321,29 +315,49 @@ class _Build:
     def _finish(self, parts: list[tuple[int, int]]) -> None:
         rows = pa.concat_tables([self.store.table(_rows_name(number)) for number in range(len(parts))])
         moments = overall_moments(rows, self.n_counted)
+        scales = Scales.of(moments)
         sums = None
         if self.correlate_neurons:
-            sums = NeuronSums.from_arrays(self.store.arrays(_sums_name(len(self.runs) - 1)))
-        for number, (first, stop) in enumerate(self._blocks):
-            if not self.store.exists(_more_name(number)):
-                self.store.write_table(_more_name(number), self._more_columns(first, stop, moments, sums))
+            sums = NeuronSums.from_arrays(self.store.arrays(_sums_name(len(self.runs) - 1))).closed()
+        lacking = [number for number in range(len(self._blocks)) if not self.store.exists(_more_name(number))]
+        codes = self._by_token() if lacking and self.config.correlated_features else []
+        shards = list(self._shards()) if codes else []
+        for number in lacking:
+            first, stop = self._blocks[number]
+            self.progress("tables", first, self.d_sae)
+            found: Columns = {}
+            if codes:
+                pairs = Cofirings(shards, codes, range(first, stop), self._n_products[first:stop], self.d_sae)
+                k = self.config.correlated_features
+                found = pair_columns("correlated_features", top_features(pairs, first, scales, self.n_counted, k))
+            more = self._more_columns(first, stop, moments, sums)
+            self.store.write_table(_more_name(number), pa.table(found | more or {NOTHING: pa.nulls(stop - first)}))
         self.progress("tables", self.d_sae, self.d_sae)
 
-    @property
+    @cached_property
+    def _n_products(self) -> NDArray[np.int64]:
+        """Of each feature with the codes of its tokens: the work of its row of correlations."""
+        if not self.config.correlated_features:
+            return np.zeros(self.d_sae, dtype=np.int64)
+        return count_products(self._shards(), self.d_sae)
+
+    @cached_property
     def _blocks(self) -> list[tuple[int, int]]:
         """Ranges of features whose co-firing sums are held at a time."""
-        return [(first, min(self.d_sae, first + self.block)) for first in range(0, self.d_sae, self.block)]
+        return plan_blocks(self._n_products, self.d_sae, self.block_bytes)
 
-    def _more_columns(self, first: int, stop: int, moments: Moments, sums: NeuronSums | None) -> pa.Table:
-        self.progress("tables", first, self.d_sae)
+    def _by_token(self) -> list[RunCodes]:
+        """The codes of all shards token by token, mapped; written beside the shards when they are first needed."""
+        found = []
+        for number, shard in enumerate(self._shards()):
+            if not self.store.exists(_by_token_name(number)):
+                self.store.write_arrays(_by_token_name(number), shard.by_token().to_arrays())
+            found.append(RunCodes(**self.store.arrays(_by_token_name(number))))
+        return found
+
+    def _more_columns(self, first: int, stop: int, moments: Moments, sums: NeuronTotals | None) -> Columns:
         config = self.config
         found: Columns = {}
-        if config.correlated_features:
-            together = np.zeros((stop - first, self.d_sae))
-            for shard in self._shards():
-                add_own_cofirings(together, shard, first)
-            pairs = top_features(together, first, moments, self.n_counted, config.correlated_features)
-            found |= pair_columns("correlated_features", pairs)
         if sums is not None:
             pairs = sums.top_neurons(slice(first, stop), moments, self.n_counted, config.correlated_neurons)
             found |= pair_columns("correlated_neurons", pairs)
@@ -352,7 +366,7 @@ class _Build:
             found |= alignment_columns(decoder, config.aligned_neurons)
         for statistic in self.columns:
             found |= statistic.columns(first, stop)
-        return pa.table(found or {NOTHING: pa.nulls(stop - first)})
+        return found
 
     def _seal(self, parts: list[tuple[int, int]], *, signed: bool) -> None:
         """Join the feature table, then the manifest, last; then forget the shards."""
@@ -418,6 +432,22 @@ class _Stretches:
         return pa.concat_tables(found)
 
 
+def _correlates_neurons(source: CodeSource, config: IndexConfig) -> bool:
+    """Whether neurons are correlated: as source and settings say, unless by default their sums are too large."""
+    if not config.correlated_neurons or not source.has_neurons(config.neuron_correlations):
+        return False
+    size = sums_bytes(source.d_sae, len(source.centre))
+    if config.neuron_correlations == "always" or size <= MOST_BYTES:
+        return True
+    warnings.warn(
+        f"neurons are not correlated: the sums of {source.d_sae:,} features with {len(source.centre):,} neurons take "
+        f"{size / 2**30:.1f} GiB, more than {MOST_BYTES / 2**30:.0f}; IndexConfig(neuron_correlations='always') makes "
+        "them all the same, 'never' says that they are not wanted",
+        stacklevel=2,
+    )
+    return False
+
+
 def _version() -> str:
     from sae_vis import __version__
 
@@ -435,6 +465,10 @@ def _versions() -> dict[str, str]:
 
 def _shard_name(number: int) -> str:
     return f"{WORK}/shard-{number:05d}.safetensors"
+
+
+def _by_token_name(number: int) -> str:
+    return f"{WORK}/by-token-{number:05d}.safetensors"
 
 
 def _sums_name(number: int) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sae_vis.errors import InputError
 from sae_vis.index.manifest import CodesRecord
-from sae_vis.index.shards import offsets_of
+from sae_vis.index.shards import RunCodes, offsets_of
 from sae_vis.index.storage import Store
 
 COLUMNS = ("position", "feature", "act")
@@ -31,24 +31,10 @@ class TokenCodes(NamedTuple):
     acts: NDArray[np.float32]
 
 
-def codes_table(
-    positions: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    features: NDArray[np.int32],
-    acts: NDArray[np.float32],
-    n_tokens: int,
-) -> pa.Table:
-    """Codes as rows ``position, feature, act`` of a store.
-
-    Args:
-        positions: int64 ``[n]`` corpus positions, ascending.
-        offsets: int64 ``[n + 1]`` of their codes.
-        features: int32, ascending within a token.
-        acts: float32.
-        n_tokens: of the corpus: positions are int32 where that is enough.
-    """
-    every = np.repeat(positions, np.diff(offsets)).astype(position_type(n_tokens))
-    return pa.table({"position": every, "feature": features, "act": acts})
+def codes_table(codes: RunCodes, n_tokens: int) -> pa.Table:
+    """Codes as rows ``position, feature, act`` of a store; positions are int32 where that is enough for ``n_tokens``."""
+    every = np.repeat(codes.positions, np.diff(codes.offsets)).astype(position_type(n_tokens))
+    return pa.table({"position": every, "feature": codes.features, "act": codes.acts})
 
 
 def position_type(n_tokens: int) -> type[np.int32] | type[np.int64]:

@@ -17,7 +17,7 @@ from sae_vis.index.index import Index
 from sae_vis.index.lock import LOCK, build_lock
 from sae_vis.index.manifest import FORMAT, MANIFEST, CodesRecord, Manifest, PartRecord, Provenance
 from sae_vis.index.postings import Postings
-from sae_vis.index.shards import offsets_of, plan_runs
+from sae_vis.index.shards import RunCodes, offsets_of, plan_runs
 from sae_vis.index.storage import DirectoryStore
 from sae_vis.index.writing import (
     FEATURES,
@@ -166,7 +166,8 @@ def _codes(
         order = np.argsort(positions, kind="stable")  # parts ascend by feature
         rows = start + np.flatnonzero(counted[start:stop])
         counts = np.bincount(positions.astype(np.int64) - start, minlength=stop - start)[rows - start]
-        write_codes(store, number, (rows, offsets_of(counts), features[order], acts[order]), old.n_tokens)
+        codes = RunCodes(rows, offsets_of(counts), features[order], acts[order])
+        write_codes(store, number, codes, old.n_tokens)
         record = store.record(codes_name(number))
         found.append(CodesRecord(first_position=start, n_firings=len(acts), file=record))
     note("codes", old.n_tokens, old.n_tokens)

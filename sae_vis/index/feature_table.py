@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from sae_vis.config import IndexConfig
-from sae_vis.index.correlations import Moments, TopPairs
+from sae_vis.index.correlations import Moments, Partners
+from sae_vis.index.neurons import TopPairs
 from sae_vis.index.postings import Postings, histograms, sorted_by_act
 from sae_vis.index.shards import offsets_of
 
@@ -94,7 +95,7 @@ def overall_moments(table: pa.Table, n_tokens: int) -> Moments:
     return Moments(p * mean, p * variance + p * (1 - p) * mean**2, p * (variance + mean**2))
 
 
-def pair_columns(name: str, pairs: TopPairs) -> Columns:
+def pair_columns(name: str, pairs: Partners | TopPairs) -> Columns:
     """A table of correlated things as three list columns ``{name}_index``, ``_pearson``, ``_cosine``."""
     listed = pairs.other >= 0
     return {

@@ -174,9 +174,9 @@ class RemoteStore(Store):
         for (start, stop), part in zip(wanted, parts, strict=True):
             if len(part) > stop - start or (exact and len(part) != stop - start):
                 raise IndexFileError(
-                    f"{self._place(name)}: asked for bytes {start:,} to {stop:,}, got {len(part):,} bytes: the file is cut "
-                    "short, or the server does not answer range requests; put the index where they are answered, or "
-                    "download it"
+                    f"{self._place(name)}: asked for bytes {start:,} to {stop:,}, got {len(part):,} bytes: the file is "
+                    "cut short, or the server does not answer range requests; put the index where they are answered, "
+                    "or download it"
                 )
         by_span = dict(zip(wanted, parts, strict=True))
         return [by_span.get(span, b"") for span in ranges]

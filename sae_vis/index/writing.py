@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from sae_vis.index.codes_by_position import codes_table
 from sae_vis.index.manifest import ListsRecord
 from sae_vis.index.postings import Postings
+from sae_vis.index.shards import RunCodes
 from sae_vis.index.storage import Store
 
 TOKENS, VOCABULARY, FEATURES = "tokens.safetensors", "vocabulary.parquet", "features.parquet"
@@ -45,14 +44,9 @@ def write_postings(store: Store, number: int, postings: Postings, first: int) ->
     store.write_table(part_name(number), postings.to_table(first), group_rows=GROUP_ROWS)
 
 
-def write_codes(
-    store: Store,
-    number: int,
-    codes: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]],
-    n_tokens: int,
-) -> None:
-    """One file of codes by position: positions, offsets, features, acts as `codes_table` takes them."""
-    store.write_table(codes_name(number), codes_table(*codes, n_tokens), group_rows=GROUP_ROWS)
+def write_codes(store: Store, number: int, codes: RunCodes, n_tokens: int) -> None:
+    """One file of codes by position, of a run of the corpus' ``n_tokens`` tokens."""
+    store.write_table(codes_name(number), codes_table(codes, n_tokens), group_rows=GROUP_ROWS)
 
 
 def write_features(
