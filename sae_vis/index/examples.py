@@ -69,7 +69,10 @@ def window_hashes(tokens: NDArray[np.int32], starts: I64, stops: I64, positions:
 
 
 def mixed(values: Any) -> Any:  # noqa: ANN401  NumPy's types lose uint64 in arithmetic
-    """Well mixed 64-bit numbers: the finaliser of splitmix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators")."""
+    """Well mixed 64-bit numbers: the finaliser of splitmix64.
+
+    Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".
+    """
     z = values + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,7 +108,7 @@ def lists_of(index: Index, name: str, features: Sequence[int] | NDArray[Any]) ->
     entries = index.features[name].take(np.asarray(features, dtype=np.int64)).combine_chunks()
     ends = offsets_of(entries.value_lengths().to_numpy(zero_copy_only=False)).tolist()
     values = entries.flatten().to_numpy(zero_copy_only=False)
-    return [values[start:stop] for start, stop in zip(ends, ends[1:], strict=False)]
+    return [values[start:stop] for start, stop in pairwise(ends)]
 
 
 class FeatureBlock:
@@ -205,8 +206,9 @@ class FeatureBlock:
         """`Index.intervals` of each feature."""
         n, k = whole_number(n, "n", 0), whole_number(k, "k", 0)
         if n == 0:
-            none = ManyExamples(*(np.zeros(size, dtype=kind) for size, kind in zip((1, 0, 0, 0), _KINDS, strict=True)))
-            return ManyIntervals(*(np.zeros(0, dtype=kind) for kind in (np.int64, float, float, np.int64)), none)
+            zero, none = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float64)
+            empty = ManyExamples(np.zeros(1, dtype=np.int64), zero, np.zeros(0, dtype=np.float32), zero)
+            return ManyIntervals(zero, none, none, zero, empty)
         positions, acts = self.postings.positions, self.postings.acts
         n_below = n if self.index.signed else 0
         shape = (len(self.features), n_below + n)
@@ -229,7 +231,7 @@ class FeatureBlock:
         return ManyIntervals(row, low, high, n_firings[told.reshape(-1)], examples)
 
     def windows(self, row: I64, positions: I64, *, before: int | None = 5, after: int | None = 5) -> Windows:
-        """`Index.windows` around corpus ``positions``, with activations of the features of their ``row`` (ascending)."""
+        """`Index.windows` around corpus ``positions``, each of the feature of its ``row`` (ascending)."""
         starts, stops = spans(self.index.offsets, positions, before, after)
         offsets, every = offsets_of(stops - starts), ranges(starts, stops - starts)
         first, last = self._firings_in(row, starts, stops)
@@ -251,10 +253,6 @@ class FeatureBlock:
             own, windows = slice(offsets[i], offsets[i + 1]), slice(edges[i], edges[i + 1])
             found[:, windows] = own.start + np.searchsorted(self.postings.positions[own], ends[:, windows].astype(kind))
         return found[0], found[1]
-
-
-_KINDS = (np.int64, np.int64, np.float32, np.int64)
-"""Of the fields of `ManyExamples`."""
 
 
 def distinct_examples(index: Index, sets: Postings, k: int, before: int | None, after: int | None) -> ManyExamples:
@@ -298,10 +296,13 @@ class _Chosen(NamedTuple):
 
     @classmethod
     def none(cls) -> _Chosen:
-        return cls(*(np.zeros(0, dtype=kind) for kind in (np.int64, np.int64, np.uint64)))
+        """Of no set."""
+        none = np.zeros(0, dtype=np.int64)
+        return cls(none, none, none.astype(np.uint64))
 
     def only(self, chosen: I64) -> _Chosen:
-        return _Chosen(*(column[chosen] for column in self))
+        """Some of them, in the order of their numbers."""
+        return _Chosen(self.rows[chosen], self.of[chosen], self.keys[chosen])
 
 
 def _candidates(index: Index, sets: Postings, rows: I64, before: int | None, after: int | None) -> _Chosen:
@@ -356,7 +357,8 @@ def _three_token_codes(index: Index, positions: NDArray[Any], before: int | None
     state = index.tokens[positions].view(np.uint32) * np.uint32(0x9E3779B1)
     for neighbour in (first, stop - 1):
         state = (state ^ index.tokens[neighbour].view(np.uint32)) * np.uint32(0x85EBCA77)
-    return (state >> np.uint32(32 - FILTER_BITS)).astype(np.int64)
+    codes: I64 = (state >> np.uint32(32 - FILTER_BITS)).astype(np.int64)
+    return codes
 
 
 def _least(priority: U64, cells: I64, counts: I64, k: int) -> I64:
@@ -384,5 +386,5 @@ def _told(n_firings: I64, n_below: int) -> NDArray[np.bool_]:
     fires, columns = n_firings > 0, np.arange(n_firings.shape[1])
     first = np.minimum(fires.argmax(axis=1), n_below)[:, None]
     stop = np.maximum(len(columns) - fires[:, ::-1].argmax(axis=1), n_below)[:, None]
-    told: NDArray[np.bool_] = (columns >= first) & (columns < stop) & fires.any(axis=1)[:, None]
+    told: NDArray[np.bool_] = (columns >= first) & (columns < stop) & fires.any(axis=1, keepdims=True)
     return told

@@ -130,7 +130,7 @@ def token_effects(
 
 def fires(acts: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where the feature fires: not 0, not masked."""
-    return (acts != 0) & ~np.isnan(acts)
+    return np.not_equal(acts, 0) & ~np.isnan(acts)
 
 
 _LISTS = ("up_tokens", "up_values", "down_tokens", "down_values")

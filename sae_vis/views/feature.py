@@ -232,10 +232,11 @@ def _neighbours(
 
 
 def _position_profiles(block: FeatureBlock, config: ActsByPositionConfig) -> list[PositionProfile | None]:
-    width, n_tokens, n_firings, mean = block.by_position(config.n_bins)
-    n_tokens, n_firings, mean = n_tokens.astype(np.int32), n_firings.astype(np.int32), mean.astype(np.float32)
+    found = block.by_position(config.n_bins)
+    tokens, firings = found.n_tokens.astype(np.int32), found.n_firings.astype(np.int32)
+    mean = found.mean.astype(np.float32)
     return [
-        PositionProfile(width=width, n_tokens=n_tokens, n_firings=n_firings[i], mean=mean[i]) if n else None
+        PositionProfile(width=found.width, n_tokens=tokens, n_firings=firings[i], mean=mean[i]) if n else None
         for i, n in enumerate(block.postings.counts.tolist())
     ]
 

@@ -49,7 +49,7 @@ def largest(kind: Literal["top", "bottom"], block: FeatureBlock, found: ManyExam
 
 def intervals(found: ManyIntervals) -> ManyGroups:
     """Groups of interval samples, those of a feature from the highest to the lowest."""
-    made = _unlabelled("interval", *found)
+    made = _unlabelled("interval", found.row, found.low, found.high, found.n_firings, found.examples)
     return chosen_groups(made, np.lexsort((-np.arange(len(found.row)), found.row)))
 
 
@@ -67,12 +67,11 @@ def _unlabelled(
 
 def joined(parts: Sequence[ManyGroups]) -> ManyGroups:
     """All groups by feature, those of a feature in the order of ``parts``."""
-    examples = ManyExamples(
-        offsets_of(np.concatenate([np.diff(part.examples.offsets) for part in parts])),
-        *(np.concatenate(columns) for columns in list(zip(*(part.examples for part in parts), strict=True))[1:]),
-    )
-    columns = (np.concatenate(columns) for columns in list(zip(*parts, strict=True))[:-1])
-    every = ManyGroups(*columns, examples)
+    own = [part.examples for part in parts]
+    lengths = offsets_of(np.concatenate([np.diff(one.offsets) for one in own]))
+    rest: list[Any] = [np.concatenate([one[i] for one in own]) for i in range(1, len(ManyExamples._fields))]
+    columns: list[Any] = [np.concatenate([part[i] for part in parts]) for i in range(len(ManyGroups._fields) - 1)]
+    every = ManyGroups._make([*columns, ManyExamples(lengths, *rest)])
     return chosen_groups(every, np.argsort(every.row, kind="stable"))
 
 
@@ -81,5 +80,6 @@ def chosen_groups(groups: ManyGroups, order: NDArray[np.int64]) -> ManyGroups:
     offsets = groups.examples.offsets
     lengths = np.diff(offsets)[order]
     own = ranges(offsets[:-1][order], lengths)
-    examples = ManyExamples(offsets_of(lengths), *(column[own] for column in groups.examples[1:]))
-    return ManyGroups(*(column[order] for column in groups[:-1]), examples)
+    examples: list[Any] = [column[own] for column in groups.examples[1:]]
+    columns: list[Any] = [column[order] for column in groups[:-1]]
+    return ManyGroups._make([*columns, ManyExamples(offsets_of(lengths), *examples)])

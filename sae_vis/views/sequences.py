@@ -141,7 +141,7 @@ def example_groups(sources: ViewSources, block: FeatureBlock, config: SeqMultiGr
     windows = block.windows(row, found.examples.positions, before=wide[0], after=wide[1])
     groups = list(_split(sources.index, found, windows))
     ends = np.searchsorted(found.row, np.arange(len(counts) + 1))
-    n_fires = offsets_of(fires(windows.acts))[windows.offsets][found.examples.offsets][ends].tolist()
+    n_fires = offsets_of(fires(windows.acts).astype(np.int8))[windows.offsets][found.examples.offsets][ends].tolist()
     for i, feature in enumerate(block.features):
         yield Exampled(feature, counts[i], groups[ends[i] : ends[i + 1]], n_fires[i + 1] - n_fires[i])
 
@@ -200,7 +200,7 @@ def _split(index: Index, found: ManyGroups, windows: Windows) -> Iterator[Group]
             low,
             high,
             n_firings,
-            Examples(*(column[own] for column in found.examples[1:])),
+            Examples(found.examples.positions[own], found.examples.acts[own], found.examples.repeats[own]),
             Windows(
                 windows.offsets[begin : stop + 1] - first_token,
                 windows.positions[tokens],
