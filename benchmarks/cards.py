@@ -71,15 +71,12 @@ def run(folder: Path) -> dict[str, Any]:
 def row(name: str, found: list[list[Any]]) -> None:
     """A line of the table: this version, the other one, and their ratio."""
     if isinstance(found[0][0], str):
-        same = len({text for own in found for text in own}) == 1
-        print(
-            f"{name:34s} {found[0][0]}{', the same in both' if same and len(found) > 1 else '' if same else ' DIFFERS'}"
-        )
+        different = len({text for own in found for text in own}) > 1
+        print(f"{name:34s} {found[0][0]}{' DIFFERS' if different else ', each time'}")
         return
     ours, *others = (median(own) for own in found)
-    print(
-        f"{name:34s} {ours:8.3f} ms" + "".join(f"   against {other:8.3f} ms: x {other / ours:.1f}" for other in others)
-    )
+    against = "".join(f"   against {other:8.3f} ms: x {other / ours:.1f}" for other in others)
+    print(f"{name:34s} {ours:8.3f} ms{against}")
 
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
