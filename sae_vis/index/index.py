@@ -267,9 +267,13 @@ class Index:
 
     def by_position(self, feature: int, n_bins: int) -> PositionCounts:
         """Tokens, firings of ``feature`` and their mean by position in the sequence, in at most ``n_bins`` bins."""
+        return self.position_bins(n_bins).count(*self.firings(feature))
+
+    def position_bins(self, n_bins: int) -> PositionBins:
+        """At most ``n_bins`` bins of positions in the sequence, and how many unmasked tokens are in each."""
         if n_bins not in self._position_bins:
             self._position_bins[n_bins] = PositionBins(self.offsets, self._counted, n_bins)
-        return self._position_bins[n_bins].count(*self.firings(feature))
+        return self._position_bins[n_bins]
 
     @property
     def counted(self) -> NDArray[np.bool_]:
