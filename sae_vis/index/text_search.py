@@ -138,11 +138,10 @@ class TextSearch:
     def _goes_on(self, at: I64) -> NDArray[np.bool_]:
         """Whether the text goes on at some positions from the token before; a BOS does not within a sequence."""
         inside = at < len(self._tokens)
-        place = np.minimum(at, len(self._tokens) - 1)
-        fresh = self._documents[np.searchsorted(self._documents, place)] == place
-        begins = self._offsets[np.searchsorted(self._offsets, place)] == place
-        bos = np.zeros(len(at), dtype=bool) if self._bos is None else self._tokens[place] == self._bos
-        goes_on: NDArray[np.bool_] = inside & ~fresh & (begins | ~bos)
+        goes_on: NDArray[np.bool_] = inside & ~_among(at, self._documents)
+        if self._bos is not None:
+            bos = self._tokens[np.minimum(at, len(self._tokens) - 1)] == self._bos
+            goes_on &= ~bos | _among(at, self._offsets)
         return goes_on
 
 
@@ -209,6 +208,12 @@ class _Speller:
             fits = data is not None and (data.startswith(rest) or rest.startswith(data))
             self._known[key] = matched + len(data) if fits and data is not None else ENDED
         return self._known[key]
+
+
+def _among(values: I64, known: I64) -> NDArray[np.bool_]:
+    """Whether each value is one of ``known``, which ascend; in ``log(len(known))``, however many these are."""
+    found: NDArray[np.bool_] = np.searchsorted(known, values, "right") > np.searchsorted(known, values)
+    return found
 
 
 def _no_matches() -> Matches:
