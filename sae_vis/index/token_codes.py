@@ -14,7 +14,7 @@ from sae_vis.index.shards import offsets_of, ranges
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-GAP = 256  # tokens that are read and not used rather than read around
+GAP = 2048  # tokens that are read and not used rather than read around: at 32 firings each a row group of codes
 RUN = 1 << 16  # tokens read at a time
 NEAR, SERIES = 0.01, 9  # a series to the ninth power is exact to rounding below a hundredth
 
