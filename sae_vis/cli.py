@@ -207,6 +207,33 @@ def labels(
 
 
 @app.command()
+def search(
+    index: Annotated[Path, typer.Argument(help="index directory")],
+    phrase: Annotated[str, typer.Argument(help="what to look for, a space before a word included")],
+    rank: Annotated[
+        str, typer.Option(help="lift (fires there more than elsewhere), count or mass (of activations there)")
+    ] = "lift",
+    count: Annotated[int, typer.Option("--count", "-n", help="features to list")] = 20,
+    matches: Annotated[int, typer.Option(min=0, help="matches to show")] = 5,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="only matches that begin and end at borders of tokens")
+    ] = False,
+    last: Annotated[bool, typer.Option("--last", help="features of the last token of each match only")] = False,
+    ignore_case: Annotated[bool, typer.Option("--ignore-case", help="take the letters A to Z for a to z")] = False,
+) -> None:
+    """Where a phrase stands in an index's text, and the features that fire there."""
+    from sae_vis.index.index import Index
+    from sae_vis.views.search_lines import feature_lines, match_lines
+
+    opened = Index.open(index, verify="sizes")
+    found = opened.find_text(phrase, ignore_case=ignore_case)
+    chosen = found.rows(found.exact) if exact else found
+    positions = chosen.stops - 1 if last else chosen.positions
+    for line in [*match_lines(opened, phrase, chosen, matches), *feature_lines(opened, positions, rank, count)]:
+        _say(line)
+
+
+@app.command()
 def prompt(  # noqa: PLR0913, PLR0917  the options of a command
     index: Annotated[Path, typer.Argument(help="index directory")],
     text: Annotated[str, typer.Argument(help="the prompt")],

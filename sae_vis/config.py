@@ -38,6 +38,7 @@ class IndexConfig:
         acts_bins: bins of the activation histogram in the feature table.
         logits_bins: bins of the logit histogram in the feature table.
         quantiles: points of the quantile table, evenly spaced from 0 to 1 among the firings.
+        fired_tokens: rows kept of each feature's table of tokens that it fires on most; 0: not computed.
     """
 
     batch_tokens: int = 4096
@@ -54,6 +55,7 @@ class IndexConfig:
     acts_bins: int = 50
     logits_bins: int = 50
     quantiles: int = 101
+    fired_tokens: int = 10
 
     def __post_init__(self) -> None:
         """Every size must make sense."""
@@ -88,6 +90,7 @@ _LEAST = {
     "acts_bins": 1,
     "logits_bins": 1,
     "quantiles": 2,
+    "fired_tokens": 0,
 }
 _CONTENT = (
     "codes",
@@ -99,4 +102,5 @@ _CONTENT = (
     "acts_bins",
     "logits_bins",
     "quantiles",
+    "fired_tokens",
 )

@@ -40,6 +40,7 @@ from sae_vis.index.feature_table import (
     overall_moments,
     pair_columns,
 )
+from sae_vis.index.fired_tokens import token_columns
 from sae_vis.index.index import Index, stored_corpus, stored_text
 from sae_vis.index.lock import LOCK, build_lock, clear_lock
 from sae_vis.index.manifest import MANIFEST, CodesRecord, Manifest, PartRecord, Provenance
@@ -305,6 +306,7 @@ class _Build:
             postings = gather(self._shards(), first, stop, counts, dtype)
             write_postings(self.store, number, postings, first)
             rows = firing_columns(postings, first, self.n_counted, self.config, signed=signed)
+            rows |= token_columns(postings, corpus.tokens, self.config.fired_tokens)
             if labels is not None:
                 by_label, measures = labels.of(postings, first)
                 self.store.write_table(_labels_name(number), by_label)

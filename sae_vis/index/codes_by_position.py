@@ -32,7 +32,7 @@ class TokenCodes(NamedTuple):
 
 
 def codes_table(codes: RunCodes, n_tokens: int) -> pa.Table:
-    """Codes as rows ``position, feature, act`` of a store; positions are int32 where that is enough for ``n_tokens``."""
+    """Codes as rows ``position, feature, act``; positions are int32 where that is enough for ``n_tokens``."""
     every = np.repeat(codes.positions, np.diff(codes.offsets)).astype(position_type(n_tokens))
     return pa.table({"position": every, "feature": codes.features, "act": codes.acts})
 

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from sae_vis.config import IndexConfig
 from sae_vis.errors import DamagedIndexError, ForeignIndexError
+from sae_vis.index.feature_table import mass_of
 from sae_vis.index.files import FileRecord
+from sae_vis.index.fired_tokens import token_columns
 from sae_vis.index.index import Index
 from sae_vis.index.lock import LOCK, build_lock
 from sae_vis.index.manifest import FORMAT, MANIFEST, CodesRecord, Manifest, PartRecord, Provenance
-from sae_vis.index.postings import Postings
+from sae_vis.index.postings import Postings, sorted_by_act
 from sae_vis.index.shards import RunCodes, offsets_of, plan_runs
 from sae_vis.index.storage import DirectoryStore
 from sae_vis.index.writing import (
@@ -47,7 +49,7 @@ def convert_index(
     Args:
         old: directory of an index of format 1.
         new: directory to make: a new or an empty one.
-        config: of it only ``codes`` and ``shard_tokens``, the tokens in a file of codes, are used.
+        config: of it only ``codes``, ``shard_tokens`` (the tokens in a file of codes) and ``fired_tokens`` are used.
         progress: called with stage, done, total.
 
     Raises:
@@ -105,10 +107,11 @@ def _converted(old: _Old, store: DirectoryStore, config: IndexConfig, note: Prog
     for name in ("vocabulary", "labels"):
         if old.facts.get(name):
             store.write_table(old.facts[name]["file"], old.store.table(old.facts[name]["file"]))
-    parts, n_parts = [], len(old.facts["parts"])
+    parts, n_parts, fresh = [], len(old.facts["parts"]), []
     for number, (first, postings) in enumerate(old.postings()):
         note("postings", number, n_parts)
         write_postings(store, number, postings, first)
+        fresh.append(pa.table(_new_columns(postings, old, config)))
         if config.codes:
             store.write_arrays(_sorted_name(number), _by_position(postings, first))
         parts.append(
@@ -121,12 +124,12 @@ def _converted(old: _Old, store: DirectoryStore, config: IndexConfig, note: Prog
         )
     note("postings", n_parts, n_parts)
     codes = _codes(old, store, n_parts, config, note) if config.codes else ()
-    table = old.store.table(old.facts["features"]["file"])
+    table = _in_order(old.store.table(old.facts["features"]["file"]), pa.concat_tables(fresh))
     lists, names = write_features(store, table.num_rows, lambda first, stop: table.slice(first, stop - first))
     return Manifest(
         version=old.facts["version"],
         versions=dict(old.facts.get("versions", {})),
-        provenance=replace(old.provenance, settings={"codes": config.codes, **old.provenance.settings}),
+        provenance=replace(old.provenance, settings={**_new_settings(config), **old.provenance.settings}),
         tokens=store.record(TOKENS),
         features=store.record(FEATURES),
         vocabulary=store.record(VOCABULARY) if store.exists(VOCABULARY) else None,
@@ -137,6 +140,32 @@ def _converted(old: _Old, store: DirectoryStore, config: IndexConfig, note: Prog
         list_columns=names,
         signed=old.facts.get("signed", False),
     )
+
+
+def _new_settings(config: IndexConfig) -> dict[str, Any]:
+    """Those that format 1 did not have."""
+    return {"codes": config.codes, "fired_tokens": config.fired_tokens}
+
+
+def _new_columns(postings: Postings, old: _Old, config: IndexConfig) -> dict[str, pa.Array]:
+    """Columns that format 1 did not have, as a build makes them."""
+    ordered = sorted_by_act(postings.feature, postings.acts)
+    return {
+        "mass": pa.array(mass_of(postings, ordered)),
+        **(token_columns(postings, old.tokens["tokens"], config.fired_tokens) if config.fired_tokens else {}),
+    }
+
+
+def _in_order(table: pa.Table, fresh: pa.Table) -> pa.Table:
+    """All columns in the order of a build."""
+    columns = {}
+    for name in table.column_names:
+        columns[name] = table[name]
+        if name == "kurtosis":
+            columns["mass"] = fresh["mass"]
+        if name == "acts_histogram":
+            columns |= {one: fresh[one] for one in fresh.column_names if one != "mass"}
+    return pa.table(columns)
 
 
 def _by_position(postings: Postings, first: int) -> dict[str, NDArray[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -22,12 +23,16 @@ from sae_vis.index.codes_by_position import CodeFiles, TokenCodes
 from sae_vis.index.effects_cache import EffectKind, EffectsCache
 from sae_vis.index.examples import distinct_contexts, sample_priority, spans
 from sae_vis.index.feature_rows import FeatureFiles
+from sae_vis.index.fired_tokens import FiredTokens, read_fired_tokens
 from sae_vis.index.firings import FiringFiles, Firings
 from sae_vis.index.manifest import MANIFEST, Manifest
+from sae_vis.index.mean_effects import MeanEffect, MeanEffects, mean_effects
 from sae_vis.index.postings import Postings, bins_of, histograms
 from sae_vis.index.remote import RemoteStore, is_address
 from sae_vis.index.shards import offsets_of, ranges
 from sae_vis.index.storage import Arrays, DirectoryStore, Store
+from sae_vis.index.text_search import Matches, TextSearch
+from sae_vis.index.token_codes import FeatureRank, FeaturesThere, codes_at, corpus_positions, features_there
 
 SMALL_BYTES = 1 << 26
 """Files without checksums of their parts (tokens) are checked on opening up to this size."""
@@ -218,6 +223,104 @@ class Index:
     def list_column(self, name: str, first: int = 0, stop: int | None = None) -> pa.ListArray:
         """The list column ``name`` of the feature table for features ``first`` to ``stop`` (None: all from there)."""
         return self._rows.lists(name, first, self.n_features if stop is None else stop)
+
+    # Queries of tokens and words: each is a line over the module that answers it.
+
+    def codes(self, positions: Sequence[int] | NDArray[Any]) -> TokenCodes:
+        """Which features fire on the tokens at corpus ``positions``, and how strongly, in the order asked for.
+
+        A position that comes twice has its codes twice; masked tokens have none.
+
+        Raises:
+            InputError: positions that the corpus does not have; an index built without codes by token.
+        """
+        return codes_at(self._codes_between, corpus_positions(positions, len(self.tokens)))
+
+    def features_of(
+        self, positions: Sequence[int] | NDArray[Any], k: int = 20, *, rank: FeatureRank = "lift"
+    ) -> FeaturesThere:
+        """The ``k`` features that fire on the tokens at ``positions`` most, of distinct and unmasked ones.
+
+        Args:
+            positions: of the corpus, such as ``find_text(...).positions``.
+            k: how many features at most.
+            rank: ``lift``: features that fire there more than elsewhere, by Dunning's log-likelihood ratio; ``count``:
+                by firings there; ``mass``: by the sum of the sizes of their activations there. Equal ones by number.
+
+        Raises:
+            InputError: positions that the corpus does not have, another rank, an index built without codes by token.
+        """
+        asked = corpus_positions(positions, len(self.tokens))
+        return features_there(self._codes_between, asked, self.counted, self.column("n_firings"), k, rank)
+
+    def find_text(self, phrase: str | bytes, *, limit: int | None = None, ignore_case: bool = False) -> Matches:
+        """Where a ``phrase`` stands in the corpus, byte by byte and across the borders of tokens.
+
+        The text is that of the tokens, so a space before a word is a part of it. It goes on from one sequence to the
+        next within a document; special tokens and ends of documents break it. Masked tokens are text, too.
+
+        Args:
+            phrase: text, or bytes for a part of a character.
+            limit: how many matches at most, in corpus order; None: all.
+            ignore_case: take the letters A to Z for a to z. Others can't be in the phrase then.
+
+        Raises:
+            InputError: an empty phrase or no text; an index that was built without token text.
+        """
+        return self._text_search.find(phrase, limit=limit, ignore_case=ignore_case)
+
+    @cached_property
+    def _text_search(self) -> TextSearch:
+        if self.manifest.vocabulary is None:
+            raise InputError(
+                "the index was built without token text, so nothing in it can be searched: build it again with text=, "
+                "such as TokenText.from_tokenizer(tokenizer)"
+            )
+        return TextSearch(self.tokens, self.offsets, self.documents, self.text)
+
+    def fired_tokens(self, feature: int) -> FiredTokens:
+        """The tokens of the vocabulary that ``feature`` fires on most, with shares of its firings and of their mass.
+
+        Raises:
+            InputError: no such feature; an index that was built with ``fired_tokens=0``.
+        """
+        names = ("fired_tokens", "fired_tokens_count", "fired_tokens_mass")
+        if names[0] not in self.column_names:
+            raise InputError(
+                "the index does not hold the tokens that features fire on: it was built with "
+                "IndexConfig(fired_tokens=0), or by an older version; build it again"
+            )
+        lists = {name: self.lists(name, feature) for name in names}
+        n, mass, distinct = (self.column(name)[feature] for name in ("n_firings", "mass", "n_fired_tokens"))
+        return read_fired_tokens(lists, int(n), float(mass), int(distinct))
+
+    def mean_effects(
+        self, features: Sequence[int] | None = None, *, kind: EffectKind = "direct", reference: str | None = None
+    ) -> MeanEffects:
+        """Mean effects on the loss over the firings at which they are kept, with standard errors, all at once.
+
+        Args:
+            features: which, in this order; None: all.
+            kind: of the effects.
+            reference: fingerprint of the distributions that the loss is taken against; None: the next token.
+
+        Raises:
+            InputError: no such feature.
+            DamagedIndexError: a file of effects that can't be read; it may be deleted.
+        """
+        asked = np.arange(self.n_features) if features is None else np.asarray(features, dtype=np.int64)
+        for end in (asked.min(initial=0), asked.max(initial=0)):
+            self._check(int(end))
+        return mean_effects(self.effects(kind, reference), asked)
+
+    def mean_effect(
+        self, feature: int, *, kind: EffectKind = "direct", reference: str | None = None
+    ) -> MeanEffect | None:
+        """`mean_effects` of one feature; None where no effect was computed."""
+        self._check(feature)
+        found = mean_effects(self.effects(kind, reference), np.array([feature]))
+        n, mean, error = (column[0] for column in found)
+        return MeanEffect(int(n), float(mean), float(error)) if n else None
 
     def firings(self, feature: int) -> Firings:
         """All firings of one feature."""

@@ -43,7 +43,7 @@ def file_system(address: str) -> tuple[Any, str]:
     import fsspec
 
     try:
-        system, path = fsspec.core.url_to_fs(address)
+        system, path = fsspec.url_to_fs(address)  # type: ignore[no-untyped-call]
     except ImportError as error:
         protocol = address.split("://", maxsplit=1)[0].rsplit("::", maxsplit=1)[-1]
         package = _PACKAGES.get(protocol)
