@@ -214,25 +214,51 @@ def test_a_directory_with_other_files_is_left_alone(tmp_path: Path):
     assert snapshot(tmp_path) == {"thesis.tex": b"years of work"}
 
 
-@pytest.mark.parametrize("name", ["tokens.safetensors", "features.parquet", "postings/part-00001.safetensors"])
-@pytest.mark.parametrize("damage", ["truncated", "altered", "missing"])
-def test_damage_is_found_on_opening_and_named(tmp_path: Path, name: str, damage: str):
+FILES = [
+    "tokens.safetensors",
+    "features.parquet",
+    "postings/part-00001.parquet",
+    "codes/part-00001.parquet",
+    "lists/part-00000.parquet",
+]
+
+
+def read_everything(index: Index) -> None:
+    """Every part of every file."""
+    assert len(index.features)
+    assert len(index.postings(range(index.n_features)).acts)
+    assert len(index.codes(range(len(index.tokens))).acts)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_a_file_cut_short_or_missing_is_named_on_opening(tmp_path: Path, name: str, damage: str):
     build_index(source_of(some_corpus()), tmp_path / "index", config=SMALL)
     path = tmp_path / "index" / name
     data = path.read_bytes()
+    path.unlink()
     if damage == "truncated":
         path.write_bytes(data[:-3])
-    elif damage == "altered":
-        path.write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
-    else:
-        path.unlink()
-    words = {
-        "truncated": "has .* bytes, the manifest says",
-        "altered": "does not match its checksum",
-        "missing": "is missing",
-    }
-    with pytest.raises(DamagedIndexError, match=f"{Path(name).name} {words[damage]}"):
-        Index.open(tmp_path / "index")
+    words = {"truncated": "has .* bytes, the manifest says", "missing": "is missing"}
+    for verify in ("lazily", "sizes", "contents"):
+        with pytest.raises(DamagedIndexError, match=f"{Path(name).name} {words[damage]}"):
+            Index.open(tmp_path / "index", verify=verify)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_altered_byte_is_found_when_it_is_read(tmp_path: Path, name: str):
+    """Wherever it is: in a page, in the header of one, in the footer."""
+    build_index(source_of(some_corpus()), tmp_path / "index", config=SMALL)
+    path = tmp_path / "index" / name
+    data = path.read_bytes()
+    for at in sorted(random.Random(0).sample(range(4, len(data)), 25)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        with pytest.raises(DamagedIndexError, match="does not match its checksum"):
+            Index.open(tmp_path / "index", verify="contents")
+        with pytest.raises(DamagedIndexError, match=f"{Path(name).name} (does not match its checksum|can't be read)"):
+            read_everything(Index.open(tmp_path / "index"))
+    path.write_bytes(data)
+    read_everything(Index.open(tmp_path / "index"))
 
 
 def test_a_shard_cut_short_while_building_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
