@@ -73,6 +73,10 @@ class _Firings(NamedTuple):
     act: NDArray[np.float32]
     n_codes: I64
 
+    def take(self, chosen: slice | NDArray[np.bool_]) -> _Firings:
+        """Some of them."""
+        return _Firings(self.row[chosen], self.token[chosen], self.act[chosen], self.n_codes[chosen])
+
 
 def plan_blocks(n_products: I64, n_columns: int, block_bytes: int) -> list[tuple[int, int]]:
     """Cut rows into blocks whose kept products take at most ``block_bytes``, at least one row each.
@@ -147,10 +151,10 @@ class Cofirings:
                 cells = torch.from_numpy((firings.row * m)[of] + columns)
                 sums.index_add_(0, cells, torch.from_numpy(products))  # one dimension: one after the other
                 counts.index_add_(0, cells, torch.ones_like(cells))
-        cells = np.flatnonzero(counts.numpy())
-        offsets = np.searchsorted(cells, np.arange(len(rows) + 1) * m)
-        columns = cells - owners(offsets) * m
-        return rows, Pairs(offsets, columns, sums.numpy()[cells], counts.numpy()[cells])
+        found = np.flatnonzero(counts.numpy())
+        offsets = np.searchsorted(found, np.arange(len(rows) + 1) * m)
+        columns = found - owners(offsets) * m
+        return rows, Pairs(offsets, columns, sums.numpy()[found], counts.numpy()[found])
 
     def _sparse_pairs(self, low: int, high: int) -> tuple[I64, Pairs]:
         cuts = [(kept.offsets[low : high + 1], kept) for kept in self._kept]
@@ -199,7 +203,7 @@ def _firings(run: _Run, rows: I64) -> _Firings:
     token = run.shard.rows[own]
     n_codes = run.codes.offsets[token.astype(np.int64) + 1] - run.codes.offsets[token]
     firings = _Firings(owners(offsets_of(lengths)), token, run.shard.acts[own], n_codes)
-    return firings if n_codes.all() else _Firings(*(part[n_codes > 0] for part in firings))
+    return firings if n_codes.all() else firings.take(n_codes > 0)
 
 
 def _keep(run: _Run, rows: I64) -> _Kept:
@@ -210,7 +214,7 @@ def _keep(run: _Run, rows: I64) -> _Kept:
 
     def fill(part: tuple[int, int]) -> None:
         inside = slice(int(at[part[0]]), int(at[part[1]]))
-        _, columns[inside], products[inside] = _products(_Firings(*(a[slice(*part)] for a in firings)), run.codes)
+        _, columns[inside], products[inside] = _products(firings.take(slice(*part)), run.codes)
 
     _in_threads(fill, _runs_of(firings.n_codes, SLICE, SLICE))
     return _Kept(at[np.searchsorted(firings.row, np.arange(len(rows) + 1))], columns, products)
@@ -228,7 +232,7 @@ def _products(firings: _Firings, codes: TokenCodes) -> tuple[I64, NDArray[Any], 
 def _slices(firings: _Firings) -> Iterator[_Firings]:
     """Firings in runs of at most as many products as a thread handles at a time."""
     for low, high in _runs_of(firings.n_codes, SLICE, SLICE):
-        yield _Firings(*(part[low:high] for part in firings))
+        yield firings.take(slice(low, high))
 
 
 def _in_threads(function: Callable[[Any], T], parts: Iterable[Any]) -> list[T]:
