@@ -1,7 +1,7 @@
 """Features of two dictionaries over the same tokens: how each goes with each, from the two indices' postings.
 
 For features i of A and j of B: ``S_ij = Σ a_i b_j`` in float64 and ``n_ij``, the tokens on which both fire, over all
-unmasked tokens. The codes of both are laid out anew, by feature and by token, in a temporary folder if they are large;
+unmasked tokens. The codes of both are laid out by feature and by token, in a temporary folder if they are large;
 then blocks of features are held at a time, first of A, then of B, so RAM grows with neither the number of features nor
 that of tokens. Nothing is sampled, and no pair is left out.
 """

@@ -73,9 +73,9 @@ class _Firings(NamedTuple):
     act: NDArray[np.float32]
     n_codes: I64
 
-    def chosen(self, of: slice | NDArray[np.bool_]) -> _Firings:
+    def take(self, chosen: slice | NDArray[np.bool_]) -> _Firings:
         """Some of them."""
-        return _Firings(self.row[of], self.token[of], self.act[of], self.n_codes[of])
+        return _Firings(self.row[chosen], self.token[chosen], self.act[chosen], self.n_codes[chosen])
 
 
 def plan_blocks(n_products: I64, n_columns: int, block_bytes: int) -> list[tuple[int, int]]:
@@ -169,7 +169,7 @@ class Cofirings:
         new[:1] = True
         np.not_equal(keys[1:], keys[:-1], out=new[1:])
         starts = np.flatnonzero(new)
-        sums: F64 = np.bincount(np.cumsum(new) - 1, weights=products[order], minlength=len(starts)).astype(np.float64)
+        sums = np.bincount(np.cumsum(new) - 1, weights=products[order], minlength=len(starts))
         keys = keys[starts].astype(np.int64)
         offsets = np.searchsorted(keys, np.arange(high - low + 1) << bits)
         together = np.diff(starts, append=len(products))
@@ -203,7 +203,7 @@ def _firings(run: _Run, rows: I64) -> _Firings:
     token = run.shard.rows[own]
     n_codes = run.codes.offsets[token.astype(np.int64) + 1] - run.codes.offsets[token]
     firings = _Firings(owners(offsets_of(lengths)), token, run.shard.acts[own], n_codes)
-    return firings if n_codes.all() else firings.chosen(n_codes > 0)
+    return firings if n_codes.all() else firings.take(n_codes > 0)
 
 
 def _keep(run: _Run, rows: I64) -> _Kept:
@@ -214,7 +214,7 @@ def _keep(run: _Run, rows: I64) -> _Kept:
 
     def fill(part: tuple[int, int]) -> None:
         inside = slice(int(at[part[0]]), int(at[part[1]]))
-        _, columns[inside], products[inside] = _products(firings.chosen(slice(*part)), run.codes)
+        _, columns[inside], products[inside] = _products(firings.take(slice(*part)), run.codes)
 
     _in_threads(fill, _runs_of(firings.n_codes, SLICE, SLICE))
     return _Kept(at[np.searchsorted(firings.row, np.arange(len(rows) + 1))], columns, products)
@@ -232,7 +232,7 @@ def _products(firings: _Firings, codes: RunCodes) -> tuple[I64, NDArray[Any], F6
 def _slices(firings: _Firings) -> Iterator[_Firings]:
     """Firings in runs of at most as many products as a thread handles at a time."""
     for low, high in _runs_of(firings.n_codes, SLICE, SLICE):
-        yield firings.chosen(slice(low, high))
+        yield firings.take(slice(low, high))
 
 
 def _in_threads(function: Callable[[Any], T], parts: Iterable[Any]) -> list[T]:

@@ -75,9 +75,8 @@ class Shard(NamedTuple):
 
     def sums_over_firings(self, of_rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """For each feature the sum over its firings of what ``of_rows`` has for their rows."""
-        ends = offsets_of(of_rows[self.rows])[self.feature_offsets]
-        found: NDArray[np.int64] = np.diff(ends)
-        return found
+        sums: NDArray[np.int64] = np.diff(offsets_of(of_rows[self.rows])[self.feature_offsets])
+        return sums
 
     def edges(self, features: range) -> NDArray[np.int64]:
         """Where each of consecutive features begins among the firings, and where the last one ends."""

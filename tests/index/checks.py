@@ -148,7 +148,8 @@ def check_correlations(index: Index, dense: Dense, feature: int, *, tolerance: f
     for other in range(dense.acts.shape[1]):
         if other != feature:
             pairs[other] = (dense.pearson(own, dense.column(other)), dense.cosine(own, dense.column(other)))
-    _check_table(index, "correlated_features", feature, {o: p for o, p in pairs.items() if p[0] > 0}, tolerance)
+    together = {o: p for o, p in pairs.items() if ((own != 0) & (dense.column(o) != 0)).any()}
+    _check_table(index, "correlated_features", feature, {o: p for o, p in together.items() if p[0] > 0}, tolerance)
     if "correlated_neurons_index" in index.column_names:
         x = dense.x[dense.counted].astype(np.float64)
         neurons = {j: (dense.pearson(own, x[:, j]), dense.cosine(own, x[:, j])) for j in range(x.shape[1])}
@@ -164,7 +165,7 @@ def _check_table(
     held = index.manifest.provenance.settings[name]
     firing = {o: p for o, p in pairs.items() if not math.isnan(p[0])}
     best = sorted((p for p, _ in firing.values()), reverse=True)[:held]
-    if name == "correlated_features":  # pairs that never fire together are not listed
+    if name == "correlated_features":
         best = [p for p in best if p > tolerance]
         kept = found["pearson"] > tolerance
         found = {part: values[kept] for part, values in found.items()}

@@ -276,13 +276,13 @@ def test_nothing_there(tmp_path: Path):
 
 @pytest.fixture
 def small_disk(tmp_path: Path):
-    """A file system of 512 KiB."""
+    """A file system of 2 MiB."""
     mount = tmp_path / "disk"
     mount.mkdir()
     made = shutil.which("mount") and os.geteuid() == 0
     if (
         not made
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(mount)], check=False).returncode
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount)], check=False).returncode
     ):
         pytest.skip("needs the right to mount a tmpfs")
     yield mount
@@ -292,7 +292,7 @@ def small_disk(tmp_path: Path):
 def test_full_disk_says_so_and_a_resumed_build_is_whole(small_disk: Path, tmp_path: Path):
     source = source_of(some_corpus(400))
     filler = small_disk / "filler"
-    filler.write_bytes(bytes(440_000))
+    filler.write_bytes(bytes(2_000_000))
     with pytest.raises(
         IndexFileError, match=r"could not write .*: No space left on device; what was finished before is kept"
     ):
