@@ -169,7 +169,7 @@ class Cofirings:
         new[:1] = True
         np.not_equal(keys[1:], keys[:-1], out=new[1:])
         starts = np.flatnonzero(new)
-        sums = np.bincount(np.cumsum(new) - 1, weights=products[order], minlength=len(starts))
+        sums: F64 = np.bincount(np.cumsum(new) - 1, weights=products[order], minlength=len(starts)).astype(np.float64)
         keys = keys[starts].astype(np.int64)
         offsets = np.searchsorted(keys, np.arange(high - low + 1) << bits)
         together = np.diff(starts, append=len(products))

@@ -36,9 +36,9 @@ class FeatureFiles:
 
     def whole(self) -> pa.Table:
         """All columns of all features."""
-        table = self._store.table(self._record.file)
+        table = self._store.whole(self._record)
         if self._list_columns:
-            lists = pa.concat_tables([self._store.table(one.file.file, self._list_columns) for one in self._lists])
+            lists = pa.concat_tables([self._store.whole(one.file) for one in self._lists])
             for name in self._list_columns:
                 table = table.append_column(name, lists[name])
         return table

@@ -196,7 +196,7 @@ class Index:
         """What the token ids spell; labels where the index was built without a tokenizer."""
         if self.manifest.vocabulary is None:
             return TokenText.labels()
-        table = self._store.table(self.manifest.vocabulary.file)
+        table = self._store.whole(self.manifest.vocabulary)
         ids, special = table["token"].to_numpy(), table["special"].to_numpy(zero_copy_only=False)
         return TokenText(dict(zip(ids.tolist(), table["bytes"].to_pylist(), strict=True)), ids[special].tolist())
 
@@ -421,7 +421,7 @@ class Index:
                 self.list_column(f"label_{measure}").flatten().to_numpy()[number :: len(self.labellings)]
                 for measure in ("unevenness", "information")
             )
-            counts = read_counts(self._store.table(record.file), labelling, self.n_features)
+            counts = read_counts(self._store.whole(record), labelling, self.n_features)
             table = LabelTable(name, labelling.labels, LabelTokens(*tokens), counts, *measures)
             self._labels[name] = table
         return self._labels[name]

@@ -158,6 +158,15 @@ class TableReader:
                 return table.file.schema_arrow.empty_table()[name]
             return pa.concat_tables([_read(table, group, (name,)) for group in groups])[name]
 
+    def whole(self, record: FileRecord) -> pa.Table:
+        """All columns of all rows; nothing is kept. Raises `DamagedIndexError`."""
+        with self._lock:
+            table = self._file(record)
+            try:
+                return table.file.read()
+            except (pa.ArrowException, OSError) as error:
+                raise DamagedIndexError(f"{table.where} can't be read ({error}); {MEND}") from error
+
     def bounds(self, record: FileRecord, column: str) -> GroupBounds:
         """By an ascending column. Raises `DamagedIndexError`."""
         with self._lock:

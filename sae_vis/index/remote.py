@@ -93,7 +93,9 @@ class RemoteStore(Store):
         return found
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        data = self._whole(name)
+        return self._parsed(name, self._whole(name), columns)
+
+    def _parsed(self, name: str, data: bytes, columns: Sequence[str] | None) -> pa.Table:
         try:
             file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
             return file.read(columns if columns is None else list(columns))
@@ -102,6 +104,9 @@ class RemoteStore(Store):
 
     def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
         return self._tables.rows(record, start, stop, columns)
+
+    def whole(self, record: FileRecord) -> pa.Table:
+        return self._parsed(record.file, self._checked(record), None)
 
     def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
         return self._tables.column(record, name)
@@ -129,8 +134,15 @@ class RemoteStore(Store):
             except Exception as error:
                 self._refuse(record.file, error)
             record.check_size(size, self._place(record.file))
-        elif digest_of(self._whole(record.file)) != record.sha256:
+        else:
+            self._checked(record)
+
+    def _checked(self, record: FileRecord) -> bytes:
+        """All of a file."""
+        data = self._whole(record.file)
+        if digest_of(data) != record.sha256:
             raise DamagedIndexError(f"{self._place(record.file)} does not match its checksum in the manifest")
+        return data
 
     def record(self, name: str) -> FileRecord:
         data = self._whole(name)

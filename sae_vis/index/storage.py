@@ -58,6 +58,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def whole(self, record: FileRecord) -> pa.Table:
+        """All of a finished table, checked as it is read. Raises `DamagedIndexError`."""
+
+    @abstractmethod
     def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
         """One column of a finished table. Raises `DamagedIndexError`."""
 
@@ -111,6 +115,9 @@ class MemoryStore(Store):
     def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
         return self.table(record.file, columns).slice(start, stop - start)
 
+    def whole(self, record: FileRecord) -> pa.Table:
+        return self.table(record.file)
+
     def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
         return self.table(record.file)[name]
 
@@ -147,7 +154,7 @@ class DirectoryStore(Store):
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._tables = TableReader(self._open_table)
+        self._tables = TableReader(lambda record: _opened_at(root, record))  # refers not to self: maps end with it
 
     def exists(self, name: str) -> bool:
         return (self.root / name).is_file()
@@ -182,6 +189,9 @@ class DirectoryStore(Store):
     def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
         return self._tables.rows(record, start, stop, columns)
 
+    def whole(self, record: FileRecord) -> pa.Table:
+        return self._tables.whole(record)
+
     def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
         return self._tables.column(record, name)
 
@@ -190,18 +200,6 @@ class DirectoryStore(Store):
 
     def column_names(self, record: FileRecord) -> list[str]:
         return self._tables.names(record)
-
-    def _open_table(self, record: FileRecord) -> OpenTable:
-        path = self._present(record.file)
-        record.check_size(path.stat().st_size, path)
-        if record.footer is not None:
-            with path.open("rb") as file:
-                file.seek(-record.footer.bytes, os.SEEK_END)
-                record.check_footer(file.read(), path)
-        try:
-            return opened(pq.ParquetFile(path, memory_map=True, page_checksum_verification=True), str(path))
-        except (pa.ArrowException, OSError) as error:
-            raise DamagedIndexError(f"{path} can't be read ({error}); {MEND}") from error
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
@@ -237,10 +235,7 @@ class DirectoryStore(Store):
             raise DamagedIndexError(f"{path} does not match its checksum in the manifest; {MEND}")
 
     def _present(self, name: str) -> Path:
-        path = self.root / name
-        if not path.is_file():
-            raise DamagedIndexError(f"{path} is missing; {MEND}")
-        return path
+        return _present(self.root / name)
 
     def _write(self, name: str, write: Callable[[Path], object]) -> None:
         """Write in a folder beside the final place, make it durable, then rename: a reader never sees half a file.
@@ -271,6 +266,26 @@ class DirectoryStore(Store):
             raise
         finally:
             shutil.rmtree(desk, ignore_errors=True)
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise DamagedIndexError(f"{path} is missing; {MEND}")
+    return path
+
+
+def _opened_at(root: Path, record: FileRecord) -> OpenTable:
+    """The Parquet file of a record, its size and footer checked."""
+    path = _present(root / record.file)
+    record.check_size(path.stat().st_size, path)
+    if record.footer is not None:
+        with path.open("rb") as file:
+            file.seek(-record.footer.bytes, os.SEEK_END)
+            record.check_footer(file.read(), path)
+    try:
+        return opened(pq.ParquetFile(path, memory_map=True, page_checksum_verification=True), str(path))
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedIndexError(f"{path} can't be read ({error}); {MEND}") from error
 
 
 def _is_disk_error(error: Exception) -> bool:

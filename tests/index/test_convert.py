@@ -40,8 +40,7 @@ def test_a_converted_index_equals_one_built_anew(tmp_path: Path, name: str):
     assert converted.manifest.provenance.identity == anew.manifest.provenance.identity
     assert [part.file for part in converted.manifest.parts] == [part.file for part in anew.manifest.parts]
     assert converted.manifest.codes == anew.manifest.codes
-    assert converted.manifest.lists == anew.manifest.lists
-    assert converted.manifest.features == anew.manifest.features
+    assert converted.manifest.list_columns == anew.manifest.list_columns
     assert converted.manifest.tokens == anew.manifest.tokens
     for here, there in zip(
         converted._codes_between(0, len(anew.tokens)), anew._codes_between(0, len(anew.tokens)), strict=True

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -223,11 +224,10 @@ FILES = [
 ]
 
 
-def read_everything(index: Index) -> None:
-    """Every part of every file."""
-    assert len(index.features)
-    assert len(index.postings(range(index.n_features)).acts)
-    assert len(index.codes(range(len(index.tokens))).acts)
+def everything(index: Index) -> list[bytes]:
+    """What is in every part of every file."""
+    parts = [index.tokens, *index.postings(range(index.n_features)), *index.codes(range(len(index.tokens)))]
+    return [np.asarray(part).tobytes() for part in parts] + [str(index.features.to_pydict()).encode()]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -246,19 +246,21 @@ def test_a_file_cut_short_or_missing_is_named_on_opening(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_altered_byte_is_found_when_it_is_read(tmp_path: Path, name: str):
-    """Wherever it is: in a page, in the header of one, in the footer."""
+def test_an_altered_byte_gives_no_wrong_number(tmp_path: Path, name: str):
+    """Where no checksum covers it, in the header of a page, it changes nothing that is read."""
     build_index(source_of(some_corpus()), tmp_path / "index", config=SMALL)
-    path = tmp_path / "index" / name
-    data = path.read_bytes()
-    for at in sorted(random.Random(0).sample(range(4, len(data)), 25)):
+    path, found = tmp_path / "index" / name, 0
+    data, whole = path.read_bytes(), everything(Index.open(tmp_path / "index"))
+    for at in sorted(random.Random(0).sample(range(4, len(data)), 40)):
         path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
         with pytest.raises(DamagedIndexError, match="does not match its checksum"):
             Index.open(tmp_path / "index", verify="contents")
-        with pytest.raises(DamagedIndexError, match=f"{Path(name).name} (does not match its checksum|can't be read)"):
-            read_everything(Index.open(tmp_path / "index"))
-    path.write_bytes(data)
-    read_everything(Index.open(tmp_path / "index"))
+        try:
+            assert everything(Index.open(tmp_path / "index")) == whole
+        except DamagedIndexError as error:
+            assert re.search(f"{Path(name).name} (does not match its checksum|can't be read)", str(error))  # noqa: PT017
+            found += 1
+    assert found >= 30
 
 
 def test_a_shard_cut_short_while_building_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
