@@ -129,7 +129,7 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
 
 @app.command()
 def feature(  # noqa: PLR0913, PLR0917  the options of a command
-    index: Annotated[Path, typer.Argument(help="index directory")],
+    index: Annotated[str, typer.Argument(help="index directory or address")],
     ids: Annotated[
         list[int] | None, typer.Argument(help="feature ids; none: evenly spaced over those that fire")
     ] = None,
@@ -188,7 +188,7 @@ def feature(  # noqa: PLR0913, PLR0917  the options of a command
 
 @app.command()
 def labels(
-    index: Annotated[Path, typer.Argument(help="index directory")],
+    index: Annotated[str, typer.Argument(help="index directory or address")],
     labelling: Annotated[str | None, typer.Argument(help="labelling to rank by; default: say which there are")] = None,
     label: Annotated[str | None, typer.Option(help="rank by how much a feature prefers this label")] = None,
     by: Annotated[
@@ -208,7 +208,7 @@ def labels(
 
 @app.command()
 def search(
-    index: Annotated[Path, typer.Argument(help="index directory")],
+    index: Annotated[str, typer.Argument(help="index directory or address")],
     phrase: Annotated[str, typer.Argument(help="what to look for, a space before a word included")],
     rank: Annotated[
         str, typer.Option(help="lift (fires there more than elsewhere), count or mass (of activations there)")
@@ -235,7 +235,7 @@ def search(
 
 @app.command()
 def prompt(  # noqa: PLR0913, PLR0917  the options of a command
-    index: Annotated[Path, typer.Argument(help="index directory")],
+    index: Annotated[str, typer.Argument(help="index directory or address")],
     text: Annotated[str, typer.Argument(help="the prompt")],
     model: Annotated[str, typer.Option(help="the index's model: local path or hub name")],
     sae: Annotated[str, typer.Option(help="the index's SAE")],
@@ -282,8 +282,8 @@ def prompt(  # noqa: PLR0913, PLR0917  the options of a command
 
 @app.command()
 def compare(  # noqa: PLR0913, PLR0917  the options of a command
-    index_a: Annotated[Path, typer.Argument(help="index directory of the first SAE (A)")],
-    index_b: Annotated[Path, typer.Argument(help="index directory of the second (B), over the same text")],
+    index_a: Annotated[str, typer.Argument(help="index directory of the first SAE (A)")],
+    index_b: Annotated[str, typer.Argument(help="index directory of the second (B), over the same text")],
     ids: Annotated[
         list[int] | None, typer.Argument(help="feature ids of A; none: some that are worth comparing")
     ] = None,
@@ -332,7 +332,7 @@ def compare(  # noqa: PLR0913, PLR0917  the options of a command
 
 @app.command()
 def info(
-    index: Annotated[Path, typer.Argument(help="index directory")],
+    index: Annotated[str, typer.Argument(help="index directory or address")],
     verify: Annotated[bool, typer.Option(help="compare every file with its checksum")] = True,
 ) -> None:
     """What an index was made from, and whether it is whole."""
@@ -348,6 +348,21 @@ def info(
         f"  files   {sum(f.bytes for f in opened.manifest.files) / 1e6:.1f} MB, "
         + ("checksums right" if verify else "sizes right")
     )
+
+
+@app.command()
+def convert(
+    old: Annotated[Path, typer.Argument(help="directory of an index of an earlier format; it is left as it is")],
+    new: Annotated[Path, typer.Argument(help="directory to make")],
+    codes: Annotated[bool, typer.Option(help="keep the codes by position, too")] = True,
+) -> None:
+    """Make an index of format 1 one of today's format."""
+    from sae_vis.config import IndexConfig
+    from sae_vis.index.convert import convert_index
+
+    with _progress() as progress:
+        made = convert_index(old, new, config=IndexConfig(codes=codes), progress=progress)
+    _say_index(made, str(new))
 
 
 def _parts(model: str, sae: str, hooks: tuple[str | None, str | None], dtype: str | None) -> ModelAndSae:
