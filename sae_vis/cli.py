@@ -147,7 +147,7 @@ def feature(  # noqa: PLR0913, PLR0917  the options of a command
     ] = None,
     label: Annotated[str | None, typer.Option(help="with --most-uneven: those that prefer this label most")] = None,
     index_b: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="index of a second SAE over the same text: its features beside those of the first"),
     ] = None,
     b_page: Annotated[str | None, typer.Option(help="address of a page of B's features, for links")] = None,

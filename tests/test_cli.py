@@ -515,3 +515,11 @@ def test_a_phrase_is_searched_in_an_index(built: Path, capsys: pytest.CaptureFix
     command("search", built, "🚀 東京")
     assert "«🚀 東京»" in capsys.readouterr().out
     assert failure(capsys, "search", built, "") == "sae-vis: the phrase is empty, expected at least one character"
+
+
+def test_convert_makes_an_old_index_a_new_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    old = Path(__file__).parent / "fixtures" / "format_1" / "plain"
+    command("convert", old, tmp_path / "new")
+    assert "9 features (1 never fire), 1,784 firings on 494 tokens" in capsys.readouterr().out
+    assert "is not empty; nothing was written" in failure(capsys, "convert", old, tmp_path / "new")
+    assert "sae-vis convert OLD NEW" in failure(capsys, "info", old)
