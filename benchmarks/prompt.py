@@ -24,6 +24,7 @@ import torch
 from benchmarks.page_sources import Made, demo_index, testbed
 from sae_vis.effects.ablation import DirectEffects
 from sae_vis.effects.attribution import NextTokenLoss
+from sae_vis.index.many import blocks
 from sae_vis.layout import SaeVisLayoutConfig, SeqMultiGroupConfig
 from sae_vis.models.base import RunnableModel
 from sae_vis.views.effects import computed_effects
@@ -111,8 +112,9 @@ def compare_pages(made: Made, n_features: int, rounds: int) -> None:
     features = index.select(n_features).tolist()
     config = SaeVisLayoutConfig.default_feature_centric_layout().find(SeqMultiGroupConfig)
     assert config is not None
-    groups = {feature: example_groups(sources.views, feature, config) for feature in features}
-    asked = [asked_of(feature, groups[feature], config.top_logits_hoverdata) for feature in features]
+    exampled = [one for block in blocks(index, features) for one in example_groups(sources.views, block, config)]
+    groups = {one.feature: one.groups for one in exampled}
+    asked = [asked_of(feature, groups[feature], config.top_logits_hoverdata, whole=True) for feature in features]
     effects = DirectEffects(sources.model, sources.sae, sources.hook)
     every = np.concatenate([one.positions for one in asked])
     prepared = effects.prepare_corpus(index.tokens, index.offsets, every)

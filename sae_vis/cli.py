@@ -129,7 +129,7 @@ def index(  # noqa: PLR0913, PLR0917  the options of a command
 
 @app.command()
 def feature(  # noqa: PLR0913, PLR0917  the options of a command
-    index: Annotated[Path, typer.Argument(help="index directory")],
+    index: Annotated[str, typer.Argument(help="index directory or address")],
     ids: Annotated[
         list[int] | None, typer.Argument(help="feature ids; none: evenly spaced over those that fire")
     ] = None,
@@ -147,7 +147,7 @@ def feature(  # noqa: PLR0913, PLR0917  the options of a command
     ] = None,
     label: Annotated[str | None, typer.Option(help="with --most-uneven: those that prefer this label most")] = None,
     index_b: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="index of a second SAE over the same text: its features beside those of the first"),
     ] = None,
     b_page: Annotated[str | None, typer.Option(help="address of a page of B's features, for links")] = None,
@@ -188,7 +188,7 @@ def feature(  # noqa: PLR0913, PLR0917  the options of a command
 
 @app.command()
 def labels(
-    index: Annotated[Path, typer.Argument(help="index directory")],
+    index: Annotated[str, typer.Argument(help="index directory or address")],
     labelling: Annotated[str | None, typer.Argument(help="labelling to rank by; default: say which there are")] = None,
     label: Annotated[str | None, typer.Option(help="rank by how much a feature prefers this label")] = None,
     by: Annotated[
@@ -207,8 +207,35 @@ def labels(
 
 
 @app.command()
+def search(
+    index: Annotated[str, typer.Argument(help="index directory or address")],
+    phrase: Annotated[str, typer.Argument(help="what to look for, a space before a word included")],
+    rank: Annotated[
+        str, typer.Option(help="lift (fires there more than elsewhere), count or mass (of activations there)")
+    ] = "lift",
+    count: Annotated[int, typer.Option("--count", "-n", help="features to list")] = 20,
+    matches: Annotated[int, typer.Option(min=0, help="matches to show")] = 5,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="only matches that begin and end at borders of tokens")
+    ] = False,
+    last: Annotated[bool, typer.Option("--last", help="features of the last token of each match only")] = False,
+    ignore_case: Annotated[bool, typer.Option("--ignore-case", help="take the letters A to Z for a to z")] = False,
+) -> None:
+    """Where a phrase stands in an index's text, and the features that fire there."""
+    from sae_vis.index.index import Index
+    from sae_vis.views.search_lines import feature_lines, match_lines
+
+    opened = Index.open(index, verify="sizes")
+    found = opened.find_text(phrase, ignore_case=ignore_case)
+    chosen = found.rows(found.exact) if exact else found
+    positions = chosen.stops - 1 if last else chosen.positions
+    for line in [*match_lines(opened, phrase, chosen, matches), *feature_lines(opened, positions, rank, count)]:
+        _say(line)
+
+
+@app.command()
 def prompt(  # noqa: PLR0913, PLR0917  the options of a command
-    index: Annotated[Path, typer.Argument(help="index directory")],
+    index: Annotated[str, typer.Argument(help="index directory or address")],
     text: Annotated[str, typer.Argument(help="the prompt")],
     model: Annotated[str, typer.Option(help="the index's model: local path or hub name")],
     sae: Annotated[str, typer.Option(help="the index's SAE")],
@@ -255,8 +282,8 @@ def prompt(  # noqa: PLR0913, PLR0917  the options of a command
 
 @app.command()
 def compare(  # noqa: PLR0913, PLR0917  the options of a command
-    index_a: Annotated[Path, typer.Argument(help="index directory of the first SAE (A)")],
-    index_b: Annotated[Path, typer.Argument(help="index directory of the second (B), over the same text")],
+    index_a: Annotated[str, typer.Argument(help="index directory of the first SAE (A)")],
+    index_b: Annotated[str, typer.Argument(help="index directory of the second (B), over the same text")],
     ids: Annotated[
         list[int] | None, typer.Argument(help="feature ids of A; none: some that are worth comparing")
     ] = None,
@@ -305,7 +332,7 @@ def compare(  # noqa: PLR0913, PLR0917  the options of a command
 
 @app.command()
 def info(
-    index: Annotated[Path, typer.Argument(help="index directory")],
+    index: Annotated[str, typer.Argument(help="index directory or address")],
     verify: Annotated[bool, typer.Option(help="compare every file with its checksum")] = True,
 ) -> None:
     """What an index was made from, and whether it is whole."""
@@ -321,6 +348,21 @@ def info(
         f"  files   {sum(f.bytes for f in opened.manifest.files) / 1e6:.1f} MB, "
         + ("checksums right" if verify else "sizes right")
     )
+
+
+@app.command()
+def convert(
+    old: Annotated[Path, typer.Argument(help="directory of an index of an earlier format; it is left as it is")],
+    new: Annotated[Path, typer.Argument(help="directory to make")],
+    codes: Annotated[bool, typer.Option(help="keep the codes by position, too")] = True,
+) -> None:
+    """Make an index of format 1 one of today's format."""
+    from sae_vis.config import IndexConfig
+    from sae_vis.index.convert import convert_index
+
+    with _progress() as progress:
+        made = convert_index(old, new, config=IndexConfig(codes=codes), progress=progress)
+    _say_index(made, str(new))
 
 
 def _parts(model: str, sae: str, hooks: tuple[str | None, str | None], dtype: str | None) -> ModelAndSae:

@@ -27,6 +27,8 @@ class IndexConfig:
         part_firings: firings in one file of postings: a unit of RAM when partitions are sorted.
         block_bytes: RAM for the co-firing sums of one block of features.
 
+        codes: whether the codes are kept by position, too: which features fire in a passage is then known without the
+            model. They take as much room as the postings.
         correlated_features: rows kept of each feature's table of correlated features; 0: not computed.
         correlated_neurons: rows kept of each feature's table of correlated neurons.
         neuron_correlations: for which hook points neurons are correlated: those with a privileged basis (MLP
@@ -36,6 +38,7 @@ class IndexConfig:
         acts_bins: bins of the activation histogram in the feature table.
         logits_bins: bins of the logit histogram in the feature table.
         quantiles: points of the quantile table, evenly spaced from 0 to 1 among the firings.
+        fired_tokens: rows kept of each feature's table of tokens that it fires on most; 0: not computed.
     """
 
     batch_tokens: int = 4096
@@ -43,6 +46,7 @@ class IndexConfig:
     part_firings: int = 4_000_000
     block_bytes: int = 1 << 28
 
+    codes: bool = True
     correlated_features: int = 16
     correlated_neurons: int = 16
     neuron_correlations: NeuronCorrelations = "privileged"
@@ -51,6 +55,7 @@ class IndexConfig:
     acts_bins: int = 50
     logits_bins: int = 50
     quantiles: int = 101
+    fired_tokens: int = 10
 
     def __post_init__(self) -> None:
         """Every size must make sense."""
@@ -59,6 +64,8 @@ class IndexConfig:
             if value < least:
                 raise InputError(f"IndexConfig.{name} is {value}; it must be at least {least}")
             object.__setattr__(self, name, value)
+        if not isinstance(self.codes, bool):
+            raise InputError(f"IndexConfig.codes is {self.codes!r}; it must be True or False")
         if self.neuron_correlations not in ("privileged", "always", "never"):
             raise InputError(
                 f"IndexConfig.neuron_correlations is {self.neuron_correlations!r}; "
@@ -83,8 +90,10 @@ _LEAST = {
     "acts_bins": 1,
     "logits_bins": 1,
     "quantiles": 2,
+    "fired_tokens": 0,
 }
 _CONTENT = (
+    "codes",
     "correlated_features",
     "correlated_neurons",
     "neuron_correlations",
@@ -93,4 +102,5 @@ _CONTENT = (
     "acts_bins",
     "logits_bins",
     "quantiles",
+    "fired_tokens",
 )

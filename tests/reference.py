@@ -75,6 +75,14 @@ class Dense:
             members[j if act > 0 else -1 - j].append(position)
         return members
 
+    def fired_tokens(self, feature: int) -> dict[int, tuple[int, float]]:
+        """Firings and sum of ``|a|`` by token id; the most firings first, then the larger sum, then the smaller id."""
+        found: dict[int, tuple[int, float]] = {}
+        for position, act in self.firings(feature):
+            count, mass = found.get(int(self.tokens[position]), (0, 0.0))
+            found[int(self.tokens[position])] = (count + 1, mass + abs(act))
+        return dict(sorted(found.items(), key=lambda one: (-one[1][0], -one[1][1], one[0])))
+
     def quantile_of(self, feature: int, value: float, among: str) -> float:
         column = self.column(feature)
         values = column if among == "tokens" else column[column != 0]

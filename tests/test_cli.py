@@ -78,7 +78,7 @@ def test_real_activations_equal_the_slow_reference(sae: demo.DemoSae, corpus: Co
     parts = demo.demo_parts(sae)
     hook = parts.model.hook_point(parts.hook_name)
     index = index_features(corpus, parts)
-    assert ("correlated_neurons_index" in index.features.column_names) == (sae is demo.MLP)
+    assert ("correlated_neurons_index" in index.column_names) == (sae is demo.MLP)
     dense = dense_of(corpus, parts.model, parts.sae, hook)
     acts = np.zeros_like(dense.acts)  # the index's own activations: rounding by batch shape decides no order
     for feature in range(index.n_features):
@@ -495,3 +495,31 @@ def test_every_feature_that_fires(built: Path, tmp_path: Path):
     report = save_feature_page(index, tmp_path / "all.html", features=None, layout=layout)
     firing = int((index.column("n_firings") > 0).sum())
     assert report.bytes == pytest.approx(report.bytes_fixed + firing * report.bytes_per_feature)
+
+
+def test_a_phrase_is_searched_in_an_index(built: Path, capsys: pytest.CaptureFixture[str]):
+    command("search", built, "self", "--count", 3, "--matches", 2)
+    lines = capsys.readouterr().out.splitlines()
+    index = Index.open(built)
+    found = index.find_text("self")
+    text = b"".join(index.text.bytes_of(int(t)) for t in index.tokens if not index.text.is_special(int(t)))
+    assert len(found.starts) == text.count(b"self") > 0
+    assert lines[0] == f"'self': {len(found.starts)} matches, {found.exact.sum()} of them token-exact"
+    assert lines[1].count("«self»") == 1
+    assert [int(line.split()[0]) for line in lines[-3:]] == index.features_of(found.positions, 3).feature.tolist()
+    command("search", built, "SELF", "--ignore-case", "--exact", "--last", "--rank", "count", "-n", 1)
+    lines = capsys.readouterr().out.splitlines()
+    exact = found.rows(found.exact)
+    assert lines[0].startswith(f"'SELF': {len(exact.starts)} matches")
+    assert int(lines[-1].split()[0]) == index.features_of(exact.stops - 1, 1, rank="count").feature[0]
+    command("search", built, "🚀 東京")
+    assert "«🚀 東京»" in capsys.readouterr().out
+    assert failure(capsys, "search", built, "") == "sae-vis: the phrase is empty, expected at least one character"
+
+
+def test_convert_makes_an_old_index_a_new_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    old = Path(__file__).parent / "fixtures" / "format_1" / "plain"
+    command("convert", old, tmp_path / "new")
+    assert "9 features (1 never fire), 1,784 firings on 494 tokens" in capsys.readouterr().out
+    assert "is not empty; nothing was written" in failure(capsys, "convert", old, tmp_path / "new")
+    assert "sae-vis convert OLD NEW" in failure(capsys, "info", old)

@@ -22,6 +22,8 @@ import base64
 import json
 import struct
 import zlib
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,16 +35,25 @@ from sae_vis.views.payload import F32, ComponentData
 KINDS = ("json", "bool", "uint8", "int32", "uint32", "float32", "float64")
 """How a value of a user's own component travels. Other whole numbers become int32 or uint32 where they fit."""
 
+_BITS = 7  # of a number in each byte
+_STEP = 1 << _BITS
+_SHORT = tuple(bytes([value]) for value in range(_STEP))
+
 
 class BlockWriter:
-    """Builds one block; each method appends one value and returns nothing."""
+    """Builds one block; each method appends one value and returns nothing.
+
+    The arrays of a block are packed together when it is finished: a page holds thousands of short ones.
+    """
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
+        self._arrays: list[NDArray[np.int64]] = []  # of `ints`, not packed yet
+        self._places: list[int] = []  # where among the parts each of them belongs
 
     def uint(self, value: int) -> None:
         """A whole number of at least 0."""
-        self._parts.append(_varints(np.array([value], dtype=np.uint64)))
+        self._parts.append(_SHORT[value] if 0 <= value < len(_SHORT) else _varint(value))
 
     def double(self, value: float) -> None:
         """A float64."""
@@ -50,9 +61,10 @@ class BlockWriter:
 
     def ints(self, values: NDArray[np.integer]) -> None:
         """Whole numbers of any sign."""
-        values = np.ascontiguousarray(values, dtype=np.int64)
         self.uint(len(values))
-        self._parts.append(_varints(((values << 1) ^ (values >> 63)).astype(np.uint64)))
+        self._places.append(len(self._parts))
+        self._arrays.append(values.astype(np.int64))  # a copy: what the caller does to the array later is its own
+        self._parts.append(b"")
 
     def floats(self, values: F32) -> None:
         """float32 values, bit for bit."""
@@ -65,7 +77,7 @@ class BlockWriter:
         values = np.ascontiguousarray(values, dtype=np.float32)
         kept = np.flatnonzero(values.view(np.uint32))
         self.uint(len(values))
-        self.ints(np.diff(kept, prepend=-1) - 1)
+        self.ints(gaps(kept))
         self.floats(values[kept])
 
     def blob(self, value: bytes) -> None:
@@ -80,20 +92,61 @@ class BlockWriter:
 
     def finish(self, *, level: int = 9) -> str:
         """The block, deflated, as base64 text; at level 0 it is larger, and quicker to read."""
+        for place, packed in zip(self._places, pack(self._arrays), strict=True):
+            self._parts[place] = packed
         packer = zlib.compressobj(level, zlib.DEFLATED, -15)
         raw = packer.compress(b"".join(self._parts)) + packer.flush()
         return base64.b64encode(raw).decode("ascii")
 
 
-def _varints(values: NDArray[np.uint64]) -> bytes:
-    """LEB128 of each value."""
-    bits = np.arange(0, 70, 7, dtype=np.uint64)
-    digits = np.where(bits < 64, values[:, None] >> np.minimum(bits, np.uint64(63)), 0)  # [n, 10]
-    length = np.maximum((digits != 0).sum(axis=1), 1)
-    place = np.arange(len(bits))
-    more = np.where(place < length[:, None] - 1, 128, 0).astype(np.uint8)
-    septets = (digits & np.uint64(127)).astype(np.uint8) | more
-    return bytes(septets[place < length[:, None]])
+def gaps(ascending: NDArray[np.integer]) -> NDArray[np.int64]:
+    """How many whole numbers from 0 on are left out before each of some: 0 for one right after the one before."""
+    found = ascending.astype(np.int64)
+    found[1:] -= ascending[:-1] + 1
+    return found
+
+
+def pack(arrays: Sequence[NDArray[np.int64]]) -> list[bytes]:
+    """Each array as ``int`` values, all arrays in one go."""
+    if not arrays:
+        return []
+    values = np.concatenate(arrays)
+    zigzag = ((values << 1) ^ (values >> 63)).view(np.uint64)
+    most = int(zigzag.max(initial=0))
+    if most < _STEP:
+        packed, ends = zigzag.astype(np.uint8), np.arange(len(zigzag) + 1)
+    else:
+        packed, ends = _varints(zigzag, -(-most.bit_length() // _BITS))
+    edges = ends[np.cumsum([0, *map(len, arrays)])].tolist()
+    whole = packed.tobytes()
+    return [whole[start:stop] for start, stop in pairwise(edges)]
+
+
+def _varints(values: NDArray[np.uint64], longest: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """LEB128 of each value, of at most ``longest`` bytes, end to end; value ``i`` has those from ``ends[i]`` on."""
+    length = np.ones(len(values), dtype=np.int64)
+    for n in range(1, longest):
+        length += values >= np.uint64(1 << _BITS * n)
+    ends = np.concatenate([[0], np.cumsum(length)])
+    packed = np.empty(int(ends[-1]), dtype=np.uint8)
+    at, left = ends[:-1], values
+    while len(left):  # a byte of each value that has one more
+        last = left < _STEP
+        packed[at] = np.where(last, left, left | np.uint64(_STEP)).astype(np.uint8)
+        at, left = at[~last] + 1, left[~last] >> np.uint64(_BITS)
+    return packed, ends
+
+
+def _varint(value: int) -> bytes:
+    """LEB128 of one number."""
+    value, digits = int(value), bytearray()
+    if value < 0:
+        raise ValueError(f"{value} is negative")
+    while value >= _STEP:
+        digits.append(value & (_STEP - 1) | _STEP)
+        value >>= _BITS
+    digits.append(value)
+    return bytes(digits)
 
 
 def encode_named(out: BlockWriter, component: str, data: ComponentData) -> None:

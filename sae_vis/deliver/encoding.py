@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.deliver.attention_encoding import encode_attention
-from sae_vis.deliver.blocks import BlockWriter, encode_named
+from sae_vis.deliver.blocks import BlockWriter, encode_named, gaps
 from sae_vis.errors import InputError
 from sae_vis.views.payload import (
     F32,
@@ -353,7 +353,7 @@ def _encode_effects(out: BlockWriter, groups: list[TokenEffects | None], index: 
     out.uint(first.n_changed)
     for name in ("at", "listed"):
         for effects in there:
-            out.ints(np.diff(getattr(effects, name), prepend=-1) - 1)
+            out.ints(gaps(getattr(effects, name)))
     for effects in there:
         _check_effects(effects)
     for name in ("loss", "prob", "up_values", "down_values"):

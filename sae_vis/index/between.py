@@ -1,32 +1,38 @@
 """Features of two dictionaries over the same tokens: how each goes with each, from the two indices' postings.
 
 For features i of A and j of B: ``S_ij = Σ a_i b_j`` in float64 and ``n_ij``, the tokens on which both fire, over all
-unmasked tokens. Blocks of A's features are held at a time, and within a block runs of tokens, so RAM grows with neither
-the number of features nor that of tokens. Nothing is sampled, and no pair is left out.
+unmasked tokens. The codes of both are laid out by feature and by token, in a temporary folder if they are large;
+then blocks of features are held at a time, first of A, then of B, so RAM grows with neither the number of features nor
+that of tokens. Nothing is sampled, and no pair is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.errors import DamagedIndexError
-from sae_vis.index.correlations import ByFeature, Moments, Tiles, TopPairs, add_cofirings, tiles, top_partners
+from sae_vis.index.cofirings import Cofirings, Pairs, plan_blocks
+from sae_vis.index.correlations import BestPartners, Partners, Scales
 from sae_vis.index.feature_table import overall_moments
-from sae_vis.index.index import Firings, Index
+from sae_vis.index.index import Index
 from sae_vis.index.manifest import mark_of
+from sae_vis.index.postings import plan_parts
 from sae_vis.index.same_tokens import require_same_tokens
-from sae_vis.index.shards import counting_sort, offsets_of
-from sae_vis.index.storage import Arrays
+from sae_vis.index.shards import RunCodes, Shard, counting_sort, offset_dtype, offsets_of, row_dtype
+from sae_vis.index.storage import Arrays, DirectoryStore, MemoryStore, Store
 from sae_vis.neutral import neutrally
 
-RUN_TOKENS = 65_536  # tokens whose codes are held by token at a time; their rows are numbers of 16 bits
-BLOCK_BYTES = 1 << 28  # sums and counts of a block of A's features with all of B's
-PAIR_BYTES = 12
-ROWS = 256  # features whose pairs are looked through at a time
+RUN_TOKENS = 65_536  # tokens whose codes are held together; their rows are numbers of 16 bits
+BLOCK_BYTES = 1 << 28  # products of a block of features
+PART_FIRINGS = 1 << 22  # firings that are cut by run at a time
+CODE_BYTES = 14  # of a firing, in both orders
 PARTNERS = 16
 PART_OF = 0.5
 """Share of a feature's firings on which another must fire, so that the first is a part of it."""
@@ -34,33 +40,6 @@ LEAST_SHARE = 0.1
 """Share of a feature's firings that a part of it must cover."""
 
 Progress = Callable[[str, int, int], None]
-
-
-class Partners(NamedTuple):
-    """For each feature of one dictionary those of the other that correlate with it most.
-
-    Attributes:
-        other: int32 ``[d, k]`` which, by descending Pearson correlation, -1 where there are fewer than k.
-        pearson: float32 ``[d, k]``.
-        cosine: float32 ``[d, k]``.
-        together: int64 ``[d, k]`` tokens on which both fire.
-    """
-
-    other: NDArray[np.int32]
-    pearson: NDArray[np.float32]
-    cosine: NDArray[np.float32]
-    together: NDArray[np.int64]
-
-    def of(self, feature: int, n: int) -> Partners:
-        """Those of one feature, n at most."""
-        listed = self.other[feature, :n] >= 0
-        columns: tuple[NDArray[Any], ...] = tuple(self)
-        return Partners(*(column[feature, :n][listed] for column in columns))
-
-    @property
-    def best(self) -> NDArray[np.float32]:
-        """The largest correlation of each feature; 0 where it has no partner."""
-        return self.pearson[:, 0] if self.pearson.shape[1] else np.zeros(len(self.pearson), dtype=np.float32)
 
 
 class Overlaps(NamedTuple):
@@ -162,117 +141,108 @@ def correlate(
         a: an index.
         b: another.
         partners: how many are listed for each feature.
-        block_bytes: RAM for the sums of one block of A's features; it changes no bit of the sums.
+        block_bytes: RAM for the products of one block of features; it changes no bit.
         progress: called with stage, done, total.
     """
     note = progress or (lambda stage, done, total: None)
-    moments = [overall_moments(index.features, index.n_counted) for index in (a, b)]
-    firings = [index.column("n_firings") for index in (a, b)]
-    of_a, overlaps = [], []
-    best = _BestOfColumns(b.n_features, partners)
-    step = max(1, block_bytes // (PAIR_BYTES * b.n_features))
-    for first in range(0, a.n_features, step):
-        note("between", first, a.n_features)
-        stop = min(a.n_features, first + step)
-        sums, counts = _cofirings(a, b, first, stop)
-        own = moments[0].rows(first, stop)
-        of_a.append(_with_counts(top_partners(sums, own, moments[1], a.n_counted, partners), counts))
-        best.take(sums, counts, first, own, moments[1], a.n_counted)
-        overlaps.append(_overlaps(counts, first, firings[0][first:stop], firings[1]))
-    note("between", a.n_features, a.n_features)
-    return Between(_joined(of_a), best.found, Overlaps(*(np.concatenate(part) for part in zip(*overlaps, strict=True))))
+    n_all = a.n_features + b.n_features
+    n_firings = [index.column("n_firings") for index in (a, b)]
+    scales = [Scales.of(overall_moments(index.features, index.n_counted)) for index in (a, b)]
+    small = CODE_BYTES * sum(int(column.sum()) for column in n_firings) <= block_bytes
+    with TemporaryDirectory(prefix="sae_vis-") as folder:
+        store = MemoryStore() if small else DirectoryStore(Path(folder))
+        codes_a, codes_b = _by_run(a, store, "a"), _by_run(b, store, "b")
+        of_a = BestPartners(scales[0], scales[1], a.n_counted, partners)
+        of_b = BestPartners(scales[1], scales[0], a.n_counted, partners)
+        overlaps = [_no_overlaps()]
+        for first, found in _blocks(codes_a, codes_b, a.n_features, b.n_features, block_bytes):
+            note("between", first, n_all)
+            overlaps += found.map(partial(_take, of_a, first, n_firings))
+        for first, found in _blocks(codes_b, codes_a, b.n_features, a.n_features, block_bytes):
+            note("between", a.n_features + first, n_all)
+            found.map(partial(_take, of_b, first, n_firings[::-1]))
+    note("between", n_all, n_all)
+    row, column, together = (np.concatenate(parts) for parts in zip(*overlaps, strict=True))
+    order = np.lexsort((column, row))
+    return Between(of_a.found, of_b.found, Overlaps(row[order], column[order], together[order]))
 
 
-def _cofirings(a: Index, b: Index, first: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
-    """``Σ a_i b_j`` and the tokens on which both fire, of A's features ``first`` to ``stop`` with all of B's."""
-    sums = np.zeros((stop - first, b.n_features))
-    counts = np.zeros((stop - first, b.n_features), dtype=np.uint32)
-    runs = zip(by_feature(a, range(first, stop)), by_feature(b, range(b.n_features)), strict=True)
-    for own, others in runs:
-        add_cofirings(sums, own, by_token(others), counts)
-    return sums, counts
+class _Codes(NamedTuple):
+    """All codes of an index, run of `RUN_TOKENS` tokens by run, in both orders."""
+
+    by_feature: list[Shard]
+    by_token: list[RunCodes]
 
 
-def by_feature(index: Index, features: range) -> Iterator[ByFeature]:
-    """The firings of some features, run of `RUN_TOKENS` tokens by run; a row is a token's place in the run."""
-    postings: list[Firings] = [index.firings(feature) for feature in features]
-    at = np.zeros(len(postings), dtype=np.int64)
+def _blocks(
+    own: _Codes, others: _Codes, n_own: int, n_others: int, block_bytes: int
+) -> Iterator[tuple[int, Cofirings]]:
+    """Pairs of features of one dictionary with all of another, block by block, with each block's first feature."""
+    n_products = np.zeros(n_own, dtype=np.int64)
+    for shard, codes in zip(own.by_feature, others.by_token, strict=True):
+        n_products += shard.sums_over_firings(np.diff(codes.offsets))
+    for first, stop in plan_blocks(n_products, n_others, block_bytes):
+        rows = range(first, stop)
+        yield first, Cofirings(own.by_feature, others.by_token, rows, n_products[first:stop], n_others)
+
+
+def _take(
+    best: BestPartners, first: int, n_firings: list[NDArray[np.int64]], rows: NDArray[np.int64], pairs: Pairs
+) -> Overlaps:
+    """Pairs of some rows of a block that begins with feature ``first``: the best of each, and overlaps."""
+    features = rows + first
+    best.take(features, pairs)
+    row = features[pairs.rows]
+    own, others = n_firings[0][row], n_firings[1][pairs.columns]
+    part = (pairs.together >= LEAST_SHARE * np.maximum(own, others)) & (
+        pairs.together >= PART_OF * np.minimum(own, others)
+    )
+    return Overlaps(row[part].astype(np.int32), pairs.columns[part].astype(np.int32), pairs.together[part])
+
+
+def _no_overlaps() -> Overlaps:
+    none = np.zeros(0, dtype=np.int32)
+    return Overlaps(none, none, none.astype(np.int64))
+
+
+def _by_run(index: Index, store: Store, name: str) -> _Codes:
+    """The codes of an index, from its postings: each part of them is cut by run, then each run is put together."""
     n_tokens = len(index.tokens)
-    for start in range(0, n_tokens, RUN_TOKENS):
-        stop = min(start + RUN_TOKENS, n_tokens)
-        # of the positions' own dtype, or NumPy would convert all of them
-        ends = [np.searchsorted(own.positions, own.positions.dtype.type(stop)) for own in postings]
-        spans = [slice(low, high) for low, high in zip(at.tolist(), ends, strict=True)]
-        rows = [own.positions[span] - start for own, span in zip(postings, spans, strict=True)]
-        acts = [own.acts[span] for own, span in zip(postings, spans, strict=True)]
-        offsets = offsets_of(np.array(ends, dtype=np.int64) - at)
-        yield ByFeature(offsets, np.concatenate(rows).astype(np.int32, copy=False), np.concatenate(acts))
-        at[:] = ends
-
-
-def by_token(codes: ByFeature) -> Tiles:
-    """The same firings token by token."""
-    n_features = len(codes.offsets) - 1
-    order = counting_sort(codes.rows, RUN_TOKENS)
-    features = np.repeat(np.arange(n_features, dtype=np.int32), np.diff(codes.offsets))
-    offsets = offsets_of(np.bincount(codes.rows, minlength=RUN_TOKENS))
-    return tiles(offsets, features[order], codes.acts[order], n_features)
-
-
-def _with_counts(pairs: TopPairs, counts: NDArray[np.uint32]) -> Partners:
-    together = np.take_along_axis(counts, np.maximum(pairs.other, 0), axis=1).astype(np.int64)
-    return Partners(*pairs, np.where(pairs.other >= 0, together, 0))
-
-
-def _joined(parts: list[Partners]) -> Partners:
-    return Partners(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-class _BestOfColumns:
-    """The partners in A of each feature of B, from blocks of A's features."""
-
-    def __init__(self, n_features: int, k: int) -> None:
-        shape = (n_features, 0)
-        self._k = k
-        self.found = Partners(
-            np.zeros(shape, dtype=np.int32),
-            np.zeros(shape, dtype=np.float32),
-            np.zeros(shape, dtype=np.float32),
-            np.zeros(shape, dtype=np.int64),
+    n_runs = -(-n_tokens // RUN_TOKENS)
+    parts = []
+    for first, stop in plan_parts(index.column("n_firings"), PART_FIRINGS):
+        store.write_arrays(f"{name}/part-{first}", _cut(index, range(first, stop), n_runs))
+        parts.append(store.arrays(f"{name}/part-{first}"))
+    found = _Codes([], [])
+    for run in range(n_runs):
+        spans = [slice(*part["offsets"][run : run + 2]) for part in parts]
+        offsets = offsets_of(np.concatenate([part["counts"][run] for part in parts]))
+        shard = Shard(
+            positions=np.arange(run * RUN_TOKENS, min((run + 1) * RUN_TOKENS, n_tokens)),
+            feature_offsets=offsets.astype(offset_dtype(int(offsets[-1]))),
+            rows=np.concatenate([part["rows"][span] for part, span in zip(parts, spans, strict=True)]),
+            acts=np.concatenate([part["acts"][span] for part, span in zip(parts, spans, strict=True)]),
         )
-
-    def take(
-        self,
-        sums: NDArray[np.float64],
-        counts: NDArray[np.uint32],
-        first: int,
-        own: Moments,
-        others: Moments,
-        n_tokens: int,
-    ) -> None:
-        """One more block: the features of A from `first`."""
-        parts = []
-        for low in range(0, sums.shape[1], ROWS):
-            high = min(low + ROWS, sums.shape[1])
-            turned = np.ascontiguousarray(sums[:, low:high].T), np.ascontiguousarray(counts[:, low:high].T)
-            pairs = top_partners(turned[0], others.rows(low, high), own, n_tokens, self._k)
-            found = _with_counts(pairs, turned[1])
-            parts.append(found._replace(other=np.where(found.other >= 0, found.other + first, -1).astype(np.int32)))
-        before: tuple[NDArray[Any], ...] = tuple(self.found)
-        after: tuple[NDArray[Any], ...] = tuple(_joined(parts))
-        both = [np.concatenate(columns, axis=1) for columns in zip(before, after, strict=True)]
-        order = np.argsort(-both[1], axis=1, kind="stable")[:, : self._k]  # those not listed have 0, and come last
-        self.found = Partners(*(np.take_along_axis(column, order, axis=1) for column in both))
+        store.write_arrays(f"{name}/shard-{run}", shard.to_arrays())
+        store.write_arrays(f"{name}/by-token-{run}", shard.by_token().to_arrays())
+        found.by_feature.append(Shard(**store.arrays(f"{name}/shard-{run}")))
+        found.by_token.append(RunCodes(**store.arrays(f"{name}/by-token-{run}")))
+    for first, _ in plan_parts(index.column("n_firings"), PART_FIRINGS):
+        store.delete(f"{name}/part-{first}")
+    return found
 
 
-def _overlaps(counts: NDArray[np.uint32], first: int, own: NDArray[np.int64], others: NDArray[np.int64]) -> Overlaps:
-    """The pairs of `Overlaps` among a block of A's features."""
-    own, others = np.maximum(own, 1), np.maximum(others, 1)
-    found = []
-    for low in range(0, len(counts), ROWS):
-        rows = slice(low, low + ROWS)
-        commoner, rarer = np.maximum(own[rows, None], others), np.minimum(own[rows, None], others)
-        a, b = np.nonzero((counts[rows] >= LEAST_SHARE * commoner) & (counts[rows] >= PART_OF * rarer))
-        found.append((a + low + first, b, counts[a + low, b]))
-    a, b, together = (np.concatenate(column) for column in zip(*found, strict=True))
-    return Overlaps(a.astype(np.int32), b.astype(np.int32), together.astype(np.int64))
+def _cut(index: Index, features: range, n_runs: int) -> Arrays:
+    """The firings of some features run by run, within a run feature by feature."""
+    postings = [index.firings(feature) for feature in features]
+    positions = np.concatenate([own.positions for own in postings])
+    feature = np.repeat(np.arange(len(postings)), [len(own.positions) for own in postings])
+    run = positions // RUN_TOKENS
+    order = counting_sort(run, n_runs)
+    counts = np.bincount(run * len(postings) + feature, minlength=n_runs * len(postings)).reshape(n_runs, -1)
+    return {
+        "offsets": offsets_of(counts.sum(axis=1)),
+        "counts": counts,
+        "rows": (positions % RUN_TOKENS).astype(row_dtype(RUN_TOKENS))[order],
+        "acts": np.concatenate([own.acts for own in postings])[order],
+    }

@@ -10,9 +10,11 @@ Every step writes whole files under a temporary name, so a build that is killed 
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib import metadata
 from os import PathLike
 from pathlib import Path
@@ -26,7 +28,9 @@ from sae_vis.checks import shown
 from sae_vis.config import IndexConfig
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.by_label import LabelStatistics, require_few_cells
-from sae_vis.index.correlations import Moments, NeuronSums, add_own_cofirings, top_features
+from sae_vis.index.codes_by_position import position_type
+from sae_vis.index.cofirings import Cofirings, count_products, plan_blocks
+from sae_vis.index.correlations import Moments, Scales, top_features
 from sae_vis.index.feature_table import (
     Columns,
     FeatureColumns,
@@ -36,21 +40,32 @@ from sae_vis.index.feature_table import (
     overall_moments,
     pair_columns,
 )
+from sae_vis.index.fired_tokens import token_columns
 from sae_vis.index.index import Index, stored_corpus, stored_text
 from sae_vis.index.lock import LOCK, build_lock, clear_lock
-from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord, Provenance
+from sae_vis.index.manifest import MANIFEST, CodesRecord, Manifest, PartRecord, Provenance
+from sae_vis.index.neurons import MOST_BYTES, NeuronSums, NeuronTotals, sums_bytes
 from sae_vis.index.postings import gather, plan_parts
-from sae_vis.index.shards import CodedBatch, Shard, make_shard, plan_batches, plan_runs
+from sae_vis.index.shards import CodedBatch, RunCodes, Shard, make_shard, plan_batches, plan_runs
 from sae_vis.index.source import CodeSource, Source, batches_of
 from sae_vis.index.storage import DirectoryStore, MemoryStore, Store
+from sae_vis.index.writing import (
+    FEATURES,
+    LABELS,
+    NOTHING,
+    TOKENS,
+    VOCABULARY,
+    codes_name,
+    part_name,
+    write_codes,
+    write_features,
+    write_postings,
+)
 from sae_vis.neutral import neutrally
 
 Progress = Callable[[str, int, int], None]
 PLAN, WORK = "build/plan.json", "build"
-TOKENS, VOCABULARY, FEATURES = "tokens.safetensors", "vocabulary.parquet", "features.parquet"
-LABELS = "labels.parquet"
 __all__ = ["Order", "Progress", "Source", "build_index", "build_indices"]
-NEURON_TOKENS = 16_384  # tokens whose neurons are correlated at a time
 
 
 @neutrally
@@ -179,22 +194,15 @@ class _Hand:
     def __init__(self, sums: NeuronSums | None) -> None:
         self.sums = sums
         self._kept: list[CodedBatch] = []
-        self._waiting: list[CodedBatch] = []
 
     def take(self, batch: CodedBatch) -> None:
         """One more batch."""
         self._kept.append(batch._replace(x=batch.x.new_empty(0)))
-        if self.sums is None:
-            return
-        self._waiting.append(batch)
-        if sum(len(one.positions) for one in self._waiting) >= NEURON_TOKENS:
-            self.sums.add(self._waiting)
-            self._waiting = []
+        if self.sums is not None:
+            self.sums.add(batch)
 
     def shard(self, d_sae: int) -> Shard:
         """All of them as a shard."""
-        if self.sums is not None and self._waiting:
-            self.sums.add(self._waiting)
         return make_shard(self._kept, d_sae)
 
 
@@ -217,9 +225,8 @@ class _Build:
         plan = self._plan()
         offsets, n_seqs = source.corpus.offsets, source.corpus.n_seqs
         self.runs = plan_runs(offsets, 0, n_seqs, plan["shard_tokens"])
-        self.part_firings, self.block = plan["part_firings"], plan["block"]
-        self.correlate_neurons = source.has_neurons(config.neuron_correlations) and config.correlated_neurons > 0
-
+        self.part_firings, self.block_bytes = plan["part_firings"], plan["block_bytes"]
+        self.correlate_neurons = _correlates_neurons(source, config)
         self._sums: NeuronSums | None = None
         if not store.exists(TOKENS):
             store.write_arrays(TOKENS, stored_corpus(source.corpus))
@@ -238,7 +245,7 @@ class _Build:
         counts, signed = np.zeros(self.d_sae, dtype=np.int64), False
         for shard in self._shards():
             counts += np.diff(shard.feature_offsets)
-            signed = signed or bool(shard.feature_acts.min(initial=0) < 0)
+            signed = signed or bool(shard.acts.min(initial=0) < 0)
         parts = plan_parts(counts, self.part_firings)
         self._reduce(parts, counts, signed=signed)
         self._finish(parts)
@@ -254,7 +261,7 @@ class _Build:
                     "provenance": asdict(self.provenance),
                     "shard_tokens": self.config.shard_tokens,
                     "part_firings": self.config.part_firings,
-                    "block": max(1, self.config.block_bytes // (8 * self.d_sae)),
+                    "block_bytes": self.config.block_bytes,
                 },
             )
         return self.store.json(PLAN)
@@ -269,7 +276,7 @@ class _Build:
             self._sums = (
                 NeuronSums.from_arrays(self.store.arrays(_sums_name(number - 1)))
                 if number
-                else NeuronSums.zeros(self.d_sae, self.source.centre)
+                else NeuronSums(self.d_sae, self.source.centre)
             )
         return self._sums
 
@@ -278,6 +285,8 @@ class _Build:
         shard = hand.shard(self.d_sae)
         if hand.sums is not None:  # before the shard: a shard that exists has its sums
             self.store.write_arrays(_sums_name(number), hand.sums.to_arrays())
+        if self.config.codes:  # likewise
+            write_codes(self.store, number, shard.by_token(), self.source.corpus.n_tokens)
         self.store.write_arrays(_shard_name(number), shard.to_arrays())
         self.store.delete(_sums_name(number - 1))
 
@@ -288,15 +297,16 @@ class _Build:
 
     def _reduce(self, parts: list[tuple[int, int]], counts: NDArray[np.int64], *, signed: bool) -> None:
         corpus = self.source.corpus
-        dtype = np.int32 if corpus.n_tokens <= np.iinfo(np.int32).max else np.int64
+        dtype = position_type(corpus.n_tokens)
         labels = LabelStatistics(corpus.labellings, corpus.documents, corpus.counted) if corpus.labellings else None
         for number, (first, stop) in enumerate(parts):
             self.progress("sort", first, self.d_sae)
             if self.store.exists(_rows_name(number)):
                 continue
             postings = gather(self._shards(), first, stop, counts, dtype)
-            self.store.write_arrays(_part_name(number), postings.to_arrays())
+            write_postings(self.store, number, postings, first)
             rows = firing_columns(postings, first, self.n_counted, self.config, signed=signed)
+            rows |= token_columns(postings, corpus.tokens, self.config.fired_tokens)
             if labels is not None:
                 by_label, measures = labels.of(postings, first)
                 self.store.write_table(_labels_name(number), by_label)
@@ -307,29 +317,49 @@ class _Build:
     def _finish(self, parts: list[tuple[int, int]]) -> None:
         rows = pa.concat_tables([self.store.table(_rows_name(number)) for number in range(len(parts))])
         moments = overall_moments(rows, self.n_counted)
+        scales = Scales.of(moments)
         sums = None
         if self.correlate_neurons:
-            sums = NeuronSums.from_arrays(self.store.arrays(_sums_name(len(self.runs) - 1)))
-        for number, (first, stop) in enumerate(self._blocks):
-            if not self.store.exists(_more_name(number)):
-                self.store.write_table(_more_name(number), self._more_columns(first, stop, moments, sums))
+            sums = NeuronSums.from_arrays(self.store.arrays(_sums_name(len(self.runs) - 1))).closed()
+        lacking = [number for number in range(len(self._blocks)) if not self.store.exists(_more_name(number))]
+        codes = self._by_token() if lacking and self.config.correlated_features else []
+        shards = list(self._shards()) if codes else []
+        for number in lacking:
+            first, stop = self._blocks[number]
+            self.progress("tables", first, self.d_sae)
+            found: Columns = {}
+            if codes:
+                pairs = Cofirings(shards, codes, range(first, stop), self._n_products[first:stop], self.d_sae)
+                k = self.config.correlated_features
+                found = pair_columns("correlated_features", top_features(pairs, first, scales, self.n_counted, k))
+            more = self._more_columns(first, stop, moments, sums)
+            self.store.write_table(_more_name(number), pa.table(found | more or {NOTHING: pa.nulls(stop - first)}))
         self.progress("tables", self.d_sae, self.d_sae)
 
-    @property
+    @cached_property
+    def _n_products(self) -> NDArray[np.int64]:
+        """Of each feature with the codes of its tokens: the work of its row of correlations."""
+        if not self.config.correlated_features:
+            return np.zeros(self.d_sae, dtype=np.int64)
+        return count_products(self._shards(), self.d_sae)
+
+    @cached_property
     def _blocks(self) -> list[tuple[int, int]]:
         """Ranges of features whose co-firing sums are held at a time."""
-        return [(first, min(self.d_sae, first + self.block)) for first in range(0, self.d_sae, self.block)]
+        return plan_blocks(self._n_products, self.d_sae, self.block_bytes)
 
-    def _more_columns(self, first: int, stop: int, moments: Moments, sums: NeuronSums | None) -> pa.Table:
-        self.progress("tables", first, self.d_sae)
+    def _by_token(self) -> list[RunCodes]:
+        """The codes of all shards token by token, mapped; written beside the shards when they are first needed."""
+        found = []
+        for number, shard in enumerate(self._shards()):
+            if not self.store.exists(_by_token_name(number)):
+                self.store.write_arrays(_by_token_name(number), shard.by_token().to_arrays())
+            found.append(RunCodes(**self.store.arrays(_by_token_name(number))))
+        return found
+
+    def _more_columns(self, first: int, stop: int, moments: Moments, sums: NeuronTotals | None) -> Columns:
         config = self.config
         found: Columns = {}
-        if config.correlated_features:
-            together = np.zeros((stop - first, self.d_sae))
-            for shard in self._shards():
-                add_own_cofirings(together, shard, first)
-            pairs = top_features(together, first, moments, self.n_counted, config.correlated_features)
-            found |= pair_columns("correlated_features", pairs)
         if sums is not None:
             pairs = sums.top_neurons(slice(first, stop), moments, self.n_counted, config.correlated_neurons)
             found |= pair_columns("correlated_neurons", pairs)
@@ -338,23 +368,25 @@ class _Build:
             found |= alignment_columns(decoder, config.aligned_neurons)
         for statistic in self.columns:
             found |= statistic.columns(first, stop)
-        return pa.table(found or {"_": pa.nulls(stop - first)})
+        return found
 
     def _seal(self, parts: list[tuple[int, int]], *, signed: bool) -> None:
         """Join the feature table, then the manifest, last; then forget the shards."""
-        names = [_rows_name(number) for number in range(len(parts))], [_more_name(n) for n in range(len(self._blocks))]
-        table = merged([pa.concat_tables([self.store.table(name) for name in group]) for group in names])
-        self.store.write_table(FEATURES, table)
+        rows = _Stretches(self.store, [(*part, _rows_name(number)) for number, part in enumerate(parts)])
+        more = _Stretches(self.store, [(*block, _more_name(number)) for number, block in enumerate(self._blocks)])
         if self.source.corpus.labellings:
             by_label = [self.store.table(_labels_name(number)) for number in range(len(parts))]
             self.store.write_table(LABELS, pa.concat_tables(by_label))
-        firings = table["n_firings"].to_numpy()
+        lists, list_columns = write_features(
+            self.store, self.d_sae, lambda first, stop: merged([rows.table(first, stop), more.table(first, stop)])
+        )
+        firings = self.store.table(FEATURES, ["n_firings"])["n_firings"].to_numpy()
         records = tuple(
             PartRecord(
                 first_feature=first,
                 n_features=stop - first,
                 n_firings=int(firings[first:stop].sum()),
-                file=self.store.record(_part_name(number)),
+                file=self.store.record(part_name(number)),
             )
             for number, (first, stop) in enumerate(parts)
         )
@@ -367,10 +399,55 @@ class _Build:
             versions=_versions(),
             labels=self.store.record(LABELS) if self.source.corpus.labellings else None,
             parts=records,
+            codes=self._codes_records(),
+            lists=lists,
+            list_columns=list_columns,
             signed=signed,
         )
         self.store.write_json(MANIFEST, manifest.to_json())
         self.store.delete(WORK)
+
+    def _codes_records(self) -> tuple[CodesRecord, ...]:
+        if not self.config.codes:
+            return ()
+        found = []
+        for number, ((start, _), shard) in enumerate(zip(self.runs, self._shards(), strict=True)):
+            record = self.store.record(codes_name(number))
+            first = int(self.source.corpus.offsets[start])
+            found.append(CodesRecord(first_position=first, n_firings=len(shard.acts), file=record))
+        return tuple(found)
+
+
+class _Stretches:
+    """Tables of consecutive features, one after the other: any stretch of them, however they are cut."""
+
+    def __init__(self, store: Store, pieces: list[tuple[int, int, str]]) -> None:
+        self._store, self._pieces = store, pieces
+
+    def table(self, first: int, stop: int) -> pa.Table:
+        """Of features ``first`` to ``stop``."""
+        found = []
+        for low, high, name in self._pieces:
+            if low < stop and first < high:
+                begin, end = max(low, first), min(high, stop)
+                found.append(self._store.table(name).slice(begin - low, end - begin))
+        return pa.concat_tables(found)
+
+
+def _correlates_neurons(source: CodeSource, config: IndexConfig) -> bool:
+    """Whether neurons are correlated: as source and settings say, unless by default their sums are too large."""
+    if not config.correlated_neurons or not source.has_neurons(config.neuron_correlations):
+        return False
+    size = sums_bytes(source.d_sae, len(source.centre))
+    if config.neuron_correlations == "always" or size <= MOST_BYTES:
+        return True
+    warnings.warn(
+        f"neurons are not correlated: the sums of {source.d_sae:,} features with {len(source.centre):,} neurons take "
+        f"{size / 2**30:.1f} GiB, more than {MOST_BYTES / 2**30:.0f}; IndexConfig(neuron_correlations='always') makes "
+        "them all the same, 'never' says that they are not wanted",
+        stacklevel=2,
+    )
+    return False
 
 
 def _version() -> str:
@@ -388,12 +465,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _part_name(number: int) -> str:
-    return f"postings/part-{number:05d}.safetensors"
-
-
 def _shard_name(number: int) -> str:
     return f"{WORK}/shard-{number:05d}.safetensors"
+
+
+def _by_token_name(number: int) -> str:
+    return f"{WORK}/by-token-{number:05d}.safetensors"
 
 
 def _sums_name(number: int) -> str:

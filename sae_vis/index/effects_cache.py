@@ -108,7 +108,7 @@ class EffectsCache:
         Raises:
             DamagedIndexError: a file that can't be read; it may be deleted.
         """
-        block = self._block(feature // BLOCK)
+        block = self.block(feature // BLOCK)
         start, stop = np.searchsorted(block.feature, [feature, feature + 1])
         return block.rows(np.arange(start, stop))
 
@@ -116,12 +116,13 @@ class EffectsCache:
         """Keep more of them: beside the index, or as long as it is open where nothing can be written there."""
         blocks = effects.feature // BLOCK
         for number in np.unique(blocks):
-            whole = merged(self._block(int(number)), effects.rows(blocks == number))
+            whole = merged(self.block(int(number)), effects.rows(blocks == number))
             self._held[int(number)] = whole
             with suppress(IndexFileError):  # an index that may only be read, or a full disk
                 self._store.write_arrays(self._name(int(number)), self._arrays(whole))
 
-    def _block(self, number: int) -> StoredEffects:
+    def block(self, number: int) -> StoredEffects:
+        """What is kept of the features ``BLOCK * number`` to before ``BLOCK * (number + 1)``; raises as `of` does."""
         if number not in self._held:
             self._held[number] = self._read(self._name(number))
         return self._held[number]

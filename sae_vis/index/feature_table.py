@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from sae_vis.config import IndexConfig
-from sae_vis.index.correlations import Moments, TopPairs
+from sae_vis.index.correlations import Moments, Partners
+from sae_vis.index.neurons import TopPairs
 from sae_vis.index.postings import Postings, histograms, sorted_by_act
 from sae_vis.index.shards import offsets_of
 
@@ -28,11 +29,12 @@ class FeatureColumns(Protocol):
 def firing_columns(
     postings: Postings, first: int, n_tokens: int, config: IndexConfig, *, signed: bool = False
 ) -> Columns:
-    """Density, extremes, moments among firings, quantiles and histogram of the features ``first …`` of ``postings``.
+    """Density, extremes, moments, mass, quantiles and histogram of the features ``first …`` of ``postings``.
 
     The maximum is 0 where nothing fires above zero. ``signed`` adds the minimum, 0 where nothing fires below, and the
     histogram's bins below zero.
 
+    ``mass`` is the sum of the sizes ``|a|``, in float64, of the activations in ascending order.
     ``mean`` and ``std`` (population) are float64 over the firings, the deviations taken from the mean before squaring.
     Quantile ``q`` is the ``ceil(q n)``-th smallest of n firings (the smallest for q = 0): an activation that occurs.
     """
@@ -56,9 +58,16 @@ def firing_columns(
         "std": pa.array(std),
         "skewness": pa.array(skewness),
         "kurtosis": pa.array(kurtosis),
+        "mass": pa.array(mass_of(postings, ordered)),
         "quantiles": _lists(_quantiles(ordered, postings.offsets, config.quantiles), fires),
         "acts_histogram": _lists(histograms(postings, reach, config.acts_bins, signed=signed).astype(np.int32), fires),
     }
+
+
+def mass_of(postings: Postings, ordered: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Sum of the sizes ``|a|`` of each feature's activations, added in ascending order (``ordered``)."""
+    n_features = len(postings.offsets) - 1
+    return np.bincount(postings.feature, weights=np.abs(ordered), minlength=n_features).astype(np.float64)
 
 
 def moments_among_firings(postings: Postings, ordered: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
@@ -94,7 +103,7 @@ def overall_moments(table: pa.Table, n_tokens: int) -> Moments:
     return Moments(p * mean, p * variance + p * (1 - p) * mean**2, p * (variance + mean**2))
 
 
-def pair_columns(name: str, pairs: TopPairs) -> Columns:
+def pair_columns(name: str, pairs: Partners | TopPairs) -> Columns:
     """A table of correlated things as three list columns ``{name}_index``, ``_pearson``, ``_cosine``."""
     listed = pairs.other >= 0
     return {

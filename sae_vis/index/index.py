@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,21 +19,25 @@ from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import DamagedIndexError, IndexFileError, InputError
 from sae_vis.index.by_label import LabelTable, LabelTokens, RankBy, read_counts, read_labellings, stored_labellings
 from sae_vis.index.by_position import PositionBins, PositionCounts
+from sae_vis.index.codes_by_position import CodeFiles, TokenCodes
 from sae_vis.index.effects_cache import EffectKind, EffectsCache
 from sae_vis.index.examples import distinct_contexts, sample_priority, spans
-from sae_vis.index.manifest import MANIFEST, Manifest, PartRecord
+from sae_vis.index.feature_rows import FeatureFiles
+from sae_vis.index.fired_tokens import FiredTokens, read_fired_tokens
+from sae_vis.index.firings import FiringFiles, Firings
+from sae_vis.index.manifest import MANIFEST, Manifest
+from sae_vis.index.mean_effects import MeanEffect, MeanEffects, mean_effects
 from sae_vis.index.postings import Postings, bins_of, histograms
+from sae_vis.index.remote import RemoteStore, is_address
 from sae_vis.index.shards import offsets_of, ranges
 from sae_vis.index.storage import Arrays, DirectoryStore, Store
+from sae_vis.index.text_search import Matches, TextSearch
+from sae_vis.index.token_codes import FeatureRank, FeaturesThere, codes_at, corpus_positions, features_there
 
-MAPPED_PARTS = 8  # files of postings kept mapped
+SMALL_BYTES = 1 << 26
+"""Files without checksums of their parts (tokens) are checked on opening up to this size."""
 
-
-class Firings(NamedTuple):
-    """All firings of one feature: corpus positions (ascending) and activations there."""
-
-    positions: NDArray[Any]
-    acts: NDArray[np.float32]
+__all__ = ["Examples", "Firings", "Index", "Interval", "Windows"]
 
 
 class Examples(NamedTuple):
@@ -121,9 +125,10 @@ class Index:
         self._counted: NDArray[np.uint8] = arrays["counted"]
         self.n_counted = int(self.manifest.provenance.corpus["n_counted"])
         self.labellings = read_labellings(self._label_facts, arrays)
-        self._first = np.array([part.first_feature for part in self.manifest.parts], dtype=np.int64)
         self.n_features = sum(part.n_features for part in self.manifest.parts)
-        self._parts: OrderedDict[int, Postings] = OrderedDict()
+        self._rows = FeatureFiles(store, self.manifest)
+        self._codes = CodeFiles(store, self.manifest.codes)
+        self._postings: FiringFiles | None = None
         self._table: pa.Table | None = None
         self._labels: dict[str, LabelTable] = {}
         self._position_bins: dict[int, PositionBins] = {}
@@ -131,19 +136,25 @@ class Index:
         self._held: dict[str, Arrays] = {}
 
     @classmethod
-    def open(cls, path: str | Path, *, verify: Literal["contents", "sizes"] = "contents") -> Index:
-        """Open an index directory.
+    def open(cls, path: str | Path, *, verify: Literal["lazily", "contents", "sizes"] = "lazily") -> Index:
+        """Open an index directory, or one at an address, of which only what is needed is fetched.
 
         Args:
-            path: the directory.
-            verify: ``contents`` compares the checksum of every file with the manifest (about a second a gigabyte),
-                ``sizes`` only the sizes.
+            path: the directory, or the address of one: ``https://…``, ``s3://…``, ``hf://datasets/USER/NAME``, whatever
+                fsspec reads.
+            verify: ``lazily`` looks at the sizes of all files now (not at an address), and at the checksum of every
+                part when it is read; ``contents`` compares every file with its checksum now (about a second a
+                gigabyte), ``sizes`` only the sizes.
 
         Raises:
             DamagedIndexError: no index there, or a missing, truncated or altered file, which is named.
+            IndexFileError: an address that can't be read.
+            InputError: an address for which a package is missing.
         """
         if not isinstance(path, (str, PathLike)):
-            raise InputError(f"the index's path is {shown(path)}, expected a directory")
+            raise InputError(f"the index's path is {shown(path)}, expected a directory or an address")
+        if is_address(path):
+            return cls._at_address(str(path), verify)
         root = Path(path)
         store = DirectoryStore(root)
         if not store.exists(MANIFEST):
@@ -155,22 +166,37 @@ class Index:
             raise DamagedIndexError(f"{root} has no {MANIFEST}: there is {state}")
         manifest = Manifest.from_json(store.json(MANIFEST), root / MANIFEST)
         for record in manifest.files:
-            store.check(record, contents=verify == "contents")
+            small = verify == "lazily" and record.footer is None and record.bytes <= SMALL_BYTES
+            store.check(record, contents=verify == "contents" or small)
         return cls(store)
+
+    @classmethod
+    def _at_address(cls, address: str, verify: str) -> Index:
+        store = RemoteStore(address)
+        index = cls(store)
+        if verify != "lazily":
+            for record in index.manifest.files:
+                store.check(record, contents=verify == "contents")
+        return index
 
     @property
     def features(self) -> pa.Table:
-        """The feature table, one row a feature."""
+        """The feature table, one row a feature, all columns: at a million features about a gigabyte."""
         if self._table is None:
-            self._table = self._store.table(self.manifest.features.file)
+            self._table = self._rows.whole()
         return self._table
+
+    @property
+    def column_names(self) -> list[str]:
+        """Of the feature table."""
+        return self._rows.names
 
     @property
     def text(self) -> TokenText:
         """What the token ids spell; labels where the index was built without a tokenizer."""
         if self.manifest.vocabulary is None:
             return TokenText.labels()
-        table = self._store.table(self.manifest.vocabulary.file)
+        table = self._store.whole(self.manifest.vocabulary)
         ids, special = table["token"].to_numpy(), table["special"].to_numpy(zero_copy_only=False)
         return TokenText(dict(zip(ids.tolist(), table["bytes"].to_pylist(), strict=True)), ids[special].tolist())
 
@@ -181,23 +207,135 @@ class Index:
 
     def column(self, name: str) -> NDArray[Any]:
         """A numeric column of the feature table by its ``name``, ``[n_features]``."""
-        values: NDArray[Any] = self.features[name].to_numpy()
-        return values
+        return self._rows.column(name)
+
+    def numbers(self, feature: int) -> dict[str, Any]:
+        """The numeric columns of the feature table for one ``feature``, by name; reads no column whole."""
+        self._check(feature)
+        return self._rows.numbers(feature)
 
     def lists(self, name: str, feature: int) -> NDArray[Any]:
         """One ``feature``'s entry in the list column ``name`` of the feature table."""
         self._check(feature)
-        values: NDArray[Any] = self.features[name][feature].values.to_numpy(zero_copy_only=False)
+        values: NDArray[Any] = self._rows.lists(name, feature, feature + 1)[0].values.to_numpy(zero_copy_only=False)
         return values
+
+    def list_column(self, name: str, first: int = 0, stop: int | None = None) -> pa.ListArray:
+        """The list column ``name`` of the feature table for features ``first`` to ``stop`` (None: all from there)."""
+        return self._rows.lists(name, first, self.n_features if stop is None else stop)
+
+    # Queries of tokens and words: each is a line over the module that answers it.
+
+    def codes(self, positions: Sequence[int] | NDArray[Any]) -> TokenCodes:
+        """Which features fire on the tokens at corpus ``positions``, and how strongly, in the order asked for.
+
+        A position that comes twice has its codes twice; masked tokens have none.
+
+        Raises:
+            InputError: positions that the corpus does not have; an index built without codes by token.
+        """
+        return codes_at(self._codes_between, corpus_positions(positions, len(self.tokens)))
+
+    def features_of(
+        self, positions: Sequence[int] | NDArray[Any], k: int = 20, *, rank: FeatureRank = "lift"
+    ) -> FeaturesThere:
+        """The ``k`` features that fire on the tokens at ``positions`` most, of distinct and unmasked ones.
+
+        Args:
+            positions: of the corpus, such as ``find_text(...).positions``.
+            k: how many features at most.
+            rank: ``lift``: features that fire there more than elsewhere, by Dunning's log-likelihood ratio; ``count``:
+                by firings there; ``mass``: by the sum of the sizes of their activations there. Equal ones by number.
+
+        Raises:
+            InputError: positions that the corpus does not have, another rank, an index built without codes by token.
+        """
+        asked = corpus_positions(positions, len(self.tokens))
+        return features_there(self._codes_between, asked, self.counted, self.column("n_firings"), k, rank)
+
+    def find_text(self, phrase: str | bytes, *, limit: int | None = None, ignore_case: bool = False) -> Matches:
+        """Where a ``phrase`` stands in the corpus, byte by byte and across the borders of tokens.
+
+        The text is that of the tokens, so a space before a word is a part of it. It goes on from one sequence to the
+        next within a document; special tokens and ends of documents break it. Masked tokens are text, too.
+
+        Args:
+            phrase: text, or bytes for a part of a character.
+            limit: how many matches at most, in corpus order; None: all.
+            ignore_case: take the letters A to Z for a to z. Others can't be in the phrase then.
+
+        Raises:
+            InputError: an empty phrase or no text; an index that was built without token text.
+        """
+        return self._text_search.find(phrase, limit=limit, ignore_case=ignore_case)
+
+    @cached_property
+    def _text_search(self) -> TextSearch:
+        if self.manifest.vocabulary is None:
+            raise InputError(
+                "the index was built without token text, so nothing in it can be searched: build it again with text=, "
+                "such as TokenText.from_tokenizer(tokenizer)"
+            )
+        return TextSearch(self.tokens, self.offsets, self.documents, self.text)
+
+    def fired_tokens(self, feature: int) -> FiredTokens:
+        """The tokens of the vocabulary that ``feature`` fires on most, with shares of its firings and of their mass.
+
+        Raises:
+            InputError: no such feature; an index that was built with ``fired_tokens=0``.
+        """
+        names = ("fired_tokens", "fired_tokens_count", "fired_tokens_mass")
+        if names[0] not in self.column_names:
+            raise InputError(
+                "the index does not hold the tokens that features fire on: it was built with "
+                "IndexConfig(fired_tokens=0), or by an older version; build it again"
+            )
+        lists = {name: self.lists(name, feature) for name in names}
+        n, mass, distinct = (self.column(name)[feature] for name in ("n_firings", "mass", "n_fired_tokens"))
+        return read_fired_tokens(lists, int(n), float(mass), int(distinct))
+
+    def mean_effects(
+        self, features: Sequence[int] | None = None, *, kind: EffectKind = "direct", reference: str | None = None
+    ) -> MeanEffects:
+        """Mean effects on the loss over the firings at which they are kept, with standard errors, all at once.
+
+        Args:
+            features: which, in this order; None: all.
+            kind: of the effects.
+            reference: fingerprint of the distributions that the loss is taken against; None: the next token.
+
+        Raises:
+            InputError: no such feature.
+            DamagedIndexError: a file of effects that can't be read; it may be deleted.
+        """
+        asked = np.arange(self.n_features) if features is None else np.asarray(features, dtype=np.int64)
+        for end in (asked.min(initial=0), asked.max(initial=0)):
+            self._check(int(end))
+        return mean_effects(self.effects(kind, reference), asked)
+
+    def mean_effect(
+        self, feature: int, *, kind: EffectKind = "direct", reference: str | None = None
+    ) -> MeanEffect | None:
+        """`mean_effects` of one feature; None where no effect was computed."""
+        self._check(feature)
+        found = mean_effects(self.effects(kind, reference), np.array([feature]))
+        n, mean, error = (column[0] for column in found)
+        return MeanEffect(int(n), float(mean), float(error)) if n else None
 
     def firings(self, feature: int) -> Firings:
         """All firings of one feature."""
         self._check(feature)
-        number = int(np.searchsorted(self._first, feature, side="right")) - 1
-        part = self._part(number)
-        row = feature - int(self._first[number])
-        span = slice(int(part.offsets[row]), int(part.offsets[row + 1]))
-        return Firings(part.positions[span], part.acts[span])
+        return self._firing_files.of(int(feature))
+
+    @property
+    def _firing_files(self) -> FiringFiles:
+        if self._postings is None:
+            self._postings = FiringFiles(self._store, self.manifest.parts, self.column("n_firings"))
+        return self._postings
+
+    def _codes_between(self, start: int, stop: int) -> TokenCodes:
+        """Codes of corpus positions ``start`` to ``stop``. Raises `InputError` where the index has none."""
+        return self._codes.between(start, stop)
 
     def density(self, features: Sequence[int] | None = None) -> NDArray[np.float64]:
         """Firings / unmasked tokens of the features asked for (all: None)."""
@@ -211,11 +349,9 @@ class Index:
 
     def postings(self, features: Sequence[int]) -> Postings:
         """All firings of several features, end to end in the order asked for."""
-        found = [self.firings(feature) for feature in features]
-        offsets = offsets_of(np.array([len(firings.acts) for firings in found], dtype=np.int64))
-        if not found:
-            return Postings(offsets, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
-        return Postings(offsets, *(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
+        for feature in features:
+            self._check(feature)
+        return self._firing_files.of_many(features)
 
     def histogram(self, features: Sequence[int], n_bins: int) -> NDArray[np.int64]:
         """Firings of ``features`` in ``n_bins`` equal-width intervals.
@@ -234,9 +370,13 @@ class Index:
 
     def by_position(self, feature: int, n_bins: int) -> PositionCounts:
         """Tokens, firings of ``feature`` and their mean by position in the sequence, in at most ``n_bins`` bins."""
+        return self.position_bins(n_bins).count(*self.firings(feature))
+
+    def position_bins(self, n_bins: int) -> PositionBins:
+        """At most ``n_bins`` bins of positions in the sequence, and how many unmasked tokens are in each."""
         if n_bins not in self._position_bins:
             self._position_bins[n_bins] = PositionBins(self.offsets, self._counted, n_bins)
-        return self._position_bins[n_bins].count(*self.firings(feature))
+        return self._position_bins[n_bins]
 
     @property
     def counted(self) -> NDArray[np.bool_]:
@@ -278,10 +418,10 @@ class Index:
             number = self.labellings.index(labelling)
             tokens = (np.array(self._label_facts[number][part], dtype=np.int64) for part in LabelTokens._fields)
             measures = (
-                self.features[f"label_{measure}"].combine_chunks().values.to_numpy()[number :: len(self.labellings)]
+                self.list_column(f"label_{measure}").flatten().to_numpy()[number :: len(self.labellings)]
                 for measure in ("unevenness", "information")
             )
-            counts = read_counts(self._store.table(record.file), labelling, self.n_features)
+            counts = read_counts(self._store.whole(record), labelling, self.n_features)
             table = LabelTable(name, labelling.labels, LabelTokens(*tokens), counts, *measures)
             self._labels[name] = table
         return self._labels[name]
@@ -440,19 +580,6 @@ class Index:
         if n is None or n >= len(firing):
             return firing
         return firing[np.arange(n) * len(firing) // n]
-
-    def _part(self, number: int) -> Postings:
-        if number in self._parts:
-            self._parts.move_to_end(number)
-            return self._parts[number]
-        record: PartRecord = self.manifest.parts[number]
-        part = Postings(**self._store.arrays(record.file.file))
-        if len(part.acts) != record.n_firings or len(part.offsets) != record.n_features + 1:
-            raise DamagedIndexError(f"{record.file.file} does not hold what the manifest says; build the index again")
-        self._parts[number] = part
-        if len(self._parts) > MAPPED_PARTS:
-            self._parts.popitem(last=False)
-        return part
 
     def _check(self, feature: int) -> None:
         if not 0 <= whole_number(feature, "a feature") < self.n_features:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.errors import DamagedIndexError, ForeignIndexError
-from sae_vis.index.storage import FileRecord
+from sae_vis.index.files import FileRecord
 
 FORMAT = "sae_vis index"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 
 
@@ -104,6 +104,24 @@ class PartRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CodesRecord:
+    """One file of codes by position: of the tokens from corpus position ``first_position`` to the next file's."""
+
+    first_position: int
+    n_firings: int
+    file: FileRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListsRecord:
+    """One file of the feature table's list columns: of features ``first_feature`` to ``… + n_features - 1``."""
+
+    first_feature: int
+    n_features: int
+    file: FileRecord
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """All that `manifest.json` says.
 
@@ -111,7 +129,11 @@ class Manifest:
         version: of sae_vis.
         versions: of Python and of the packages that compute the numbers; {} in older indices. No part of the identity.
         provenance: what the index was made from.
-        tokens, features, vocabulary, parts: its files.
+        tokens, features, vocabulary, labels: its files.
+        parts: files of postings, by ascending feature.
+        codes: files of codes by position, ascending; () where it was built without.
+        lists: files of the feature table's list columns, by ascending feature.
+        list_columns: names of these columns.
         signed: whether some activation is negative: then the feature table has a minimum, and histograms have bins
             below zero. In the file only where true.
     """
@@ -123,22 +145,33 @@ class Manifest:
     vocabulary: FileRecord | None
     labels: FileRecord | None = None
     parts: tuple[PartRecord, ...]
+    codes: tuple[CodesRecord, ...] = ()
+    lists: tuple[ListsRecord, ...] = ()
+    list_columns: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     signed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As written to disk."""
-        facts = asdict(self)
-        if self.labels is None:
-            del facts["labels"]
-        signed = {"signed": True} if facts.pop("signed") else {}
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, **facts, **signed}
+        single = {name: getattr(self, name) for name in _FILES}
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "version": self.version,
+            "versions": self.versions,
+            "provenance": asdict(self.provenance),
+            **{name: one.to_json() for name, one in single.items() if one is not None},
+            **{name: [_with_file(one) for one in getattr(self, name)] for name in _SERIES},
+            "list_columns": list(self.list_columns),
+            **({"signed": True} if self.signed else {}),
+        }
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
         """All files of the index but the manifest itself."""
-        named = (self.tokens, self.vocabulary, self.features, self.labels, *(part.file for part in self.parts))
-        return tuple(record for record in named if record is not None)
+        single = (getattr(self, name) for name in _FILES)
+        series = (one.file for name in _SERIES for one in getattr(self, name))
+        return tuple(record for record in (*single, *series) if record is not None)
 
     @classmethod
     def from_json(cls, value: dict[str, Any], where: object) -> Manifest:
@@ -146,21 +179,37 @@ class Manifest:
         if value.get("format") != FORMAT:
             raise DamagedIndexError(f"{where} is not the manifest of a sae_vis index (format {value.get('format')!r})")
         if value.get("format_version") != FORMAT_VERSION:
+            remedy = (
+                "make it one of this format: sae-vis convert OLD NEW"
+                if value.get("format_version") == 1
+                else "open it with the version that wrote it, or build it again"
+            )
             raise DamagedIndexError(
-                f"{where} has index format {value.get('format_version')}, this version reads {FORMAT_VERSION}; "
-                "open it with the version that wrote it, or build it again"
+                f"{where} has index format {value.get('format_version')}, this version reads {FORMAT_VERSION}; {remedy}"
             )
         try:
+            single: dict[str, Any] = {name: FileRecord.from_json(value[name]) for name in _FILES if value.get(name)}
+            series: dict[str, Any] = {
+                name: tuple(kind(**{**one, "file": FileRecord.from_json(one["file"])}) for one in value[name])
+                for name, kind in _SERIES.items()
+            }
             return cls(
                 version=value["version"],
                 provenance=Provenance(**value["provenance"]),
-                tokens=FileRecord(**value["tokens"]),
-                features=FileRecord(**value["features"]),
-                vocabulary=FileRecord(**value["vocabulary"]) if value["vocabulary"] else None,
-                labels=FileRecord(**value["labels"]) if value.get("labels") else None,
-                parts=tuple(PartRecord(**{**part, "file": FileRecord(**part["file"])}) for part in value["parts"]),
+                vocabulary=single.pop("vocabulary", None),
+                list_columns=tuple(value["list_columns"]),
                 versions=dict(value.get("versions", {})),
                 signed=value.get("signed", False),
+                **single,
+                **series,
             )
         except (KeyError, TypeError) as error:
             raise DamagedIndexError(f"{where} is incomplete ({error}); build the index again") from error
+
+
+_FILES = ("tokens", "vocabulary", "features", "labels")
+_SERIES: dict[str, Any] = {"parts": PartRecord, "codes": CodesRecord, "lists": ListsRecord}
+
+
+def _with_file(record: Any) -> dict[str, Any]:  # noqa: ANN401  any of the records above
+    return {**asdict(record), "file": record.file.to_json()}

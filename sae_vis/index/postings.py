@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from sae_vis.index.shards import Shard, offsets_of
-from sae_vis.index.storage import Arrays
 
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
+PART_FEATURES = 1 << 16  # most features of a part: their rows of the feature table are made at a time
 
 
 class Postings(NamedTuple):
@@ -28,9 +29,11 @@ class Postings(NamedTuple):
     positions: NDArray[Any]
     acts: F32
 
-    def to_arrays(self) -> Arrays:
-        """By name, as a store takes them."""
-        return dict(self._asdict())
+    def to_table(self, first: int) -> pa.Table:
+        """As rows ``feature, position, act`` of a store; ``first`` is the number of the first feature."""
+        return pa.table(
+            {"feature": (first + self.feature).astype(np.int32), "position": self.positions, "act": self.acts}
+        )
 
     @property
     def counts(self) -> I64:
@@ -44,12 +47,12 @@ class Postings(NamedTuple):
 
 
 def plan_parts(counts: I64, part_firings: int) -> list[tuple[int, int]]:
-    """Cut features into ranges of at most ``part_firings`` firings, at least one feature each."""
+    """Cut features into ranges of at most ``part_firings`` firings and `PART_FEATURES`, at least one feature each."""
     offsets = offsets_of(counts)
     parts, first = [], 0
     while first < len(counts):
         stop = int(np.searchsorted(offsets, offsets[first] + part_firings, side="right")) - 1
-        stop = min(len(counts), max(first + 1, stop))
+        stop = min(len(counts), max(first + 1, stop), first + PART_FEATURES)
         parts.append((first, stop))
         first = stop
     return parts
@@ -65,12 +68,12 @@ def gather(shards: Iterable[Shard], first: int, stop: int, counts: I64, dtype: t
     acts = np.empty(int(offsets[-1]), dtype=np.float32)
     free = offsets[:-1].copy()  # where each feature's next firing goes
     for shard in shards:
-        edges = shard.feature_offsets[first : stop + 1]
+        edges = shard.edges(range(first, stop))
         here = np.diff(edges)
         low, high = int(edges[0]), int(edges[-1])
         target = np.repeat(free - (edges[:-1] - low), here) + np.arange(high - low)
         positions[target] = shard.positions[shard.rows[low:high]]
-        acts[target] = shard.feature_acts[low:high]
+        acts[target] = shard.acts[low:high]
         free += here
     return Postings(offsets, positions, acts)
 

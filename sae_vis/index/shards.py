@@ -1,9 +1,9 @@
-"""The map half of a build: a run of sequences through model and SAE to one shard of sparse codes, in both orders."""
+"""The map half of a build: a run of sequences through model and SAE to one shard of sparse codes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,30 +32,63 @@ class CodedBatch(NamedTuple):
     x: Tensor
 
 
-class Shard(NamedTuple):
-    """Codes of one run of tokens: by token (compressed rows) and by feature (compressed columns).
+class RunCodes(NamedTuple):
+    """Codes of one run of tokens, token by token.
 
     Attributes:
-        positions: int64 ``[n]`` corpus position of each row.
-        offsets: int64 ``[n + 1]`` of the rows.
-        features: int32 ``[n_firings]`` feature ids, row by row, ascending in each.
-        acts: float32 ``[n_firings]`` in the same order.
-        feature_offsets: int64 ``[d_sae + 1]`` of the columns.
-        rows: int32 ``[n_firings]`` row of each firing, feature by feature, ascending in each.
-        feature_acts: float32 ``[n_firings]`` in the same order.
+        positions: int64 ``[n]`` corpus position of each token.
+        offsets: int64 ``[n + 1]``: token ``t`` owns codes ``offsets[t]:offsets[t + 1]``.
+        features: int32 ``[n_firings]``, ascending within a token.
+        acts: float32 ``[n_firings]``.
     """
 
     positions: NDArray[np.int64]
     offsets: NDArray[np.int64]
     features: NDArray[np.int32]
     acts: NDArray[np.float32]
-    feature_offsets: NDArray[np.int64]
-    rows: NDArray[np.int32]
-    feature_acts: NDArray[np.float32]
 
     def to_arrays(self) -> Arrays:
         """By name, as a store takes them."""
         return dict(self._asdict())
+
+
+class Shard(NamedTuple):
+    """Codes of one run of tokens, each once, feature by feature: any range of features is one piece of it.
+
+    Attributes:
+        positions: int64 ``[n]`` corpus position of each row (a token that counts), ascending.
+        feature_offsets: int32 ``[d_sae + 1]`` (int64 from 2^31 firings on): feature ``i`` owns firings
+            ``feature_offsets[i]:feature_offsets[i + 1]``.
+        rows: uint16 ``[n_firings]`` (int32 where there are more than 65,536 rows) row of each firing, ascending within
+            a feature.
+        acts: float32 ``[n_firings]``.
+    """
+
+    positions: NDArray[np.int64]
+    feature_offsets: NDArray[Any]
+    rows: NDArray[Any]
+    acts: NDArray[np.float32]
+
+    def to_arrays(self) -> Arrays:
+        """By name, as a store takes them."""
+        return dict(self._asdict())
+
+    def sums_over_firings(self, of_rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For each feature the sum over its firings of what ``of_rows`` has for their rows."""
+        sums: NDArray[np.int64] = np.diff(offsets_of(of_rows[self.rows])[self.feature_offsets])
+        return sums
+
+    def edges(self, features: range) -> NDArray[np.int64]:
+        """Where each of consecutive features begins among the firings, and where the last one ends."""
+        return self.feature_offsets[features.start : features.stop + 1].astype(np.int64)
+
+    def by_token(self) -> RunCodes:
+        """The same codes token by token."""
+        n_rows, counts = len(self.positions), np.diff(self.feature_offsets)
+        order = counting_sort(self.rows, n_rows)
+        features = np.repeat(np.arange(len(counts), dtype=np.int32), counts)[order]
+        offsets = offsets_of(np.bincount(self.rows, minlength=n_rows))
+        return RunCodes(self.positions, offsets, features, self.acts[order])
 
 
 def plan_runs(offsets: NDArray[np.int64], start: int, stop: int, n_tokens: int) -> list[tuple[int, int]]:
@@ -136,27 +169,36 @@ def _in_context(sae: Dictionary, acts: Tensor, counted: Tensor) -> SparseCodes:
 def make_shard(batches: list[CodedBatch], d_sae: int) -> Shard:
     """One shard from coded batches in corpus order."""
     if not batches:
-        return _empty_shard(d_sae)
+        none = np.zeros(0, dtype=np.int64)
+        offsets = np.zeros(d_sae + 1, dtype=offset_dtype(0))
+        return Shard(none, offsets, none.astype(row_dtype(0)), none.astype(np.float32))
     features = torch.cat([batch.codes.features for batch in batches]).to(torch.int32).numpy()
     acts = torch.cat([batch.codes.acts for batch in batches]).numpy()
     counts = torch.cat([batch.codes.offsets.diff() for batch in batches]).numpy()
-    offsets = offsets_of(counts)
     order = counting_sort(features, d_sae)
-    rows = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    rows = np.repeat(np.arange(len(counts)).astype(row_dtype(len(counts))), counts)
+    offsets = offsets_of(np.bincount(features, minlength=d_sae))
     return Shard(
         positions=np.concatenate([batch.positions for batch in batches]),
-        offsets=offsets,
-        features=features,
-        acts=acts,
-        feature_offsets=offsets_of(np.bincount(features, minlength=d_sae)),
+        feature_offsets=offsets.astype(offset_dtype(len(acts))),
         rows=rows[order],
-        feature_acts=acts[order],
+        acts=acts[order],
     )
 
 
-def counting_sort(keys: NDArray[np.int32], n_keys: int) -> NDArray[np.int64]:
-    """The stable order that sorts ``keys`` (``0 <= key < n_keys``): one pass of a radix sort for each 16 bits."""
-    order = np.argsort((keys & 0xFFFF).astype(np.uint16), kind="stable")  # NumPy sorts 16-bit keys by radix
+def row_dtype(n_rows: int) -> type[np.integer[Any]]:
+    """The dtype of `Shard.rows`."""
+    return np.uint16 if n_rows <= 1 << 16 else np.int32
+
+
+def offset_dtype(n_firings: int) -> type[np.integer[Any]]:
+    """The dtype of `Shard.feature_offsets`."""
+    return np.int32 if n_firings < 1 << 31 else np.int64
+
+
+def counting_sort(keys: NDArray[Any], n_keys: int) -> NDArray[np.int64]:
+    """The stable order that sorts whole numbers ``0 <= key < n_keys <= 2^32``: one pass of a radix sort for 16 bits."""
+    order = np.argsort(keys.astype(np.uint16), kind="stable")  # the low 16 bits; NumPy sorts those by radix
     if n_keys > 1 << 16:
         high = (keys >> 16).astype(np.uint16)[order]
         order = order[np.argsort(high, kind="stable")]
@@ -176,11 +218,11 @@ def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
     return np.repeat(starts - offsets[:-1], lengths) + np.arange(int(offsets[-1]))
 
 
-def _empty_shard(d_sae: int) -> Shard:
-    none64, none32 = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int32)
-    acts = np.zeros(0, dtype=np.float32)
-    zero, columns = np.zeros(1, dtype=np.int64), np.zeros(d_sae + 1, dtype=np.int64)
-    return Shard(none64, zero, none32, acts, columns, none32, acts)
+def owners(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which run each entry lies in, int64 ``[offsets[-1]]``, for ``offsets [n + 1]`` of n runs."""
+    n = int(offsets[-1])
+    ends = np.bincount(offsets[1:-1], minlength=n + 1)[:n]  # runs that begin at each entry; np.repeat keeps the GIL
+    return np.cumsum(ends, out=ends)
 
 
 def _require_finite(x: Tensor, what: str, corpus: Corpus, positions: NDArray[np.int64]) -> None:

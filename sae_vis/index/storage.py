@@ -10,8 +10,7 @@ import os
 import shutil
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sae_vis.errors import DamagedIndexError, IndexFileError
+from sae_vis.index.files import MEND, FileRecord, record_of
+from sae_vis.index.parquet import GroupBounds, OpenTable, TableReader, bounds_of, opened, write_parquet
 
 Arrays = dict[str, NDArray[Any]]
 _DESK = ".writing"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileRecord:
-    """A finished file: its name in the index, bytes, and ``sha256:…``."""
-
-    file: str
-    bytes: int
-    sha256: str
 
 
 class Store(ABC):
@@ -51,12 +43,35 @@ class Store(ABC):
         """Read-only arrays, memory-mapped where there is a file. Raises `DamagedIndexError`."""
 
     @abstractmethod
-    def write_table(self, name: str, table: pa.Table) -> None:
-        """Write a table, all or nothing."""
+    def write_table(self, name: str, table: pa.Table, *, group_rows: int | None = None) -> None:
+        """Write a table, all or nothing; on disk in row groups of ``group_rows``, the least that is read at a time."""
 
     @abstractmethod
-    def table(self, name: str) -> pa.Table:
-        """A table written before. Raises `DamagedIndexError`."""
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A table written before, or some of its columns. Raises `DamagedIndexError`."""
+
+    @abstractmethod
+    def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
+        """Rows ``start`` to ``stop`` of a finished table; of a file only what is read is checked.
+
+        Raises `DamagedIndexError`.
+        """
+
+    @abstractmethod
+    def whole(self, record: FileRecord) -> pa.Table:
+        """All of a finished table, checked as it is read. Raises `DamagedIndexError`."""
+
+    @abstractmethod
+    def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
+        """One column of a finished table. Raises `DamagedIndexError`."""
+
+    @abstractmethod
+    def bounds(self, record: FileRecord, column: str) -> GroupBounds:
+        """Between which values of an ascending ``column`` each row group lies. Raises `DamagedIndexError`."""
+
+    @abstractmethod
+    def column_names(self, record: FileRecord) -> list[str]:
+        """Of a finished table. Raises `DamagedIndexError`."""
 
     @abstractmethod
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
@@ -90,11 +105,27 @@ class MemoryStore(Store):
     def arrays(self, name: str) -> Arrays:
         return dict(self._held[name])
 
-    def write_table(self, name: str, table: pa.Table) -> None:
-        self._held[name] = table
+    def write_table(self, name: str, table: pa.Table, *, group_rows: int | None = None) -> None:
+        self._held[name] = table.combine_chunks()
 
-    def table(self, name: str) -> pa.Table:
-        return self._held[name]
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        table = self._held[name]
+        return table if columns is None else table.select(columns)
+
+    def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
+        return self.table(record.file, columns).slice(start, stop - start)
+
+    def whole(self, record: FileRecord) -> pa.Table:
+        return self.table(record.file)
+
+    def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
+        return self.table(record.file)[name]
+
+    def bounds(self, record: FileRecord, column: str) -> GroupBounds:
+        return bounds_of(self.table(record.file)[column].to_numpy())
+
+    def column_names(self, record: FileRecord) -> list[str]:
+        return list(self.table(record.file).column_names)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self._held[name] = json.loads(json.dumps(value))
@@ -123,6 +154,7 @@ class DirectoryStore(Store):
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._tables = TableReader(lambda record: _opened_at(root, record))  # refers not to self: maps end with it
 
     def exists(self, name: str) -> bool:
         return (self.root / name).is_file()
@@ -141,17 +173,33 @@ class DirectoryStore(Store):
             with safe_open(path, framework="pt") as file:  # torch maps the file; NumPy would copy it
                 return {key: file.get_tensor(key).numpy() for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError) as error:
-            raise DamagedIndexError(f"{path} can't be read ({error}); {_MEND}") from error
+            raise DamagedIndexError(f"{path} can't be read ({error}); {MEND}") from error
 
-    def write_table(self, name: str, table: pa.Table) -> None:
-        self._write(name, lambda path: pq.write_table(table, path, compression="zstd"))
+    def write_table(self, name: str, table: pa.Table, *, group_rows: int | None = None) -> None:
+        self._write(name, lambda path: write_parquet(table, path, group_rows))
 
-    def table(self, name: str) -> pa.Table:
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         path = self._present(name)
         try:
-            return pq.read_table(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DamagedIndexError(f"{path} can't be read ({error}); {_MEND}") from error
+            file = pq.ParquetFile(path, page_checksum_verification=True)
+            return file.read(columns if columns is None else list(columns))
+        except (pa.ArrowException, OSError) as error:
+            raise DamagedIndexError(f"{path} can't be read ({error}); {MEND}") from error
+
+    def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
+        return self._tables.rows(record, start, stop, columns)
+
+    def whole(self, record: FileRecord) -> pa.Table:
+        return self._tables.whole(record)
+
+    def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
+        return self._tables.column(record, name)
+
+    def bounds(self, record: FileRecord, column: str) -> GroupBounds:
+        return self._tables.bounds(record, column)
+
+    def column_names(self, record: FileRecord) -> list[str]:
+        return self._tables.names(record)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
@@ -162,9 +210,9 @@ class DirectoryStore(Store):
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise DamagedIndexError(f"{path} is not JSON ({error}); {_MEND}") from error
+            raise DamagedIndexError(f"{path} is not JSON ({error}); {MEND}") from error
         if not isinstance(value, dict):
-            raise DamagedIndexError(f"{path} holds no JSON object; {_MEND}")
+            raise DamagedIndexError(f"{path} holds no JSON object; {MEND}")
         return value
 
     def delete(self, prefix: str) -> None:
@@ -177,25 +225,17 @@ class DirectoryStore(Store):
             path.unlink(missing_ok=True)
 
     def record(self, name: str) -> FileRecord:
-        path = self._present(name)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else _digest(file)
-        return FileRecord(file=name, bytes=path.stat().st_size, sha256=f"sha256:{digest.hexdigest()}")
+        return record_of(self._present(name), name)
 
     def check(self, record: FileRecord, *, contents: bool) -> None:
         """Raise `DamagedIndexError`, naming the file, unless it has the recorded size (and, if asked, contents)."""
         path = self._present(record.file)
-        size = path.stat().st_size
-        if size != record.bytes:
-            raise DamagedIndexError(f"{path} has {size:,} bytes, the manifest says {record.bytes:,}; {_MEND}")
+        record.check_size(path.stat().st_size, path)
         if contents and self.record(record.file).sha256 != record.sha256:
-            raise DamagedIndexError(f"{path} does not match its checksum in the manifest; {_MEND}")
+            raise DamagedIndexError(f"{path} does not match its checksum in the manifest; {MEND}")
 
     def _present(self, name: str) -> Path:
-        path = self.root / name
-        if not path.is_file():
-            raise DamagedIndexError(f"{path} is missing; {_MEND}")
-        return path
+        return _present(self.root / name)
 
     def _write(self, name: str, write: Callable[[Path], object]) -> None:
         """Write in a folder beside the final place, make it durable, then rename: a reader never sees half a file.
@@ -228,7 +268,24 @@ class DirectoryStore(Store):
             shutil.rmtree(desk, ignore_errors=True)
 
 
-_MEND = "the index is damaged: restore that file, or delete the directory and build the index again"
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise DamagedIndexError(f"{path} is missing; {MEND}")
+    return path
+
+
+def _opened_at(root: Path, record: FileRecord) -> OpenTable:
+    """The Parquet file of a record, its size and footer checked."""
+    path = _present(root / record.file)
+    record.check_size(path.stat().st_size, path)
+    if record.footer is not None:
+        with path.open("rb") as file:
+            file.seek(-record.footer.bytes, os.SEEK_END)
+            record.check_footer(file.read(), path)
+    try:
+        return opened(pq.ParquetFile(path, memory_map=True, page_checksum_verification=True), str(path))
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedIndexError(f"{path} can't be read ({error}); {MEND}") from error
 
 
 def _is_disk_error(error: Exception) -> bool:
@@ -250,13 +307,6 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _digest(file: io.BufferedReader) -> Any:  # noqa: ANN401  hashlib's type has no public name
-    digest = hashlib.sha256()
-    while chunk := file.read(1 << 20):
-        digest.update(chunk)
-    return digest
 
 
 def _table_digest(table: pa.Table) -> str:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sae_vis.checks import whole_number
 from sae_vis.errors import InputError
-from sae_vis.index.between import Between, Partners
+from sae_vis.index.between import Between
+from sae_vis.index.correlations import Partners
 from sae_vis.index.examples import distinct_contexts, spans
 from sae_vis.index.index import Firings, Index
 from sae_vis.index.splits import Split, merges, splits

@@ -32,8 +32,8 @@ class Asked(NamedTuple):
     listed: NDArray[np.bool_]
 
 
-def kept_effects(sources: ViewSources, asked: Sequence[Asked]) -> list[StoredEffects]:
-    """What is known of each feature's effects, after computing and keeping what is asked for and was not.
+def kept_effects(sources: ViewSources, features: Sequence[int], asked: Sequence[Asked]) -> list[StoredEffects]:
+    """What is known of the effects of each feature, after computing and keeping what is asked for and was not.
 
     Without a model nothing is computed: what earlier pages left in the index is all there is.
     """
@@ -43,7 +43,7 @@ def kept_effects(sources: ViewSources, asked: Sequence[Asked]) -> list[StoredEff
         missing = [_missing(one, cache.of(one.feature)) for one in asked]
         if any(len(one.positions) for one in missing):
             cache.add(computed_effects(sources.effects, sources.index, missing))
-    return [cache.of(one.feature) for one in asked]
+    return [cache.of(feature) for feature in features]
 
 
 def _missing(asked: Asked, kept: StoredEffects) -> Asked:
@@ -130,7 +130,7 @@ def token_effects(
 
 def fires(acts: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where the feature fires: not 0, not masked."""
-    return np.not_equal(np.nan_to_num(acts), 0)
+    return np.not_equal(acts, 0) & ~np.isnan(acts)
 
 
 _LISTS = ("up_tokens", "up_values", "down_tokens", "down_values")

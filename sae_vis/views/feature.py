@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import tee
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from sae_vis.boards.othello import Othello
 from sae_vis.errors import InputError
 from sae_vis.index.index import Index
+from sae_vis.index.many import FeatureBlock, blocks, lists_of
 from sae_vis.layout import (
     ActsByPositionConfig,
     ActsHistogramConfig,
@@ -48,7 +50,7 @@ from sae_vis.views.payload import (
 )
 from sae_vis.views.places import place_weights, relative_norm, written_places
 from sae_vis.views.probes import probe_heads, probe_readouts
-from sae_vis.views.sequences import sequence_groups
+from sae_vis.views.sequences import example_groups, sequence_groups
 from sae_vis.views.sources import SecondDictionary, ViewSources
 
 
@@ -129,18 +131,29 @@ def feature_view(sources: ViewSources, feature: int, layout: SaeVisLayoutConfig)
 
 
 def feature_views(sources: ViewSources, features: Sequence[int], layout: SaeVisLayoutConfig) -> Iterator[FeatureView]:
-    """All that ``layout`` shows of each feature, one after the other."""
+    """All that ``layout`` shows of each feature, one after the other; queries are made for a block of them at once."""
     for own in _own(layout):
         own.require(sources.query(0))
     neighbours = _neighbours(sources, features, layout)
     probes = probe_readouts(sources, features, layout.find(ProbeLogitsTablesConfig))
-    sequences = sequence_groups(sources, features, layout.find(SeqMultiGroupConfig))
     places = place_weights(sources, features, layout)
-    every = zip(features, neighbours, probes, places, sequences, strict=True)
-    for feature, own_neighbours, own_probes, own_places, own_sequences in every:
-        view = _feature_view(sources, feature, layout)
-        yield replace(
-            view, decoder_neighbours=own_neighbours, probes=own_probes, places=own_places, sequences=own_sequences
+    config = layout.find(SeqMultiGroupConfig)
+    parts, exampled = tee(
+        (of_feature, one)
+        for block in blocks(sources.index, features)
+        for of_feature, one in zip(_parts(sources, block, layout), example_groups(sources, block, config), strict=True)
+    )
+    sequences = sequence_groups(sources, (one for _, one in exampled), config)
+    of_features = (of_feature for of_feature, _ in parts)
+    every = zip(features, neighbours, probes, places, sequences, of_features, strict=True)
+    for feature, own_neighbours, own_probes, own_places, own_sequences, own in every:
+        yield FeatureView(
+            feature=feature,
+            decoder_neighbours=own_neighbours,
+            probes=own_probes,
+            places=own_places,
+            sequences=own_sequences,
+            **own,
         )
 
 
@@ -168,31 +181,39 @@ def with_game(sources: ViewSources, layout: SaeVisLayoutConfig) -> ViewSources:
     return replace(sources, game=Othello(names))
 
 
-def _feature_view(sources: ViewSources, feature: int, layout: SaeVisLayoutConfig) -> FeatureView:
-    """What does not need to be made for many features at once."""
-    index = sources.index
+def _parts(sources: ViewSources, block: FeatureBlock, layout: SaeVisLayoutConfig) -> Iterator[dict[str, Any]]:
+    """Of each feature of a block all fields of its view but those that are made for all features of a page at once."""
+    index, n_none = sources.index, [None] * len(block.features)
     tables, acts = layout.find(FeatureTablesConfig), layout.find(ActsHistogramConfig)
     logits, logit_table = layout.find(LogitsHistogramConfig), layout.find(LogitsTableConfig)
-    position = layout.find(ActsByPositionConfig)
-    fires = len(index.firings(feature).acts) > 0
-    return FeatureView(
-        feature=feature,
-        stats=FeatureStats(
-            n_firings=len(index.firings(feature).acts),
-            **{name: float(index.column(name)[feature]) for name in ("density", "max", "mean", "std")},
-            min=float(index.minima()[feature]),
-        ),
-        neuron_alignment=_alignment(index, feature, tables),
-        correlated_neurons=_correlated(index, "correlated_neurons", feature, tables),
-        correlated_features=_correlated(index, "correlated_features", feature, tables),
-        correlated_b_features=_correlated_b(sources.b, feature, tables),
-        acts_histogram=_acts_histogram(index, feature, acts) if acts and fires else None,
-        logits_histogram=_logits_histogram(sources, feature, logits) if logits else None,
-        logits_table=_logits_table(index, feature, logit_table) if logit_table else None,
-        acts_by_position=_position_profile(index, feature, position) if position and fires else None,
-        labels=label_profiles(index, feature, layout.find(LabelsConfig)),
-        custom={own.type_name: own.data(sources.query(feature)) for own in _own(layout)},
-    )
+    position, labels = layout.find(ActsByPositionConfig), layout.find(LabelsConfig)
+    columns = {
+        "stats": _stats(block),
+        "neuron_alignment": _alignments(index, block, tables),
+        "correlated_neurons": _correlated(index, "correlated_neurons", block, tables),
+        "correlated_features": _correlated(index, "correlated_features", block, tables),
+        "correlated_b_features": [_correlated_b(sources.b, feature, tables) for feature in block.features],
+        "acts_histogram": _acts_histograms(block, acts) if acts else n_none,
+        "logits_histogram": _logits_histograms(sources, block, logits) if logits else n_none,
+        "logits_table": _logits_tables(index, block, logit_table) if logit_table else n_none,
+        "acts_by_position": _position_profiles(block, position) if position else n_none,
+        "labels": [label_profiles(index, feature, labels) for feature in block.features],
+        "custom": [
+            {own.type_name: own.data(sources.query(feature)) for own in _own(layout)} for feature in block.features
+        ],
+    }
+    for values in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _stats(block: FeatureBlock) -> list[FeatureStats]:
+    index, rows = block.index, np.asarray(block.features)
+    names = ("density", "max", "mean", "std")
+    numbers = zip(*(index.column(name)[rows].tolist() for name in names), index.minima()[rows].tolist(), strict=True)
+    return [
+        FeatureStats(n_firings=n, density=density, max=largest, mean=mean, std=std, min=smallest)
+        for n, (density, largest, mean, std, smallest) in zip(block.postings.counts.tolist(), numbers, strict=True)
+    ]
 
 
 def _own(layout: SaeVisLayoutConfig) -> list[CustomComponent]:
@@ -210,30 +231,35 @@ def _neighbours(
     return [NeighbourTable(index=index, cosine=cosine) for index, cosine in zip(*found, strict=True)]
 
 
-def _position_profile(index: Index, feature: int, config: ActsByPositionConfig) -> PositionProfile:
-    width, n_tokens, n_firings, mean = index.by_position(feature, config.n_bins)
-    return PositionProfile(
-        width=width,
-        n_tokens=n_tokens.astype(np.int32),
-        n_firings=n_firings.astype(np.int32),
-        mean=mean.astype(np.float32),
-    )
+def _position_profiles(block: FeatureBlock, config: ActsByPositionConfig) -> list[PositionProfile | None]:
+    found = block.by_position(config.n_bins)
+    tokens, firings = found.n_tokens.astype(np.int32), found.n_firings.astype(np.int32)
+    mean = found.mean.astype(np.float32)
+    return [
+        PositionProfile(width=found.width, n_tokens=tokens, n_firings=firings[i], mean=mean[i]) if n else None
+        for i, n in enumerate(block.postings.counts.tolist())
+    ]
 
 
-def _alignment(index: Index, feature: int, config: FeatureTablesConfig | None) -> AlignmentTable | None:
+def _alignments(
+    index: Index, block: FeatureBlock, config: FeatureTablesConfig | None
+) -> Sequence[AlignmentTable | None]:
     if config is None or not config.neuron_alignment_table or not _has(index, "aligned_neurons_index"):
-        return None
-    _require_rows(index, "aligned_neurons", config.n_rows, "FeatureTablesConfig.n_rows")
-    columns = [_rows(index, f"aligned_neurons_{name}", feature, config.n_rows) for name in ("index", "value", "share")]
-    return AlignmentTable(index=columns[0], value=columns[1], share=columns[2])
+        return [None] * len(block.features)
+    columns = _rows(index, "aligned_neurons", ("index", "value", "share"), block, config)
+    return [AlignmentTable(index=index, value=value, share=share) for index, value, share in zip(*columns, strict=True)]
 
 
-def _correlated(index: Index, table: str, feature: int, config: FeatureTablesConfig | None) -> CorrelationTable | None:
+def _correlated(
+    index: Index, table: str, block: FeatureBlock, config: FeatureTablesConfig | None
+) -> Sequence[CorrelationTable | None]:
     if config is None or not getattr(config, f"{table}_table") or not _has(index, f"{table}_index"):
-        return None
-    _require_rows(index, table, config.n_rows, "FeatureTablesConfig.n_rows")
-    columns = [_rows(index, f"{table}_{name}", feature, config.n_rows) for name in ("index", "pearson", "cosine")]
-    return CorrelationTable(index=columns[0], pearson=columns[1], cosine=columns[2])
+        return [None] * len(block.features)
+    columns = _rows(index, table, ("index", "pearson", "cosine"), block, config)
+    return [
+        CorrelationTable(index=index, pearson=pearson, cosine=cosine)
+        for index, pearson, cosine in zip(*columns, strict=True)
+    ]
 
 
 def _correlated_b(
@@ -245,42 +271,53 @@ def _correlated_b(
     return CorrelationTable(index=own.other, pearson=own.pearson, cosine=own.cosine)
 
 
-def _acts_histogram(index: Index, feature: int, config: ActsHistogramConfig) -> Histogram:
+def _acts_histograms(block: FeatureBlock, config: ActsHistogramConfig) -> list[Histogram | None]:
     """Over ``(0, max]``; of a signed index from the last bin that holds a firing on one side of zero to the other's."""
-    counts = index.histogram([feature], config.n_bins)[0].astype(np.int32)
+    index, rows, n = block.index, np.asarray(block.features), config.n_bins
+    counts = block.histogram(n).astype(np.int32)
+    fires = (block.postings.counts > 0).tolist()
     if not index.signed:
-        return Histogram(low=0.0, high=float(index.column("max")[feature]), counts=counts)
-    n, holding = config.n_bins, np.flatnonzero(counts)
+        largest = index.column("max")[rows].tolist()
+        return [Histogram(low=0.0, high=largest[i], counts=counts[i]) if fires[i] else None for i in range(len(rows))]
+    return [_signed_histogram(counts[i], float(block.reach[i])) if fires[i] else None for i in range(len(rows))]
+
+
+def _signed_histogram(counts: NDArray[np.int32], reach: float) -> Histogram:
+    n, holding = len(counts) // 2, np.flatnonzero(counts)
     first, stop = min(int(holding[0]), n), max(int(holding[-1]) + 1, n)
-    reach = max(float(index.column("max")[feature]), -float(index.minima()[feature]))
     return Histogram(low=reach * (first - n) / n, high=reach * (stop - n) / n, counts=counts[first:stop])
 
 
-def _logits_histogram(sources: ViewSources, feature: int, config: LogitsHistogramConfig) -> Histogram | None:
-    index = sources.index
+def _logits_histograms(
+    sources: ViewSources, block: FeatureBlock, config: LogitsHistogramConfig
+) -> Sequence[Histogram | None]:
+    index, rows = sources.index, np.asarray(block.features)
     if not _has(index, "logits_histogram"):
-        return None
-    low, high = (float(index.column(f"logits_{end}")[feature]) for end in ("low", "high"))
-    counts = index.lists("logits_histogram", feature)
-    if len(counts) != config.n_bins:
+        return [None] * len(block.features)
+    low, high = (index.column(f"logits_{end}")[rows].tolist() for end in ("low", "high"))
+    counts = lists_of(index, "logits_histogram", block.features)
+    for i, feature in enumerate(block.features):
+        if len(counts[i]) == config.n_bins:
+            continue
         if sources.lens is None:
             raise InputError(
-                f"LogitsHistogramConfig.n_bins is {config.n_bins}, but the index holds {len(counts)} bins "
-                f"and other numbers need the model: use n_bins={len(counts)}, or make the page with the model"
+                f"LogitsHistogramConfig.n_bins is {config.n_bins}, but the index holds {len(counts[i])} bins "
+                f"and other numbers need the model: use n_bins={len(counts[i])}, or make the page with the model"
             )
-        counts = sources.lens.histogram(feature, config.n_bins)
-    return Histogram(low=low, high=high, counts=counts)
+        counts[i] = sources.lens.histogram(feature, config.n_bins)
+    return [Histogram(low=low[i], high=high[i], counts=counts[i]) for i in range(len(rows))]
 
 
-def _logits_table(index: Index, feature: int, config: LogitsTableConfig) -> LogitTable | None:
+def _logits_tables(index: Index, block: FeatureBlock, config: LogitsTableConfig) -> Sequence[LogitTable | None]:
     if not _has(index, "top_tokens"):
-        return None
+        return [None] * len(block.features)
     _require_rows(index, "logit_tokens", config.n_rows, "LogitsTableConfig.n_rows")
-    top, top_values, bottom, bottom_values = (
-        _rows(index, name, feature, config.n_rows)
-        for name in ("top_tokens", "top_logits", "bottom_tokens", "bottom_logits")
-    )
-    return LogitTable(top_tokens=top, top_values=top_values, bottom_tokens=bottom, bottom_values=bottom_values)
+    names = ("top_tokens", "top_logits", "bottom_tokens", "bottom_logits")
+    columns = [[own[: config.n_rows] for own in lists_of(index, name, block.features)] for name in names]
+    return [
+        LogitTable(top_tokens=top, top_values=top_values, bottom_tokens=bottom, bottom_values=bottom_values)
+        for top, top_values, bottom, bottom_values in zip(*columns, strict=True)
+    ]
 
 
 def feature_summary(index: Index, features: NDArray[np.int64]) -> FeatureSummary:
@@ -347,11 +384,15 @@ def page_meta(sources: ViewSources, title: str, selection: str, first: int | Non
 
 
 def _has(index: Index, column: str) -> bool:
-    return column in index.features.column_names
+    return column in index.column_names
 
 
-def _rows(index: Index, column: str, feature: int, n: int) -> NDArray[Any]:
-    return index.lists(column, feature)[:n]
+def _rows(
+    index: Index, table: str, names: Sequence[str], block: FeatureBlock, config: FeatureTablesConfig
+) -> list[list[NDArray[Any]]]:
+    """Columns of a table, each with the first rows of every feature."""
+    _require_rows(index, table, config.n_rows, "FeatureTablesConfig.n_rows")
+    return [[own[: config.n_rows] for own in lists_of(index, f"{table}_{name}", block.features)] for name in names]
 
 
 def _require_rows(index: Index, setting: str, n: int, option: str) -> None:

@@ -13,6 +13,7 @@ from sae_vis.effects.decoder_norms import relative_norms
 from sae_vis.effects.extremes import extremes
 from sae_vis.effects.logit_lens import BLOCK_BYTES, LogitLens
 from sae_vis.index.index import Index
+from sae_vis.index.many import lists_of
 from sae_vis.layout import DecoderNormsConfig, LogitsByPlaceConfig, ModelDiffConfig, SaeVisLayoutConfig
 from sae_vis.views.payload import F32, LogitTable, PlaceWeights, WrittenPlaces
 from sae_vis.views.sources import ViewSources
@@ -22,7 +23,7 @@ SHOWS_PLACES = (DecoderNormsConfig, LogitsByPlaceConfig, ModelDiffConfig)
 
 def has_places(index: Index) -> bool:
     """Whether the dictionary of an index writes at several places."""
-    return "decoder_norms" in index.features.column_names and len(index.manifest.provenance.writes) > 1
+    return "decoder_norms" in index.column_names and len(index.manifest.provenance.writes) > 1
 
 
 def has_two_models(index: Index) -> bool:
@@ -54,7 +55,7 @@ def relative_norm(index: Index, features: NDArray[Any]) -> F32 | None:
     if not has_two_models(index):
         return None
     models = np.array([write["model"] for write in index.manifest.provenance.writes], dtype=np.int64)
-    norms = np.stack([index.lists("decoder_norms", int(feature)) for feature in features]).reshape(-1, len(models))
+    norms = np.stack(lists_of(index, "decoder_norms", features)).reshape(-1, len(models))
     return relative_norms(norms, models)
 
 
@@ -92,7 +93,7 @@ def place_weights(
     if not has_places(index) or not any(isinstance(c, SHOWS_PLACES) for c in layout.components):
         return [None] * len(features)
     tables = _tables(sources, features, layout.find(LogitsByPlaceConfig))
-    alike = "decoder_cosines" in index.features.column_names
+    alike = "decoder_cosines" in index.column_names
     return [
         PlaceWeights(
             norms=index.lists("decoder_norms", feature).astype(np.float32),

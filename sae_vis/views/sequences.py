@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.index.index import Examples, Index, Windows
+from sae_vis.index.many import FeatureBlock
+from sae_vis.index.shards import offsets_of
 from sae_vis.layout import SeqMultiGroupConfig
 from sae_vis.views.attribution import Example, sources_of_examples, wanted_attribution
 from sae_vis.views.effects import Asked, fires, kept_effects, token_effects
+from sae_vis.views.groups import KINDS, ManyGroups, intervals, joined, largest
 from sae_vis.views.labels import labels_to_show, token_labels
-from sae_vis.views.payload import F32, AttentionSources, Contexts, SequenceGroup, TokenEffects
+from sae_vis.views.payload import F32, I32, AttentionSources, Contexts, SequenceGroup, TokenEffects
 from sae_vis.views.sources import ViewSources
 
 BLOCK_TOKENS = 16_384  # tokens whose effects are computed together, at most about
@@ -26,6 +30,7 @@ class Group(NamedTuple):
         kind, low, high, n_firings, labelling, label: as in `SequenceGroup`.
         examples: which.
         windows: the text around them, as wide as the page holds.
+        sequence, start, labels: as in `Contexts`.
     """
 
     kind: Literal["top", "bottom", "interval", "label"]
@@ -34,19 +39,38 @@ class Group(NamedTuple):
     n_firings: int
     examples: Examples
     windows: Windows
+    sequence: I32
+    start: I32
+    labels: tuple[I32, ...]
     labelling: int = -1
     label: int = -1
 
 
+class Exampled(NamedTuple):
+    """A feature with its groups of examples.
+
+    Attributes:
+        feature: its number.
+        n_firings: how often it fires.
+        groups: the largest and the most negative firings, those on labels, then intervals; none if it is dead.
+        n_firing_tokens: tokens of the groups' texts on which it fires.
+    """
+
+    feature: int
+    n_firings: int
+    groups: list[Group]
+    n_firing_tokens: int
+
+
 def sequence_groups(
-    sources: ViewSources, features: Sequence[int], config: SeqMultiGroupConfig | None
+    sources: ViewSources, exampled: Iterable[Exampled], config: SeqMultiGroupConfig | None
 ) -> Iterator[tuple[SequenceGroup, ...]]:
-    """Of each feature the largest and the most negative firings, those on labels, then intervals; () for dead ones."""
-    block: list[tuple[int, list[Group]]] = []
+    """Of each feature its groups of examples, with all that is known of their tokens; () for dead features."""
+    block: list[Exampled] = []
     n_tokens = 0
-    for feature in features:
-        block.append((feature, [] if config is None else example_groups(sources, feature, config)))
-        n_tokens += sum(int(fires(group.windows.acts).sum()) for group in block[-1][1])
+    for one in exampled:
+        block.append(one)
+        n_tokens += one.n_firing_tokens
         if n_tokens > BLOCK_TOKENS:
             yield from _finished(sources, block, config)
             block, n_tokens = [], 0
@@ -54,21 +78,21 @@ def sequence_groups(
 
 
 def _finished(
-    sources: ViewSources, block: list[tuple[int, list[Group]]], config: SeqMultiGroupConfig | None
+    sources: ViewSources, block: list[Exampled], config: SeqMultiGroupConfig | None
 ) -> Iterator[tuple[SequenceGroup, ...]]:
     n_listed = 0 if config is None else config.top_logits_hoverdata
     against = sources.loss_against
     whole = config is None or config.compute_buffer
-    asked = [asked_of(feature, groups, n_listed, whole=whole) for feature, groups in block]
+    asked = [asked_of(one.feature, one.groups, n_listed, whole=whole) for one in block] if sources.effects else []
     attributed = _attributed(sources, block, config)
-    for (feature, groups), kept in zip(block, kept_effects(sources, asked), strict=True):
-        effects = [token_effects(sources.index, kept, group.windows, n_listed, against=against) for group in groups]
+    for one, kept in zip(block, kept_effects(sources, [one.feature for one in block], asked), strict=True):
+        effects = [token_effects(sources.index, kept, group.windows, n_listed, against=against) for group in one.groups]
         known = _Known(None if all(e is None for e in effects) else effects, next(attributed))
-        yield _payload(sources, feature, groups, known)
+        yield _payload(sources, one, known)
 
 
 def _attributed(
-    sources: ViewSources, block: list[tuple[int, list[Group]]], config: SeqMultiGroupConfig | None
+    sources: ViewSources, block: list[Exampled], config: SeqMultiGroupConfig | None
 ) -> Iterator[list[AttentionSources] | None]:
     """Of each feature the source tokens of its groups of examples."""
     attribution = wanted_attribution(sources, config)
@@ -76,13 +100,13 @@ def _attributed(
         yield from [None] * len(block)
         return
     examples = [
-        [Example(feature, int(at), float(act)) for at, act in zip(*group.examples[:2], strict=True)]
-        for feature, groups in block
-        for group in groups
+        [Example(one.feature, int(at), float(act)) for at, act in zip(*group.examples[:2], strict=True)]
+        for one in block
+        for group in one.groups
     ]
     made = iter(sources_of_examples(attribution, sources.index, examples, config))
-    for _, groups in block:
-        yield [next(made) for _ in groups]
+    for one in block:
+        yield [next(made) for _ in one.groups]
 
 
 def asked_of(feature: int, groups: list[Group], n_listed: int, *, whole: bool) -> Asked:
@@ -104,32 +128,55 @@ def _in_focus(windows: Windows) -> NDArray[np.bool_]:
     return found
 
 
-def example_groups(sources: ViewSources, feature: int, config: SeqMultiGroupConfig) -> list[Group]:
-    """Of one feature: the largest and the most negative firings, those on labels, then intervals; none if dead."""
-    index, groups = sources.index, []
-    acts = index.firings(feature).acts
-    if len(acts) == 0:
-        return []
+def example_groups(sources: ViewSources, block: FeatureBlock, config: SeqMultiGroupConfig | None) -> Iterator[Exampled]:
+    """Of each feature of a block the groups of examples that a layout asks for; none without ``config``."""
+    counts = block.postings.counts.tolist()
+    if config is None:
+        yield from (Exampled(feature, n, [], 0) for feature, n in zip(block.features, counts, strict=True))
+        return
+    found = joined(list(_groups(block, config, sources.seed)))
     before, after = config.buffer if config.buffer is not None else (None, None)
     wide = _widened(before, config.expand), _widened(after, config.expand)
+    row = np.repeat(found.row, np.diff(found.examples.offsets))
+    windows = block.windows(row, found.examples.positions, before=wide[0], after=wide[1])
+    groups = list(_split(sources.index, found, windows))
+    ends = np.searchsorted(found.row, np.arange(len(counts) + 1))
+    n_fires = offsets_of(fires(windows.acts).astype(np.int8))[windows.offsets][found.examples.offsets][ends].tolist()
+    for i, feature in enumerate(block.features):
+        yield Exampled(feature, counts[i], groups[ends[i] : ends[i + 1]], n_fires[i + 1] - n_fires[i])
 
-    def text(examples: Examples) -> Windows:
-        return index.windows(feature, examples.positions, before=wide[0], after=wide[1])
 
+def _groups(block: FeatureBlock, config: SeqMultiGroupConfig, seed: int) -> Iterator[ManyGroups]:
+    """The groups of all features, kind by kind in the order in which a feature shows them."""
+    before, after = config.buffer if config.buffer is not None else (None, None)
     n = config.top_acts_group_size
-    top = index.top_examples(feature, n, before=before, after=after)
-    if len(top.acts):
-        low, high = float(top.acts[-1]), float(top.acts[0])
-        groups.append(Group("top", low, high, int(np.count_nonzero(acts >= top.acts[-1])), top, text(top)))
-    bottom = index.bottom_examples(feature, n, before=before, after=after)
-    if len(bottom.acts):
-        low, high = float(bottom.acts[0]), float(bottom.acts[-1])
-        groups.append(Group("bottom", low, high, int(np.count_nonzero(acts <= bottom.acts[-1])), bottom, text(bottom)))
+    yield largest("top", block, block.top_examples(n, before=before, after=after))
+    if block.index.signed:
+        yield largest("bottom", block, block.bottom_examples(n, before=before, after=after))
     if config.by_label is not None:
-        groups += _label_groups(index, feature, config, text)
-    intervals = index.intervals(feature, config.n_quantiles, config.quantile_group_size, seed=sources.seed)
-    groups += [Group("interval", *interval, text(interval.examples)) for interval in reversed(intervals)]
-    return groups
+        yield _label_groups(block, config.by_label, config)
+    yield intervals(block.intervals(config.n_quantiles, config.quantile_group_size, seed=seed))
+
+
+def _label_groups(block: FeatureBlock, name: str, config: SeqMultiGroupConfig) -> ManyGroups:
+    index = block.index
+    place, counts = index.labellings.index(index.labelling(name)), index.labels(name).counts
+    shown = [labels_to_show(index, name, feature, config.n_label_groups) for feature in block.features]
+    before, after = config.buffer if config.buffer is not None else (None, None)
+    found = block.top_examples_by_label(name, shown, config.label_group_size, before=before, after=after)
+    row = np.repeat(np.arange(len(shown)), [len(own) for own in shown])
+    label = np.array([label for own in shown for label in own], dtype=np.int64)
+    starts = found.offsets[:-1]
+    return ManyGroups(
+        kind=np.full(len(row), KINDS.index("label")),
+        row=row,
+        low=np.minimum.reduceat(found.acts, starts) if len(row) else np.zeros(0),
+        high=np.maximum.reduceat(found.acts, starts) if len(row) else np.zeros(0),
+        n_firings=counts.n_firings[np.asarray(block.features)[row], label],
+        labelling=np.full(len(row), place),
+        label=label,
+        examples=found,
+    )
 
 
 def _widened(n: int | None, expand: int | Literal["sequence"]) -> int | None:
@@ -137,27 +184,36 @@ def _widened(n: int | None, expand: int | Literal["sequence"]) -> int | None:
     return None if n is None or expand == "sequence" else max(n, expand)
 
 
-def _label_groups(
-    index: Index, feature: int, config: SeqMultiGroupConfig, text: Callable[[Examples], Windows]
-) -> list[Group]:
-    name = config.by_label or ""
-    place, counts = index.labellings.index(index.labelling(name)), index.labels(name).counts
-    shown = labels_to_show(index, name, feature, config.n_label_groups)
-    before, after = config.buffer if config.buffer is not None else (None, None)
-    found = index.top_examples_by_label(feature, name, shown, config.label_group_size, before=before, after=after)
-    return [
-        Group(
-            "label",
-            float(own.acts.min()),
-            float(own.acts.max()),
-            int(counts.n_firings[feature, label]),
-            own,
-            text(own),
-            place,
+def _split(index: Index, found: ManyGroups, windows: Windows) -> Iterator[Group]:
+    """Group by group; what travels to the page has its final type."""
+    first = windows.positions[windows.offsets[:-1]]
+    sequence, start = (values.astype(np.int32) for values in index.place(first))
+    labels = token_labels(index, windows.positions)
+    numbers = (column.tolist() for column in (found.kind, found.low, found.high, found.n_firings))
+    edges = found.examples.offsets.tolist()
+    ends = windows.offsets[found.examples.offsets].tolist()
+    every = zip(*numbers, found.labelling.tolist(), found.label.tolist(), pairwise(edges), pairwise(ends), strict=True)
+    for kind, low, high, n_firings, labelling, label, (begin, stop), (first_token, stop_token) in every:
+        own, tokens = slice(begin, stop), slice(first_token, stop_token)
+        yield Group(
+            KINDS[kind],
+            low,
+            high,
+            n_firings,
+            Examples(found.examples.positions[own], found.examples.acts[own], found.examples.repeats[own]),
+            Windows(
+                windows.offsets[begin : stop + 1] - first_token,
+                windows.positions[tokens],
+                windows.tokens[tokens],
+                windows.acts[tokens],
+                windows.focus[own],
+            ),
+            sequence[own],
+            start[own],
+            tuple(column[tokens] for column in labels),
+            labelling,
             label,
         )
-        for label, own in zip(shown, found, strict=True)
-    ]
 
 
 class _Known(NamedTuple):
@@ -174,21 +230,20 @@ class _Known(NamedTuple):
         )
 
 
-def _payload(sources: ViewSources, feature: int, groups: list[Group], known: _Known) -> tuple[SequenceGroup, ...]:
-    n_firings = len(sources.index.firings(feature).acts)
-    logits = _logits(sources, feature, [group.windows.tokens for group in groups])
+def _payload(sources: ViewSources, one: Exampled, known: _Known) -> tuple[SequenceGroup, ...]:
+    logits = _logits(sources, one.feature, [group.windows.tokens for group in one.groups])
     return tuple(
         SequenceGroup(
             kind=group.kind,
             low=group.low,
             high=group.high,
             n_firings=group.n_firings,
-            share=group.n_firings / n_firings,
+            share=group.n_firings / one.n_firings,
             labelling=group.labelling,
             label=group.label,
-            contexts=_contexts(sources.index, group, logits[i], *known.of(i)),
+            contexts=_contexts(group, logits[i], *known.of(i)),
         )
-        for i, group in enumerate(groups)
+        for i, group in enumerate(one.groups)
     )
 
 
@@ -197,14 +252,14 @@ def _logits(sources: ViewSources, feature: int, tokens: list[NDArray[np.int32]])
     if sources.lens is None or not tokens:
         return [None] * len(tokens)
     every = sources.lens.effects_on(feature, np.concatenate(tokens))
-    return np.split(every, np.cumsum([len(own) for own in tokens])[:-1])
+    ends = np.cumsum([0, *(len(own) for own in tokens)]).tolist()
+    return [every[start:stop] for start, stop in pairwise(ends)]
 
 
 def _contexts(
-    index: Index, group: Group, logits: F32 | None, effects: TokenEffects | None, attended: AttentionSources | None
+    group: Group, logits: F32 | None, effects: TokenEffects | None, attended: AttentionSources | None
 ) -> Contexts:
     windows = group.windows
-    sequence, start = index.place(windows.positions[windows.offsets[:-1]])
     return Contexts(
         offsets=windows.offsets.astype(np.int32),
         tokens=windows.tokens,
@@ -212,9 +267,9 @@ def _contexts(
         logits=logits,
         effects=effects,
         sources=attended,
-        sequence=sequence.astype(np.int32),
-        start=start.astype(np.int32),
+        sequence=group.sequence,
+        start=group.start,
         focus=windows.focus.astype(np.int32),
         repeats=group.examples.repeats.astype(np.int32),
-        labels=token_labels(index, windows.positions),
+        labels=group.labels,
     )

@@ -184,7 +184,7 @@ def test_places_behind_different_post_norms_have_no_logit_lens() -> None:
     case = case_of("gemma2", BEFORE_NORMS)
     assert case.parts.lens(IndexConfig()) is None
     index = index_features(Corpus.from_tokens(case.tokens[None]), case.parts)
-    assert "top_tokens" not in index.features.column_names
+    assert "top_tokens" not in index.column_names
 
 
 def test_what_a_post_norm_hides_from_the_stream_is_refused() -> None:

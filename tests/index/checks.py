@@ -24,6 +24,8 @@ def check_feature(index: Index, dense: Dense, feature: int, *, exact: bool = Tru
     if len(acts) == 0:
         assert (row["max"], row["mean"], row["std"], row["max_position"]) == (0, 0, 0, -1)
         assert len(index.lists("quantiles", feature)) == 0
+        assert len(index.fired_tokens(feature).tokens) == index.fired_tokens(feature).n_tokens == 0
+        assert index.column("mass")[feature] == 0
         assert index.minima()[feature] == 0
         return
     assert row["max"] == close(max(acts.max(), 0))
@@ -36,6 +38,22 @@ def check_feature(index: Index, dense: Dense, feature: int, *, exact: bool = Tru
         assert index.column("min_position")[feature] == expected
     _check_higher_moments(index, feature, acts)
     _check_quantiles(index, feature, acts)
+    assert index.column("mass")[feature] == pytest.approx(np.abs(acts).sum(), rel=1e-12 if exact else 1e-5)
+    check_fired_tokens(index, dense, feature, exact=exact)
+
+
+def check_fired_tokens(index: Index, dense: Dense, feature: int, *, exact: bool = True) -> None:
+    """The tokens that a feature fires on most against counts and sums in a loop over its firings."""
+    expected = dense.fired_tokens(feature)
+    found = index.fired_tokens(feature)
+    assert found.n_tokens == len(expected)
+    assert len(found.tokens) == min(index.manifest.provenance.settings["fired_tokens"], len(expected))
+    if exact:
+        assert found.tokens.tolist() == list(expected)[: len(found.tokens)]
+    n, total = sum(count for count, _ in expected.values()), sum(mass for _, mass in expected.values())
+    for token, *row in zip(*found[:-1], strict=True):
+        count, mass = expected[int(token)]
+        assert row == pytest.approx([count, mass, count / n, mass / total], rel=1e-12 if exact else 1e-5)
 
 
 def _check_higher_moments(index: Index, feature: int, acts: np.ndarray) -> None:
@@ -130,8 +148,9 @@ def check_correlations(index: Index, dense: Dense, feature: int, *, tolerance: f
     for other in range(dense.acts.shape[1]):
         if other != feature:
             pairs[other] = (dense.pearson(own, dense.column(other)), dense.cosine(own, dense.column(other)))
-    _check_table(index, "correlated_features", feature, {o: p for o, p in pairs.items() if p[0] > 0}, tolerance)
-    if "correlated_neurons_index" in index.features.column_names:
+    together = {o: p for o, p in pairs.items() if ((own != 0) & (dense.column(o) != 0)).any()}
+    _check_table(index, "correlated_features", feature, {o: p for o, p in together.items() if p[0] > 0}, tolerance)
+    if "correlated_neurons_index" in index.column_names:
         x = dense.x[dense.counted].astype(np.float64)
         neurons = {j: (dense.pearson(own, x[:, j]), dense.cosine(own, x[:, j])) for j in range(x.shape[1])}
         _check_table(
@@ -146,7 +165,7 @@ def _check_table(
     held = index.manifest.provenance.settings[name]
     firing = {o: p for o, p in pairs.items() if not math.isnan(p[0])}
     best = sorted((p for p, _ in firing.values()), reverse=True)[:held]
-    if name == "correlated_features":  # pairs that never fire together are not listed
+    if name == "correlated_features":
         best = [p for p in best if p > tolerance]
         kept = found["pearson"] > tolerance
         found = {part: values[kept] for part, values in found.items()}

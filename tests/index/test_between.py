@@ -20,7 +20,6 @@ from sae_vis.errors import DamagedIndexError, InputError
 from sae_vis.index import between as module
 from sae_vis.index.between import Partners, between, correlate
 from sae_vis.index.build import Source, build_index
-from sae_vis.index.correlations import ByFeature, add_cofirings, tiles
 from sae_vis.index.index import Index
 from sae_vis.index.splits import merges, splits
 from tests.index.test_build import corpora, some_corpus
@@ -69,23 +68,12 @@ def test_every_pair_equals_the_slow_reference(corpus, seed, k, block):
     check_partners(found.of_b, {(j, i): values for (i, j), values in pairs.items()}, k)
 
 
-def test_tokens_without_a_code_beside_tokens_with_many():
-    """As many tiles as tokens, though not one for each: every pair counts all the same."""
-    offsets, features = np.array([0, 0, 3, 4]), np.array([0, 1, 2, 1], dtype=np.int32)
-    acts = np.array([1, 2, 3, 4], dtype=np.float32)
-    own = ByFeature(np.array([0, 2]), np.array([1, 2], dtype=np.int32), np.array([10, 100], dtype=np.float32))
-    sums, counts = np.zeros((1, 3)), np.zeros((1, 3), dtype=np.uint32)
-    add_cofirings(sums, own, tiles(offsets, features, acts, 3), counts)
-    assert sums.tolist() == [[10, 420, 30]]
-    assert counts.tolist() == [[1, 2, 1]]
-
-
 @pytest.mark.parametrize("run", [1, 7, 64])
 def test_runs_and_blocks_change_no_bit(run, monkeypatch):
     indices, _ = two(some_corpus(40))
     whole = correlate(*indices)
     monkeypatch.setattr(module, "RUN_TOKENS", run)
-    monkeypatch.setattr(module, "ROWS", 3)
+    monkeypatch.setattr(module, "PART_FIRINGS", 30)
     again = correlate(*indices, block_bytes=700)
     for name, array in whole.to_arrays().items():
         np.testing.assert_array_equal(array, again.to_arrays()[name], err_msg=name)
@@ -216,7 +204,7 @@ def test_an_index_that_can_not_be_written_beside_keeps_it_while_it_is_open(monke
     def refuse(*_: object) -> None:
         raise IndexFileError("read-only")
 
-    monkeypatch.setattr(type(indices[0]._store), "write_arrays", refuse)
+    monkeypatch.setattr(indices[0]._store, "write_arrays", refuse)
     first = between(*indices)
     monkeypatch.setattr(module, "correlate", None)
     assert between(*indices).to_arrays().keys() == first.to_arrays().keys()

@@ -99,9 +99,10 @@ def test_on_disk_equals_in_memory_and_opens_again(tmp_path: Path):
     assert same(in_memory, Index.open(tmp_path / "index"))
     names = {str(p.relative_to(tmp_path / "index")) for p in (tmp_path / "index").rglob("*") if p.is_file()}
     assert {"manifest.json", "tokens.safetensors", "features.parquet"} <= names
-    assert all(
-        n.startswith("postings/part-") for n in names - {"manifest.json", "tokens.safetensors", "features.parquet"}
-    )
+    folders = ("postings/part-", "codes/part-", "lists/part-")
+    others = names - {"manifest.json", "tokens.safetensors", "features.parquet"}
+    assert all(n.startswith(folders) for n in others)
+    assert {n.split("part-")[0] + "part-" for n in others} == set(folders)
 
 
 def test_a_finished_index_is_opened_not_built_again(tmp_path: Path):

@@ -65,7 +65,7 @@ def test_equals_the_ordinary_index_to_the_last_bit(kind):
     )
     expected = ordinary(corpus)
     assert same(index, expected)
-    assert index.features.column_names == expected.features.column_names
+    assert index.column_names == expected.features.column_names
     assert index.manifest.provenance.model is None
 
 
@@ -88,9 +88,9 @@ def test_streams_of_any_blocks(sizes, kind, shard, batch):
 
     index = index_activations(corpus, stream, d_sae=9, config=config)
     expected = ordinary(corpus)
-    names = [name for name in index.features.column_names if name in expected.features.column_names]
+    names = [name for name in index.column_names if name in expected.features.column_names]
     assert index.features.select(names).equals(expected.features.select(names))
-    assert len(names) == len(index.features.column_names)
+    assert len(names) == len(index.column_names)
     assert len(calls) == 1
 
 

@@ -57,6 +57,10 @@ def test_the_reader_of_the_specification_reads_what_the_library_reads(folder, mo
         assert np.array_equal(positions, ours.firings(feature).positions)
         assert np.array_equal(acts, ours.firings(feature).acts)
     assert len(theirs.firings(5)[0]) == 0
+    for position in range(0, len(ours.tokens), 37):
+        codes = ours.codes([position])
+        for read, kept in zip(theirs.features_at(position), (codes.features, codes.acts), strict=True):
+            assert np.array_equal(read, kept)
 
 
 def test_what_it_reads_gives_the_feature_table_again(folder, monkeypatch):
@@ -79,5 +83,5 @@ def test_it_sees_damage(folder, monkeypatch):
     data = bytearray(part.read_bytes())
     data[-1] ^= 1
     part.write_bytes(data)
-    with pytest.raises(ValueError, match=r"part-00000\.safetensors is damaged"):
+    with pytest.raises(ValueError, match=r"part-00000\.parquet is damaged"):
         theirs.firings(0)

@@ -1,0 +1,84 @@
+"""The feature table of an index, read: a column of all features, or all lists of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sae_vis.errors import InputError
+from sae_vis.index.manifest import Manifest
+from sae_vis.index.storage import Store
+
+
+class FeatureFiles:
+    """``features.parquet``, one number a column, and the files of ``lists``.
+
+    Args:
+        store: of the index.
+        manifest: of the index.
+    """
+
+    def __init__(self, store: Store, manifest: Manifest) -> None:
+        self._store, self._record, self._lists = store, manifest.features, manifest.lists
+        self._list_columns = manifest.list_columns
+        self._first = np.array([one.first_feature for one in manifest.lists], dtype=np.int64)
+        self._columns: dict[str, NDArray[Any]] = {}
+        self._names: list[str] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Of all columns, those of lists last."""
+        return [*self._narrow, *self._list_columns]
+
+    def whole(self) -> pa.Table:
+        """All columns of all features."""
+        table = self._store.whole(self._record)
+        if self._list_columns:
+            lists = pa.concat_tables([self._store.whole(one.file) for one in self._lists])
+            for name in self._list_columns:
+                table = table.append_column(name, lists[name])
+        return table
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column of numbers ``[n_features]``."""
+        if name not in self._columns:
+            if name not in self._narrow:
+                raise InputError(
+                    f"the feature table has no column of numbers {name!r}; there are {_told(self._narrow)}"
+                )
+            self._columns[name] = self._store.column(self._record, name).to_numpy()
+        return self._columns[name]
+
+    def numbers(self, feature: int) -> dict[str, Any]:
+        """All numbers of one feature, by the name of their column."""
+        row = self._store.rows(self._record, feature, feature + 1, self._narrow)
+        return {name: row[name][0].as_py() for name in self._narrow}
+
+    def lists(self, name: str, first: int, stop: int) -> pa.ListArray:
+        """The lists of consecutive features in one column; all list columns of a row group are read at once."""
+        if name not in self._list_columns:
+            raise InputError(
+                f"the feature table has no column of lists {name!r}; there are {_told(self._list_columns)}"
+            )
+        found: list[pa.Array] = []
+        while first < stop:
+            one = self._lists[int(np.searchsorted(self._first, first, side="right")) - 1]
+            end = min(stop, one.first_feature + one.n_features)
+            span = first - one.first_feature, end - one.first_feature
+            found += self._store.rows(one.file, *span, self._list_columns)[name].chunks
+            first = end
+        return found[0] if len(found) == 1 else pa.concat_arrays(found)
+
+    @property
+    def _narrow(self) -> list[str]:
+        if self._names is None:
+            self._names = self._store.column_names(self._record)
+        return self._names
+
+
+def _told(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,78 @@
+"""The files that a finished index consists of: their names, and how their rows are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from sae_vis.index.codes_by_position import codes_table
+from sae_vis.index.manifest import ListsRecord
+from sae_vis.index.postings import Postings
+from sae_vis.index.shards import RunCodes
+from sae_vis.index.storage import Store
+
+TOKENS, VOCABULARY, FEATURES = "tokens.safetensors", "vocabulary.parquet", "features.parquet"
+LABELS = "labels.parquet"
+GROUP_ROWS = 32_768
+"""Firings in a row group, the least that is read of postings and of codes."""
+LIST_FEATURES = 16_384
+"""Features in a row group of numbers, and in a file of lists."""
+LIST_GROUP_ROWS = 256
+"""Features in a row group of lists."""
+NOTHING = "_"
+"""Column of a block of which no statistic is wanted: a table without columns has no rows."""
+
+
+def part_name(number: int) -> str:
+    """Of a file of postings."""
+    return f"postings/part-{number:05d}.parquet"
+
+
+def codes_name(number: int) -> str:
+    """Of a file of codes by position."""
+    return f"codes/part-{number:05d}.parquet"
+
+
+def lists_name(number: int) -> str:
+    """Of a file of the feature table's lists."""
+    return f"lists/part-{number:05d}.parquet"
+
+
+def write_postings(store: Store, number: int, postings: Postings, first: int) -> None:
+    """One file of postings, of the features from ``first``."""
+    store.write_table(part_name(number), postings.to_table(first), group_rows=GROUP_ROWS)
+
+
+def write_codes(store: Store, number: int, codes: RunCodes, n_tokens: int) -> None:
+    """One file of codes by position, of a run of the corpus' ``n_tokens`` tokens."""
+    store.write_table(codes_name(number), codes_table(codes, n_tokens), group_rows=GROUP_ROWS)
+
+
+def write_features(
+    store: Store, d_sae: int, rows: Callable[[int, int], pa.Table]
+) -> tuple[tuple[ListsRecord, ...], tuple[str, ...]]:
+    """The feature table: numbers in one file, lists in files of `LIST_FEATURES` features.
+
+    Args:
+        store: of the index.
+        d_sae: number of features.
+        rows: gives all columns of the features from its first to its second argument.
+
+    Returns:
+        The files of lists, and the names of these columns.
+    """
+    numbers: list[pa.Table] = []
+    lists: list[ListsRecord] = []
+    names: tuple[str, ...] = ()
+    for number, first in enumerate(range(0, d_sae, LIST_FEATURES)):
+        stop = min(d_sae, first + LIST_FEATURES)
+        table = rows(first, stop)
+        names = tuple(field.name for field in table.schema if pa.types.is_list(field.type))
+        numbers.append(table.select([name for name in table.column_names if name not in (*names, NOTHING)]))
+        if names:
+            store.write_table(lists_name(number), table.select(["feature", *names]), group_rows=LIST_GROUP_ROWS)
+            record = store.record(lists_name(number))
+            lists.append(ListsRecord(first_feature=first, n_features=stop - first, file=record))
+    store.write_table(FEATURES, pa.concat_tables(numbers), group_rows=LIST_FEATURES)
+    return tuple(lists), names
