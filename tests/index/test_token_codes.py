@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sae_vis.config import IndexConfig
 from sae_vis.corpus.mask import MaskConfig
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import InputError
 from sae_vis.index import token_codes
 from sae_vis.index.build import build_index
+from sae_vis.index.codes_by_position import TokenCodes
 from sae_vis.index.index import Index
-from sae_vis.index.token_codes import TokenCodes, log_likelihood_ratio
+from sae_vis.index.token_codes import log_likelihood_ratio
 from tests.index.test_build import corpora, some_corpus, source_of
 from tests.index.test_signed import signed_source
 from tests.reference import Dense
@@ -195,3 +197,10 @@ def test_what_is_no_position_and_no_rank():
         index.features_of([1], rank="best")
     with pytest.raises(InputError, match="k is -1, expected at least 0"):
         index.features_of([1], -1)
+
+
+def test_an_index_without_codes_says_how_to_have_them():
+    index = build_index(source_of(some_corpus()), config=IndexConfig(codes=False))
+    for question in (lambda: index.codes([1]), lambda: index.features_of([1])):
+        with pytest.raises(InputError, match=r"no codes by position: build it with IndexConfig\(codes=True\)"):
+            question()
