@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def corpora(draw) -> tuple[list[Token], int]:
 def test_blocks_runs_threads_and_ways_change_no_bit(case, cuts, block_bytes, dense, part, threads):
     tokens, d = case
     edges = sorted({0, len(tokens), *(cut for cut in cuts if cut < len(tokens))})
-    shards = [shard_of(tokens[low:high], low, d) for low, high in zip(edges, edges[1:], strict=False)]
+    shards = [shard_of(tokens[low:high], low, d) for low, high in pairwise(edges)]
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cofirings, "DENSE", dense)  # 0: no row is dense, 10**6: every one that makes a product
