@@ -11,7 +11,7 @@ TESTBED ?= $(or $(SAE_VIS_TESTBED),$(HOME)/.cache/sae_vis/testbed)
 export HF_HUB_OFFLINE ?= 1
 # tests side by side, a file to a process, each with one thread
 PROCESSES ?= 2
-# of test-kernels; CI runs the first, noise on every product, the others take as long each
+# of test-kernels, the first ones; CI runs four: noise with one thread and two, and two instruction sets
 SETTINGS ?= 8
 SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 
