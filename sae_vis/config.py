@@ -25,14 +25,15 @@ class IndexConfig:
         batch_tokens: tokens in one forward pass of the model (at least one sequence).
         shard_tokens: tokens after which the work is safe on disk: what a kill may cost, and a unit of RAM.
         part_firings: firings in one file of postings: a unit of RAM when partitions are sorted.
-        block_bytes: RAM for the co-firing sums of one block of features.
+        block_bytes: RAM for the products of one block of features while co-firing sums are made.
 
         codes: whether the codes are kept by position, too: which features fire in a passage is then known without the
             model. They take as much room as the postings.
         correlated_features: rows kept of each feature's table of correlated features; 0: not computed.
         correlated_neurons: rows kept of each feature's table of correlated neurons.
         neuron_correlations: for which hook points neurons are correlated: those with a privileged basis (MLP
-            neurons), all, or none. Their sums take ``8 d_sae d_in`` bytes of RAM, and of disk while building.
+            neurons), all, or none. Their sums take ``16 d_sae d_in`` bytes of RAM, and of disk while building; above
+            8 GiB they are made for "always" alone.
         aligned_neurons: rows kept of each feature's table of largest decoder weights.
         logit_tokens: rows kept of each feature's tables of top and bottom tokens.
         acts_bins: bins of the activation histogram in the feature table.
