@@ -365,6 +365,19 @@ def convert(
     _say_index(made, str(new))
 
 
+@app.command()
+def push(
+    index: Annotated[Path, typer.Argument(help="index directory")],
+    address: Annotated[str, typer.Argument(help="where to: hf://datasets/USER/NAME, s3://BUCKET/FOLDER, …")],
+) -> None:
+    """Upload an index; every command then reads it at that address."""
+    from sae_vis.index.push import push_index
+
+    with _progress() as progress:
+        push_index(index, address, progress=progress)
+    _say(f"{index} is at {address}")
+
+
 def _parts(model: str, sae: str, hooks: tuple[str | None, str | None], dtype: str | None) -> ModelAndSae:
     from sae_vis.models.huggingface import load_model
     from sae_vis.parts import ModelAndSae

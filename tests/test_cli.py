@@ -523,3 +523,14 @@ def test_convert_makes_an_old_index_a_new_one(tmp_path: Path, capsys: pytest.Cap
     assert "9 features (1 never fire), 1,784 firings on 494 tokens" in capsys.readouterr().out
     assert "is not empty; nothing was written" in failure(capsys, "convert", old, tmp_path / "new")
     assert "sae-vis convert OLD NEW" in failure(capsys, "info", old)
+
+
+def test_push_uploads_an_index_that_commands_then_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    old = Path(__file__).parent / "fixtures" / "format_1" / "plain"
+    command("convert", old, tmp_path / "index")
+    place = (tmp_path / "there" / "index").as_uri()
+    command("push", tmp_path / "index", place)
+    assert f"is at {place}" in capsys.readouterr().out
+    command("info", place)
+    assert "checksums right" in capsys.readouterr().out
+    assert "is no address to upload to" in failure(capsys, "push", tmp_path / "index", "elsewhere")
