@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from sae_vis.errors import SaeVisError as SaeVisError
     from sae_vis.facade import SaeVisConfig as SaeVisConfig
     from sae_vis.facade import SaeVisData as SaeVisData
+    from sae_vis.index.convert import convert_index as convert_index
     from sae_vis.index.index import Index as Index
+    from sae_vis.index.push import push_index as push_index
     from sae_vis.layout import ActsByPositionConfig as ActsByPositionConfig
     from sae_vis.layout import ActsHistogramConfig as ActsHistogramConfig
     from sae_vis.layout import Column as Column
@@ -86,6 +88,7 @@ _HOMES = {
     "SeqMultiGroupConfig": "layout",
     "TokenText": "corpus.text",
     "as_model": "models.any_model",
+    "convert_index": "index.convert",
     "index_activations": "api",
     "index_features": "api",
     "index_layers": "api",
@@ -95,6 +98,7 @@ _HOMES = {
     "load_model": "models.huggingface",
     "load_sae": "saes.saelens_format",
     "load_tokenizer": "models.huggingface",
+    "push_index": "index.push",
     "save_compare_page": "api",
     "save_feature_page": "api",
     "save_prompt_page": "api",
