@@ -147,7 +147,7 @@ def correlate(
     note = progress or (lambda stage, done, total: None)
     n_all = a.n_features + b.n_features
     n_firings = [index.column("n_firings") for index in (a, b)]
-    scales = [Scales.of(overall_moments(index.features, index.n_counted)) for index in (a, b)]
+    scales = [Scales.of(overall_moments(index.column, index.n_counted)) for index in (a, b)]
     small = CODE_BYTES * sum(int(column.sum()) for column in n_firings) <= block_bytes
     with TemporaryDirectory(prefix="sae_vis-") as folder:
         store = MemoryStore() if small else DirectoryStore(Path(folder))
@@ -209,8 +209,8 @@ def _by_run(index: Index, store: Store, name: str) -> _Codes:
     """The codes of an index, from its postings: each part of them is cut by run, then each run is put together."""
     n_tokens = len(index.tokens)
     n_runs = -(-n_tokens // RUN_TOKENS)
-    parts = []
-    for first, stop in plan_parts(index.column("n_firings"), PART_FIRINGS):
+    parts, plan = [], plan_parts(index.column("n_firings"), PART_FIRINGS)
+    for first, stop in plan:
         store.write_arrays(f"{name}/part-{first}", _cut(index, range(first, stop), n_runs))
         parts.append(store.arrays(f"{name}/part-{first}"))
     found = _Codes([], [])
@@ -227,22 +227,21 @@ def _by_run(index: Index, store: Store, name: str) -> _Codes:
         store.write_arrays(f"{name}/by-token-{run}", shard.by_token().to_arrays())
         found.by_feature.append(Shard(**store.arrays(f"{name}/shard-{run}")))
         found.by_token.append(RunCodes(**store.arrays(f"{name}/by-token-{run}")))
-    for first, _ in plan_parts(index.column("n_firings"), PART_FIRINGS):
+    for first, _ in plan:
         store.delete(f"{name}/part-{first}")
     return found
 
 
 def _cut(index: Index, features: range, n_runs: int) -> Arrays:
     """The firings of some features run by run, within a run feature by feature."""
-    postings = [index.firings(feature) for feature in features]
-    positions = np.concatenate([own.positions for own in postings])
-    feature = np.repeat(np.arange(len(postings)), [len(own.positions) for own in postings])
+    postings = index.postings(features)
+    positions, n = postings.positions, len(features)
     run = positions // RUN_TOKENS
     order = counting_sort(run, n_runs)
-    counts = np.bincount(run * len(postings) + feature, minlength=n_runs * len(postings)).reshape(n_runs, -1)
+    counts = np.bincount(run * n + postings.feature, minlength=n_runs * n).reshape(n_runs, -1)
     return {
         "offsets": offsets_of(counts.sum(axis=1)),
         "counts": counts,
         "rows": (positions % RUN_TOKENS).astype(row_dtype(RUN_TOKENS))[order],
-        "acts": np.concatenate([own.acts for own in postings])[order],
+        "acts": postings.acts[order],
     }

@@ -43,10 +43,10 @@ from sae_vis.index.feature_table import (
 from sae_vis.index.fired_tokens import token_columns
 from sae_vis.index.index import Index, stored_corpus, stored_text
 from sae_vis.index.lock import LOCK, build_lock, clear_lock
-from sae_vis.index.manifest import MANIFEST, CodesRecord, Manifest, PartRecord, Provenance
+from sae_vis.index.manifest import MANIFEST, CodesRecord, Manifest, Provenance
 from sae_vis.index.neurons import MOST_BYTES, NeuronSums, NeuronTotals, sums_bytes
 from sae_vis.index.postings import gather, plan_parts
-from sae_vis.index.shards import CodedBatch, RunCodes, Shard, make_shard, plan_batches, plan_runs
+from sae_vis.index.shards import CodedBatch, RunCodes, Shard, plan_batches, plan_runs, run_codes
 from sae_vis.index.source import CodeSource, Source, batches_of
 from sae_vis.index.storage import DirectoryStore, MemoryStore, Store
 from sae_vis.index.writing import (
@@ -55,8 +55,9 @@ from sae_vis.index.writing import (
     NOTHING,
     TOKENS,
     VOCABULARY,
-    codes_name,
-    part_name,
+    codes_record,
+    part_record,
+    single_records,
     write_codes,
     write_features,
     write_postings,
@@ -201,9 +202,9 @@ class _Hand:
         if self.sums is not None:
             self.sums.add(batch)
 
-    def shard(self, d_sae: int) -> Shard:
-        """All of them as a shard."""
-        return make_shard(self._kept, d_sae)
+    def codes(self) -> RunCodes:
+        """The codes of all of them."""
+        return run_codes(self._kept)
 
 
 class _Build:
@@ -282,12 +283,12 @@ class _Build:
 
     def put(self, number: int, hand: _Hand) -> None:
         """Make a run's shard safe."""
-        shard = hand.shard(self.d_sae)
+        codes = hand.codes()
         if hand.sums is not None:  # before the shard: a shard that exists has its sums
             self.store.write_arrays(_sums_name(number), hand.sums.to_arrays())
         if self.config.codes:  # likewise
-            write_codes(self.store, number, shard.by_token(), self.source.corpus.n_tokens)
-        self.store.write_arrays(_shard_name(number), shard.to_arrays())
+            write_codes(self.store, number, codes, self.source.corpus.n_tokens)
+        self.store.write_arrays(_shard_name(number), codes.by_feature(self.d_sae).to_arrays())
         self.store.delete(_sums_name(number - 1))
 
     def _shards(self) -> Iterator[Shard]:
@@ -316,7 +317,7 @@ class _Build:
 
     def _finish(self, parts: list[tuple[int, int]]) -> None:
         rows = pa.concat_tables([self.store.table(_rows_name(number)) for number in range(len(parts))])
-        moments = overall_moments(rows, self.n_counted)
+        moments = overall_moments(lambda name: rows[name].to_numpy(), self.n_counted)
         scales = Scales.of(moments)
         sums = None
         if self.correlate_neurons:
@@ -382,22 +383,13 @@ class _Build:
         )
         firings = self.store.table(FEATURES, ["n_firings"])["n_firings"].to_numpy()
         records = tuple(
-            PartRecord(
-                first_feature=first,
-                n_features=stop - first,
-                n_firings=int(firings[first:stop].sum()),
-                file=self.store.record(part_name(number)),
-            )
-            for number, (first, stop) in enumerate(parts)
+            part_record(self.store, number, first, firings[first:stop]) for number, (first, stop) in enumerate(parts)
         )
         manifest = Manifest(
             version=_version(),
             provenance=self.provenance,
-            tokens=self.store.record(TOKENS),
-            features=self.store.record(FEATURES),
-            vocabulary=self.store.record(VOCABULARY) if self.store.exists(VOCABULARY) else None,
+            **single_records(self.store),
             versions=_versions(),
-            labels=self.store.record(LABELS) if self.source.corpus.labellings else None,
             parts=records,
             codes=self._codes_records(),
             lists=lists,
@@ -410,12 +402,9 @@ class _Build:
     def _codes_records(self) -> tuple[CodesRecord, ...]:
         if not self.config.codes:
             return ()
-        found = []
-        for number, ((start, _), shard) in enumerate(zip(self.runs, self._shards(), strict=True)):
-            record = self.store.record(codes_name(number))
-            first = int(self.source.corpus.offsets[start])
-            found.append(CodesRecord(first_position=first, n_firings=len(shard.acts), file=record))
-        return tuple(found)
+        starts = self.source.corpus.offsets[[start for start, _ in self.runs]].tolist()
+        shards = enumerate(zip(starts, self._shards(), strict=True))
+        return tuple(codes_record(self.store, number, first, len(shard.acts)) for number, (first, shard) in shards)
 
 
 class _Stretches:

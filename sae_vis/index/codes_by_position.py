@@ -70,7 +70,7 @@ class CodeFiles:
         tables = [self._rows(one, start, stop) for one in self._files[first:last] if one.n_firings]
         if not tables:
             return TokenCodes(np.zeros(stop - start + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
-        table = tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
+        table = pa.concat_tables(tables)
         positions, features, acts = (table[name].to_numpy() for name in COLUMNS)
         counts = np.bincount(positions.astype(np.int64) - start, minlength=stop - start)
         return TokenCodes(offsets_of(counts), features, acts)

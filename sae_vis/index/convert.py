@@ -18,17 +18,15 @@ from sae_vis.index.files import FileRecord
 from sae_vis.index.fired_tokens import token_columns
 from sae_vis.index.index import Index
 from sae_vis.index.lock import LOCK, build_lock
-from sae_vis.index.manifest import FORMAT, MANIFEST, CodesRecord, Manifest, PartRecord, Provenance
+from sae_vis.index.manifest import FORMAT, MANIFEST, CodesRecord, Manifest, Provenance
 from sae_vis.index.postings import Postings, sorted_by_act
 from sae_vis.index.shards import RunCodes, offsets_of, plan_runs
 from sae_vis.index.storage import DirectoryStore
 from sae_vis.index.writing import (
-    FEATURES,
-    LABELS,
     TOKENS,
-    VOCABULARY,
-    codes_name,
-    part_name,
+    codes_record,
+    part_record,
+    single_records,
     write_codes,
     write_features,
     write_postings,
@@ -115,14 +113,7 @@ def _converted(old: _Old, store: DirectoryStore, config: IndexConfig, note: Prog
         fresh.append(pa.table(_new_columns(postings, old, config)))
         if config.codes:
             store.write_arrays(_sorted_name(number), _by_position(postings, first))
-        parts.append(
-            PartRecord(
-                first_feature=first,
-                n_features=len(postings.counts),
-                n_firings=len(postings.acts),
-                file=store.record(part_name(number)),
-            )
-        )
+        parts.append(part_record(store, number, first, postings.counts))
     note("postings", n_parts, n_parts)
     codes = _codes(old, store, n_parts, config, note) if config.codes else ()
     table = _in_order(old.store.table(old.facts["features"]["file"]), pa.concat_tables(fresh))
@@ -131,10 +122,7 @@ def _converted(old: _Old, store: DirectoryStore, config: IndexConfig, note: Prog
         version=old.facts["version"],
         versions=dict(old.facts.get("versions", {})),
         provenance=replace(old.provenance, settings={**_new_settings(config), **old.provenance.settings}),
-        tokens=store.record(TOKENS),
-        features=store.record(FEATURES),
-        vocabulary=store.record(VOCABULARY) if store.exists(VOCABULARY) else None,
-        labels=store.record(LABELS) if store.exists(LABELS) else None,
+        **single_records(store),
         parts=tuple(parts),
         codes=codes,
         lists=lists,
@@ -198,8 +186,7 @@ def _codes(
         counts = np.bincount(positions.astype(np.int64) - start, minlength=stop - start)[rows - start]
         codes = RunCodes(rows, offsets_of(counts), features[order], acts[order])
         write_codes(store, number, codes, old.n_tokens)
-        record = store.record(codes_name(number))
-        found.append(CodesRecord(first_position=start, n_firings=len(acts), file=record))
+        found.append(codes_record(store, number, start, len(acts)))
     note("codes", old.n_tokens, old.n_tokens)
     return tuple(found)
 

@@ -13,6 +13,9 @@ from sae_vis.errors import InputError
 from sae_vis.index.manifest import Manifest
 from sae_vis.index.storage import Store
 
+NEAR = 256
+"""Features so near each other are read in one piece: about a row group."""
+
 
 class FeatureFiles:
     """``features.parquet``, one number a column, and the files of ``lists``.
@@ -53,11 +56,6 @@ class FeatureFiles:
             self._columns[name] = self._store.column(self._record, name).to_numpy()
         return self._columns[name]
 
-    def numbers(self, feature: int) -> dict[str, Any]:
-        """All numbers of one feature, by the name of their column."""
-        row = self._store.rows(self._record, feature, feature + 1, self._narrow)
-        return {name: row[name][0].as_py() for name in self._narrow}
-
     def lists(self, name: str, first: int, stop: int) -> pa.ListArray:
         """The lists of consecutive features in one column; all list columns of a row group are read at once."""
         if name not in self._list_columns:
@@ -72,6 +70,15 @@ class FeatureFiles:
             found += self._store.rows(one.file, *span, self._list_columns)[name].chunks
             first = end
         return found[0] if len(found) == 1 else pa.concat_arrays(found)
+
+    def list_rows(self, name: str, features: NDArray[np.int64]) -> pa.ListArray:
+        """The lists of any features, in their order; those near each other are read together."""
+        order = np.argsort(features, kind="stable")
+        ascending = features[order]
+        runs = np.split(ascending, np.flatnonzero(np.diff(ascending) > NEAR) + 1)
+        found = [self.lists(name, int(run[0]), int(run[-1]) + 1).take(run - run[0]) for run in runs if len(run)]
+        entries = pa.concat_arrays(found) if found else self.lists(name, 0, 0)
+        return entries.take(np.argsort(order, kind="stable"))
 
     @property
     def _narrow(self) -> list[str]:

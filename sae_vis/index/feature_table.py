@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -93,13 +93,14 @@ def moments_among_firings(postings: Postings, ordered: NDArray[np.float32]) -> t
     return mean, np.sqrt(variance), skewness, kurtosis
 
 
-def overall_moments(table: pa.Table, n_tokens: int) -> Moments:
+def overall_moments(column: Callable[[str], NDArray[Any]], n_tokens: int) -> Moments:
     """Moments over all unmasked tokens, zeros included, from those among firings.
 
-    With p the density: mean ``p m``, variance ``p s^2 + p (1 - p) m^2`` (no difference of large numbers).
+    ``column`` gives a column of the feature table by its name. With p the density: mean ``p m``, variance
+    ``p s^2 + p (1 - p) m^2`` (no difference of large numbers).
     """
-    p = table["n_firings"].to_numpy() / n_tokens
-    mean, variance = table["mean"].to_numpy(), table["std"].to_numpy() ** 2
+    p = column("n_firings") / n_tokens
+    mean, variance = column("mean"), column("std") ** 2
     return Moments(p * mean, p * variance + p * (1 - p) * mean**2, p * (variance + mean**2))
 
 

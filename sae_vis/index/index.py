@@ -209,16 +209,15 @@ class Index:
         """A numeric column of the feature table by its ``name``, ``[n_features]``."""
         return self._rows.column(name)
 
-    def numbers(self, feature: int) -> dict[str, Any]:
-        """The numeric columns of the feature table for one ``feature``, by name; reads no column whole."""
-        self._check(feature)
-        return self._rows.numbers(feature)
-
     def lists(self, name: str, feature: int) -> NDArray[Any]:
         """One ``feature``'s entry in the list column ``name`` of the feature table."""
         self._check(feature)
-        values: NDArray[Any] = self._rows.lists(name, feature, feature + 1)[0].values.to_numpy(zero_copy_only=False)
+        values: NDArray[Any] = self.list_column(name, feature, feature + 1)[0].values.to_numpy(zero_copy_only=False)
         return values
+
+    def list_rows(self, name: str, features: NDArray[np.int64]) -> pa.ListArray:
+        """The entries of some ``features``, in their order, in the list column ``name`` of the feature table."""
+        return self._rows.list_rows(name, features)
 
     def list_column(self, name: str, first: int = 0, stop: int | None = None) -> pa.ListArray:
         """The list column ``name`` of the feature table for features ``first`` to ``stop`` (None: all from there)."""

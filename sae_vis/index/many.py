@@ -105,9 +105,7 @@ def blocks(index: Index, features: Sequence[int], most: int = BLOCK_FIRINGS) -> 
 
 def lists_of(index: Index, name: str, features: Sequence[int] | NDArray[Any]) -> list[NDArray[Any]]:
     """The entries of some features in the list column ``name`` of the feature table: `Index.lists` of each."""
-    if len(features) == 1:  # taking rows of a table costs as much for one as for many
-        return [index.lists(name, int(features[0]))]
-    entries = index.features[name].take(np.asarray(features, dtype=np.int64)).combine_chunks()
+    entries = index.list_rows(name, np.asarray(features, dtype=np.int64))
     ends = offsets_of(entries.value_lengths().to_numpy(zero_copy_only=False)).tolist()
     values = entries.flatten().to_numpy(zero_copy_only=False)
     return [values[start:stop] for start, stop in pairwise(ends)]

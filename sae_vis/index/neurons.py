@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sae_vis.index.correlations import F64, Moments, reciprocal_root
-from sae_vis.index.shards import CodedBatch, make_shard
+from sae_vis.index.shards import CodedBatch, run_codes
 from sae_vis.index.storage import Arrays
 from sae_vis.saes.base import SparseCodes
 from sae_vis.saes.selection import join_codes
@@ -81,7 +81,7 @@ class Sums:
 
     def add(self, tokens: CodedBatch, centre: Tensor) -> None:
         """Add some tokens in one product."""
-        shard = make_shard([tokens], len(self.cross))
+        shard = run_codes([tokens]).by_feature(len(self.cross))
         x = tokens.x.double().sub_(centre)
         self.total += x.sum(0)
         for part in torch.split(x, SQUARED_ROWS):

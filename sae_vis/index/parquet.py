@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,6 +70,13 @@ def write_parquet(table: pa.Table, path: Path, group_rows: int | None = None) ->
     )
 
 
+def read_parquet(source: Any, columns: Sequence[str] | None, where: object) -> pa.Table:  # noqa: ANN401  what Arrow reads
+    """A table, or some of its columns, each page compared with its checksum. Raises `DamagedIndexError`."""
+    with reading(where):
+        file = pq.ParquetFile(source, page_checksum_verification=True)
+        return file.read(columns if columns is None else list(columns))
+
+
 def _leaves(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType]]:
     """Columns as Parquet has them: of a list its elements."""
     for field in schema:
@@ -107,8 +115,14 @@ class OpenTable:
         return found
 
 
-def opened(file: pq.ParquetFile, where: str, fetch: Callable[[list[tuple[int, int]]], None] | None = None) -> OpenTable:
-    """`OpenTable` of a reader."""
+def opened(
+    source: Any,  # noqa: ANN401  what Arrow reads
+    where: str,
+    fetch: Callable[[list[tuple[int, int]]], None] | None = None,
+) -> OpenTable:
+    """Open a Parquet file, mapped where it is one on disk. Raises `DamagedIndexError`."""
+    with reading(where):
+        file = pq.ParquetFile(source, memory_map=fetch is None, page_checksum_verification=True)
     facts = file.metadata
     counts = [facts.row_group(number).num_rows for number in range(facts.num_row_groups)]
     return OpenTable(file, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]), where, fetch)
@@ -144,8 +158,7 @@ class TableReader:
                 return table.file.schema_arrow.empty_table().select(columns)
             first, last = table.group_of(start), table.group_of(stop - 1)
             groups = self._decoded(record.file, table, range(first, last + 1), tuple(columns))
-        joined = groups[0] if len(groups) == 1 else pa.concat_tables(groups).combine_chunks()
-        return joined.slice(start - int(table.rows[first]), stop - start)
+        return pa.concat_tables(groups).slice(start - int(table.rows[first]), stop - start)
 
     def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
         """One column of all rows; nothing is kept. Raises `DamagedIndexError`."""
@@ -162,10 +175,8 @@ class TableReader:
         """All columns of all rows; nothing is kept. Raises `DamagedIndexError`."""
         with self._lock:
             table = self._file(record)
-            try:
+            with reading(table.where):
                 return table.file.read()
-            except (pa.ArrowException, OSError) as error:
-                raise DamagedIndexError(f"{table.where} can't be read ({error}); {MEND}") from error
 
     def bounds(self, record: FileRecord, column: str) -> GroupBounds:
         """By an ascending column. Raises `DamagedIndexError`."""
@@ -209,10 +220,17 @@ class TableReader:
 
 
 def _read(table: OpenTable, group: int, columns: tuple[str, ...]) -> pa.Table:
-    try:
+    with reading(table.where):
         return table.file.read_row_group(group, columns=list(columns), use_threads=False).combine_chunks()
+
+
+@contextmanager
+def reading(where: object) -> Iterator[None]:
+    """Raise `DamagedIndexError`, naming the file, where Arrow can't read it."""
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
-        raise DamagedIndexError(f"{table.where} can't be read ({error}); {MEND}") from error
+        raise DamagedIndexError(f"{where} can't be read ({error}); {MEND}") from error
 
 
 def bounds_of(values: NDArray[Any]) -> GroupBounds:

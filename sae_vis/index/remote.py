@@ -14,19 +14,18 @@ from typing import Any, NoReturn, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sae_vis.errors import DamagedIndexError, IndexFileError, InputError
 from sae_vis.index.files import FileRecord, digest_of
-from sae_vis.index.parquet import GroupBounds, OpenTable, TableReader, opened
-from sae_vis.index.storage import Arrays, Store
+from sae_vis.index.parquet import OpenTable, TableReader, opened, read_parquet
+from sae_vis.index.storage import Arrays, FileStore, json_object
 
 Ranges = list[tuple[int, int]]
 TAIL_BYTES = 1 << 16
 """What Arrow reads of the end of a Parquet file at least."""
 WHOLE_BYTES = 1 << 20
-"""Arrays up to this size are fetched whole, and compared with the checksum of their file where they all are."""
+"""Arrays up to this size are fetched whole."""
 BLOCK = 1 << 14
 """Elements of an array that are fetched together."""
 _DTYPES = {"U8": np.uint8, "I16": np.int16, "I32": np.int32, "I64": np.int64, "F32": np.float32, "F64": np.float64}
@@ -56,7 +55,7 @@ def file_system(address: str) -> tuple[Any, str]:
     return system, str(path).rstrip("/")
 
 
-class RemoteStore(Store):
+class RemoteStore(FileStore):
     """An index at an address. Nothing can be written there.
 
     Args:
@@ -93,38 +92,13 @@ class RemoteStore(Store):
         return found
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        return self._parsed(name, self._whole(name), columns)
-
-    def _parsed(self, name: str, data: bytes, columns: Sequence[str] | None) -> pa.Table:
-        try:
-            file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-            return file.read(columns if columns is None else list(columns))
-        except (pa.ArrowException, OSError) as error:
-            raise DamagedIndexError(f"{self._place(name)} can't be read ({error})") from error
-
-    def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
-        return self._tables.rows(record, start, stop, columns)
+        return read_parquet(pa.BufferReader(self._whole(name)), columns, self._place(name))
 
     def whole(self, record: FileRecord) -> pa.Table:
-        return self._parsed(record.file, self._checked(record), None)
-
-    def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
-        return self._tables.column(record, name)
-
-    def bounds(self, record: FileRecord, column: str) -> GroupBounds:
-        return self._tables.bounds(record, column)
-
-    def column_names(self, record: FileRecord) -> list[str]:
-        return self._tables.names(record)
+        return read_parquet(pa.BufferReader(self._checked(record)), None, self._place(record.file))
 
     def json(self, name: str) -> dict[str, Any]:
-        try:
-            value = json.loads(self._whole(name))
-        except ValueError as error:
-            raise DamagedIndexError(f"{self._place(name)} is not JSON ({error})") from error
-        if not isinstance(value, dict):
-            raise DamagedIndexError(f"{self._place(name)} holds no JSON object")
-        return value
+        return json_object(self._whole(name), self._place(name))
 
     def check(self, record: FileRecord, *, contents: bool) -> None:
         """Raise `DamagedIndexError`, naming the file, unless it has the recorded size (and, if asked, contents)."""
@@ -166,11 +140,7 @@ class RemoteStore(Store):
         end = file.fetch_end(min(tail, record.bytes))
         if record.footer is not None:
             record.check_footer(end[-record.footer.bytes :], self._place(record.file))
-        try:
-            table = pq.ParquetFile(file, page_checksum_verification=True)
-        except (pa.ArrowException, OSError) as error:
-            raise DamagedIndexError(f"{self._place(record.file)} can't be read ({error})") from error
-        return opened(table, self._place(record.file), file.fetch)
+        return opened(file, self._place(record.file), file.fetch)
 
     def _fetcher(self, name: str) -> Callable[[Ranges], list[bytes]]:
         return lambda ranges: self._fetch(name, ranges)

@@ -51,6 +51,14 @@ class RunCodes(NamedTuple):
         """By name, as a store takes them."""
         return dict(self._asdict())
 
+    def by_feature(self, d_sae: int) -> Shard:
+        """The same codes feature by feature."""
+        counts = np.diff(self.offsets)
+        order = counting_sort(self.features, d_sae)
+        rows = np.repeat(np.arange(len(counts)).astype(row_dtype(len(counts))), counts)
+        offsets = offsets_of(np.bincount(self.features, minlength=d_sae))
+        return Shard(self.positions, offsets.astype(offset_dtype(len(self.acts))), rows[order], self.acts[order])
+
 
 class Shard(NamedTuple):
     """Codes of one run of tokens, each once, feature by feature: any range of features is one piece of it.
@@ -166,23 +174,16 @@ def _in_context(sae: Dictionary, acts: Tensor, counted: Tensor) -> SparseCodes:
     return SparseCodes(offsets, codes.features[entries], codes.acts[entries])
 
 
-def make_shard(batches: list[CodedBatch], d_sae: int) -> Shard:
-    """One shard from coded batches in corpus order."""
+def run_codes(batches: list[CodedBatch]) -> RunCodes:
+    """The codes of one run from coded batches in corpus order."""
     if not batches:
         none = np.zeros(0, dtype=np.int64)
-        offsets = np.zeros(d_sae + 1, dtype=offset_dtype(0))
-        return Shard(none, offsets, none.astype(row_dtype(0)), none.astype(np.float32))
-    features = torch.cat([batch.codes.features for batch in batches]).to(torch.int32).numpy()
-    acts = torch.cat([batch.codes.acts for batch in batches]).numpy()
-    counts = torch.cat([batch.codes.offsets.diff() for batch in batches]).numpy()
-    order = counting_sort(features, d_sae)
-    rows = np.repeat(np.arange(len(counts)).astype(row_dtype(len(counts))), counts)
-    offsets = offsets_of(np.bincount(features, minlength=d_sae))
-    return Shard(
+        return RunCodes(none, offsets_of(none), none.astype(np.int32), none.astype(np.float32))
+    return RunCodes(
         positions=np.concatenate([batch.positions for batch in batches]),
-        feature_offsets=offsets.astype(offset_dtype(len(acts))),
-        rows=rows[order],
-        acts=acts[order],
+        offsets=offsets_of(torch.cat([batch.codes.offsets.diff() for batch in batches]).numpy()),
+        features=torch.cat([batch.codes.features for batch in batches]).to(torch.int32).numpy(),
+        acts=torch.cat([batch.codes.acts for batch in batches]).numpy(),
     )
 
 

@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sae_vis.errors import DamagedIndexError, IndexFileError
 from sae_vis.index.files import MEND, FileRecord, record_of
-from sae_vis.index.parquet import GroupBounds, OpenTable, TableReader, bounds_of, opened, write_parquet
+from sae_vis.index.parquet import GroupBounds, OpenTable, TableReader, bounds_of, opened, read_parquet, write_parquet
 
 Arrays = dict[str, NDArray[Any]]
 _DESK = ".writing"
@@ -149,7 +148,25 @@ class MemoryStore(Store):
         return FileRecord(file=name, bytes=size, sha256=f"sha256:{digest.hexdigest()}")
 
 
-class DirectoryStore(Store):
+class FileStore(Store):
+    """A store of files, wherever they are; tables are Parquet, of which single row groups are read."""
+
+    _tables: TableReader
+
+    def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
+        return self._tables.rows(record, start, stop, columns)
+
+    def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
+        return self._tables.column(record, name)
+
+    def bounds(self, record: FileRecord, column: str) -> GroupBounds:
+        return self._tables.bounds(record, column)
+
+    def column_names(self, record: FileRecord) -> list[str]:
+        return self._tables.names(record)
+
+
+class DirectoryStore(FileStore):
     """An index in a directory: safetensors for arrays, Parquet for tables, JSON for the rest."""
 
     def __init__(self, root: Path) -> None:
@@ -180,26 +197,10 @@ class DirectoryStore(Store):
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         path = self._present(name)
-        try:
-            file = pq.ParquetFile(path, page_checksum_verification=True)
-            return file.read(columns if columns is None else list(columns))
-        except (pa.ArrowException, OSError) as error:
-            raise DamagedIndexError(f"{path} can't be read ({error}); {MEND}") from error
-
-    def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
-        return self._tables.rows(record, start, stop, columns)
+        return read_parquet(path, columns, path)
 
     def whole(self, record: FileRecord) -> pa.Table:
         return self._tables.whole(record)
-
-    def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
-        return self._tables.column(record, name)
-
-    def bounds(self, record: FileRecord, column: str) -> GroupBounds:
-        return self._tables.bounds(record, column)
-
-    def column_names(self, record: FileRecord) -> list[str]:
-        return self._tables.names(record)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
@@ -207,13 +208,7 @@ class DirectoryStore(Store):
 
     def json(self, name: str) -> dict[str, Any]:
         path = self._present(name)
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DamagedIndexError(f"{path} is not JSON ({error}); {MEND}") from error
-        if not isinstance(value, dict):
-            raise DamagedIndexError(f"{path} holds no JSON object; {MEND}")
-        return value
+        return json_object(path.read_bytes(), path)
 
     def delete(self, prefix: str) -> None:
         path = self.root / prefix
@@ -282,10 +277,18 @@ def _opened_at(root: Path, record: FileRecord) -> OpenTable:
         with path.open("rb") as file:
             file.seek(-record.footer.bytes, os.SEEK_END)
             record.check_footer(file.read(), path)
+    return opened(path, str(path))
+
+
+def json_object(data: bytes, where: object) -> dict[str, Any]:
+    """A JSON object from its text. Raises `DamagedIndexError`, naming the file."""
     try:
-        return opened(pq.ParquetFile(path, memory_map=True, page_checksum_verification=True), str(path))
-    except (pa.ArrowException, OSError) as error:
-        raise DamagedIndexError(f"{path} can't be read ({error}); {MEND}") from error
+        value = json.loads(data)
+    except ValueError as error:
+        raise DamagedIndexError(f"{where} is not JSON ({error}); {MEND}") from error
+    if not isinstance(value, dict):
+        raise DamagedIndexError(f"{where} holds no JSON object; {MEND}")
+    return value
 
 
 def _is_disk_error(error: Exception) -> bool:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypedDict
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from sae_vis.index.codes_by_position import codes_table
-from sae_vis.index.manifest import ListsRecord
+from sae_vis.index.files import FileRecord
+from sae_vis.index.manifest import CodesRecord, ListsRecord, PartRecord
 from sae_vis.index.postings import Postings
 from sae_vis.index.shards import RunCodes
 from sae_vis.index.storage import Store
@@ -47,6 +51,36 @@ def write_postings(store: Store, number: int, postings: Postings, first: int) ->
 def write_codes(store: Store, number: int, codes: RunCodes, n_tokens: int) -> None:
     """One file of codes by position, of a run of the corpus' ``n_tokens`` tokens."""
     store.write_table(codes_name(number), codes_table(codes, n_tokens), group_rows=GROUP_ROWS)
+
+
+def part_record(store: Store, number: int, first: int, counts: NDArray[np.int64]) -> PartRecord:
+    """Of a finished file of postings; ``counts`` are the firings of its features, from ``first``."""
+    file = store.record(part_name(number))
+    return PartRecord(first_feature=first, n_features=len(counts), n_firings=int(counts.sum()), file=file)
+
+
+def codes_record(store: Store, number: int, first: int, n_firings: int) -> CodesRecord:
+    """Of a finished file of codes, of the positions from ``first``."""
+    return CodesRecord(first_position=first, n_firings=n_firings, file=store.record(codes_name(number)))
+
+
+class SingleRecords(TypedDict):
+    """The files of an index of which there is one."""
+
+    tokens: FileRecord
+    features: FileRecord
+    vocabulary: FileRecord | None
+    labels: FileRecord | None
+
+
+def single_records(store: Store) -> SingleRecords:
+    """Of the finished ones."""
+    return {
+        "tokens": store.record(TOKENS),
+        "features": store.record(FEATURES),
+        "vocabulary": store.record(VOCABULARY) if store.exists(VOCABULARY) else None,
+        "labels": store.record(LABELS) if store.exists(LABELS) else None,
+    }
 
 
 def write_features(

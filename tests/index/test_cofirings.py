@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sae_vis.index import cofirings
 from sae_vis.index.cofirings import Cofirings, count_products, plan_blocks
-from sae_vis.index.shards import CodedBatch, RunCodes, Shard, make_shard
+from sae_vis.index.shards import CodedBatch, RunCodes, Shard, run_codes
 from sae_vis.saes.base import SparseCodes
 
 Token = dict[int, float]
@@ -26,7 +26,7 @@ def shard_of(tokens: list[Token], first: int, d: int) -> Shard:
     acts = [token[feature] for token in tokens for feature in sorted(token)]
     offsets = torch.tensor(np.cumsum([0, *(len(token) for token in tokens)]))
     codes = SparseCodes(offsets, torch.tensor(features, dtype=torch.int64), torch.tensor(acts, dtype=torch.float32))
-    return make_shard([CodedBatch(np.arange(first, first + len(tokens)), codes, torch.empty(0))], d)
+    return run_codes([CodedBatch(np.arange(first, first + len(tokens)), codes, torch.empty(0))]).by_feature(d)
 
 
 def slow(tokens: list[Token], d: int) -> dict[int, dict[int, tuple[float, int]]]:
