@@ -3,7 +3,7 @@
 Usage: python -m benchmarks.cards [--source demo|testbed] [--index DIR] [--tokens N] [--features N ...] [--rounds N]
            [--against DIR]
 
-Stages: *firings*: reading them; *views*: queries and the page's payload, less that; *blocks*: encoding and deflating.
+Stages: *firings*: reading them; *views*: queries and what a page holds, less that; *blocks*: encoding and deflating.
 With the logit lens and the decoder neighbours (``parts``) and without. A page's hash is printed, so that two versions
 can be held against each other; `--against` runs another checkout on the same index in turn and prints the ratio.
 *One card*: each of some features alone, from an index whose feature table is read already.

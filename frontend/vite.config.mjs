@@ -8,6 +8,6 @@ export default defineConfig(({ mode }) => ({
     target: "es2022",
     modulePreload: false,
     license: { fileName: "licences.md" },
-    lib: { entry: `src/${mode}-page.tsx`, formats: ["iife"], name: "saeVis", fileName: () => `${mode}.js`, cssFileName: mode },
+    lib: { entry: `src/pages/${mode}.tsx`, formats: ["iife"], name: "saeVis", fileName: () => `${mode}.js`, cssFileName: mode },
   },
 }));

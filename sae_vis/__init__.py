@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sae_vis.layout import PromptConfig as PromptConfig
     from sae_vis.layout import SaeVisLayoutConfig as SaeVisLayoutConfig
     from sae_vis.layout import SeqMultiGroupConfig as SeqMultiGroupConfig
+    from sae_vis.layout import TopTokensConfig as TopTokensConfig
     from sae_vis.models.any_model import as_model as as_model
     from sae_vis.models.huggingface import load_model as load_model
     from sae_vis.models.huggingface import load_tokenizer as load_tokenizer
@@ -87,6 +88,7 @@ _HOMES = {
     "SaeVisLayoutConfig": "layout",
     "SeqMultiGroupConfig": "layout",
     "TokenText": "corpus.text",
+    "TopTokensConfig": "layout",
     "as_model": "models.any_model",
     "convert_index": "index.convert",
     "index_activations": "api",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sae_vis.contract import BoardLook, Piece  # noqa: F401  what games describe themselves by
 
 LAST: Final = 1
 """Bit of `BoardStates.marks`: a square of the last move."""
@@ -15,46 +16,6 @@ CAPTURED: Final = 2
 """Bit of `BoardStates.marks`: what stood here was captured or turned by the last move."""
 LEGAL: Final = 4
 """Bit of `BoardStates.marks`: a legal next move."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """A kind of piece.
-
-    Attributes:
-        name: what it is called.
-        look: how it is drawn: a dark or a light disc, or a text.
-        text: the text, such as a chess symbol.
-    """
-
-    name: str
-    look: Literal["dark", "light", "text"]
-    text: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoardLook:
-    """What a game's boards look like.
-
-    Attributes:
-        game: the game's name.
-        rows: rows of squares.
-        columns: columns of squares.
-        row_names: name of each row, from the top.
-        column_names: name of each column, from the left.
-        pieces: kinds of pieces; number ``i + 1`` in a board's state is ``pieces[i]``.
-        players: who can be to move.
-        grid: whether pieces stand in squares or, as in Go, on crossings of lines.
-    """
-
-    game: str
-    rows: int
-    columns: int
-    row_names: tuple[str, ...]
-    column_names: tuple[str, ...]
-    pieces: tuple[Piece, ...]
-    players: tuple[str, ...]
-    grid: Literal["squares", "crossings"] = "squares"
 
 
 class Games(NamedTuple):

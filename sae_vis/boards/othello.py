@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sae_vis.boards.base import CAPTURED, LAST, LEGAL, BoardLook, BoardStates, Games, Piece
+from sae_vis.boards.base import CAPTURED, LAST, LEGAL, BoardStates, Games
 from sae_vis.boards.othello_rules import (
     Discs,
     Squares,
@@ -20,6 +20,7 @@ from sae_vis.boards.othello_rules import (
     swap_where,
     unpack,
 )
+from sae_vis.contract import BoardLook, Piece
 from sae_vis.errors import InputError
 
 SIDE = 8

@@ -11,12 +11,19 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from sae_vis.deliver.compare_encoding import encode_compare, encode_compared
-from sae_vis.deliver.encoding import TokenIndex, encode_feature, encode_head, encode_prompt, encode_shared
+from sae_vis.contract import ComparePart, ComponentModule, FeaturePage
+from sae_vis.deliver.encoding import (
+    TokenIndex,
+    encode_compared,
+    encode_feature,
+    encode_head,
+    encode_overview,
+    encode_prompt,
+    encode_shared,
+)
 from sae_vis.deliver.notebook import cell_output
 from sae_vis.deliver.output import output_file, write_whole
 from sae_vis.errors import InputError
-from sae_vis.views.payload import ComparePart, ComponentModule, FeaturePage
 
 TEMPLATE = """\
 <!doctype html>
@@ -153,10 +160,7 @@ def _shared_blocks(page: FeaturePage, side: str = "") -> list[str]:
 def _feature_blocks(page: FeaturePage, index: TokenIndex, side: str = "") -> dict[str, str]:
     """A block for each feature, by name."""
     named = {f"{side}f{view.feature}": view for view in page.features}
-    signed = page.meta.signed
-    return {
-        name: BLOCK.format(name=name, data=encode_feature(view, index, signed=signed)) for name, view in named.items()
-    }
+    return {name: BLOCK.format(name=name, data=encode_feature(view, index)) for name, view in named.items()}
 
 
 def _compare_blocks(part: ComparePart, index: TokenIndex) -> tuple[list[str], dict[str, str]]:
@@ -166,7 +170,7 @@ def _compare_blocks(part: ComparePart, index: TokenIndex) -> tuple[list[str], di
     early = [
         BLOCK.format(name="bhead", data=encode_head(part.b, own)),
         *_shared_blocks(part.b, "b"),
-        BLOCK.format(name="compare", data=encode_compare(part, index)),
+        BLOCK.format(name="compare", data=encode_overview(part, index)),
     ]
     late = {
         f"p{one.feature}": BLOCK.format(name=f"p{one.feature}", data=encode_compared(one, index))

@@ -23,5 +23,6 @@ from sae_vis.layout.components import ModelDiffConfig as ModelDiffConfig
 from sae_vis.layout.components import ProbeLogitsTablesConfig as ProbeLogitsTablesConfig
 from sae_vis.layout.components import PromptConfig as PromptConfig
 from sae_vis.layout.components import SeqMultiGroupConfig as SeqMultiGroupConfig
+from sae_vis.layout.components import TopTokensConfig as TopTokensConfig
 from sae_vis.layout.custom import CustomComponent as CustomComponent
 from sae_vis.layout.custom import FeatureQuery as FeatureQuery

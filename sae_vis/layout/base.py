@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+from sae_vis.contract import ComponentSpec
 from sae_vis.errors import InputError
-from sae_vis.views.payload import ComponentSpec
 
 Option = bool | int | float | str | list[int] | None
 
@@ -24,7 +24,7 @@ class Component:
     """The name that the page knows the component by; the file of the same name in the front end draws it."""
 
     def to_spec(self) -> ComponentSpec:
-        """This component as the page's payload names it."""
+        """This component as the contract names it."""
         return ComponentSpec(type=self.type_name, options=self.options())
 
     def options(self) -> dict[str, Option]:

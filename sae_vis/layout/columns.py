@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
+from sae_vis.contract import ColumnSpec, LayoutSpec
 from sae_vis.errors import InputError
 from sae_vis.layout.base import Component
 from sae_vis.layout.components import (
@@ -27,7 +28,7 @@ from sae_vis.layout.components import (
     PromptConfig,
     SeqMultiGroupConfig,
 )
-from sae_vis.views.payload import ColumnSpec, LayoutSpec
+from sae_vis.layout.parse import parsed_layout
 
 C = TypeVar("C", bound="Component")
 HELP_KEY = """\
@@ -71,7 +72,7 @@ class Column:
         return len(self.components)
 
     def to_spec(self) -> ColumnSpec:
-        """This column as the page's payload names it."""
+        """This column as the contract names it."""
         return ColumnSpec(width=self.width, components=tuple(c.to_spec() for c in self.components))
 
 
@@ -128,9 +129,8 @@ class SaeVisLayoutConfig:
             InputError: no JSON, a key, component or option that does not exist, or a value that makes no sense; names
                 component and option.
         """
-        from sae_vis.layout.parse import layout_of
-
-        return layout_of(text, own)
+        columns, height = parsed_layout(text, own)
+        return cls([Column(*components, width=width) for components, width in columns], height)
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -152,7 +152,7 @@ class SaeVisLayoutConfig:
         )
 
     def to_spec(self, page: Literal["feature", "prompt"] = "feature") -> LayoutSpec:
-        """This layout as the payload of a feature-centric or prompt-centric page names it.
+        """This layout as the contract names it, of a feature-centric or prompt-centric page.
 
         Raises:
             InputError: the layout asks for something that such a page can't show; names it.

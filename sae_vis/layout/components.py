@@ -147,6 +147,18 @@ class LogitsTableConfig(Component):
 
 
 @dataclass(frozen=True)
+class TopTokensConfig(Component):
+    """The tokens that the feature fires on most: firings on each, and its share of the feature's mass."""
+
+    type_name: ClassVar[str] = "TopTokens"
+
+    n_rows: int = option(10, "tokens, at most as many as the index holds")
+
+    def __post_init__(self) -> None:
+        self._need_count("n_rows", 1)
+
+
+@dataclass(frozen=True)
 class ProbeLogitsTablesConfig(Component):
     """How much of each class of linear probes the feature reads or writes."""
 
@@ -228,4 +240,5 @@ BUILT_IN: tuple[type[Component], ...] = (
     ProbeLogitsTablesConfig,
     PromptConfig,
     SeqMultiGroupConfig,
+    TopTokensConfig,
 )

@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from sae_vis.contract import ComponentData, ComponentModule
 from sae_vis.errors import InputError
 from sae_vis.layout.base import Component
-from sae_vis.views.payload import ComponentData, ComponentModule
 
 if TYPE_CHECKING:
     import numpy as np

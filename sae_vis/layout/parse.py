@@ -9,12 +9,14 @@ from typing import Any
 
 from sae_vis.errors import InputError
 from sae_vis.layout.base import Component
-from sae_vis.layout.columns import Column, SaeVisLayoutConfig
 from sae_vis.layout.components import BUILT_IN
 
+ParsedColumn = tuple[list[Component], Any]
+"""Components, and what is given as the width."""
 
-def layout_of(text: str, own: Iterable[type[Component]]) -> SaeVisLayoutConfig:
-    """See `SaeVisLayoutConfig.from_json`."""
+
+def parsed_layout(text: str, own: Iterable[type[Component]]) -> tuple[list[ParsedColumn], Any]:
+    """The columns of a layout's JSON, and what it gives as the height; see `SaeVisLayoutConfig.from_json`."""
     known = {kind.type_name: kind for kind in (*BUILT_IN, *own)}
     try:
         found = json.loads(text)
@@ -24,13 +26,13 @@ def layout_of(text: str, own: Iterable[type[Component]]) -> SaeVisLayoutConfig:
     columns = [
         _column_of(entry, f"column {i}", known) for i, entry in enumerate(_list(fields_of, "columns", "a layout"))
     ]
-    return SaeVisLayoutConfig(columns, height=fields_of.get("height"))
+    return columns, fields_of.get("height")
 
 
-def _column_of(found: object, where: str, known: Mapping[str, type[Component]]) -> Column:
+def _column_of(found: object, where: str, known: Mapping[str, type[Component]]) -> ParsedColumn:
     entry = _object(found, where, {"width", "components"})
     components = [_component_of(one, where, known) for one in _list(entry, "components", where)]
-    return Column(*components, width=entry.get("width"))
+    return components, entry.get("width")
 
 
 def _component_of(found: object, where: str, known: Mapping[str, type[Component]]) -> Component:

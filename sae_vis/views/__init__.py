@@ -1,1 +1,1 @@
-"""Views: queries on the index, as typed payloads."""
+"""Views: queries on the index, in the terms of the contract."""

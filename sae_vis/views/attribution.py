@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sae_vis.contract import F32, AttentionSources
 from sae_vis.effects.attention import AttentionAttribution, NoAttention
 from sae_vis.errors import InputError
 from sae_vis.index.index import Index
 from sae_vis.layout import SeqMultiGroupConfig
-from sae_vis.views.payload import F32, AttentionSources
 from sae_vis.views.sources import ViewSources
 
 SIGNIFICANT_BITS = 12
@@ -105,7 +105,7 @@ def sources_of_examples(
     made, first = [], 0
     for group in groups:
         own = range(first, first + len(group))
-        made.append(_payload(index, [found[i] for i in own], positions[own], place[own]))
+        made.append(_sources_of(index, [found[i] for i in own], positions[own], place[own]))
         first += len(group)
     return made
 
@@ -134,7 +134,7 @@ def _found(parts: F32, act: float, buffer: tuple[int, int] | None) -> _Found:
     )
 
 
-def _payload(
+def _sources_of(
     index: Index, found: list[_Found], positions: NDArray[np.int64], place: NDArray[np.int64]
 ) -> AttentionSources:
     lengths = [len(one.parts) for one in found]

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.boards.base import BoardGame, BoardStates, Games
+from sae_vis.contract import Boards, FeatureView
 from sae_vis.index.index import Index
-from sae_vis.views.payload import FeatureView
-from sae_vis.views.payload_boards import Boards
 
 BLOCK_GAMES = 16_384  # replayed together
 

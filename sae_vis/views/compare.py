@@ -10,6 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.checks import whole_number
+from sae_vis.contract import (
+    Compared,
+    ComparePart,
+    FeaturePage,
+    MatchTable,
+    PairGroup,
+    PairTable,
+    SplitTable,
+)
 from sae_vis.errors import InputError
 from sae_vis.index.between import Between
 from sae_vis.index.correlations import Partners
@@ -20,15 +29,6 @@ from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.neutral import neutrally
 from sae_vis.saes.neighbours import decoder_cosines
 from sae_vis.views.feature import feature_page, feature_summary
-from sae_vis.views.payload import (
-    Compared,
-    ComparePart,
-    FeaturePage,
-    MatchTable,
-    PairGroup,
-    PairTable,
-    SplitTable,
-)
 from sae_vis.views.sources import ViewSources
 
 Kind = Literal["both", "a", "b"]

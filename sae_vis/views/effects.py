@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.config import MOST_CHANGED
+from sae_vis.contract import TokenEffects
 from sae_vis.effects.ablation import DirectEffects, DirectEffectTable
 from sae_vis.index.effects_cache import StoredEffects, merged, no_effects
 from sae_vis.index.index import Index, Windows
-from sae_vis.views.payload import TokenEffects
 from sae_vis.views.sources import ViewSources
 
 

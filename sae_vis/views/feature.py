@@ -1,4 +1,4 @@
-"""The feature-centric view: queries on an index, as the typed payload of a page."""
+"""The feature-centric view: queries on an index, in the terms of the contract."""
 
 from __future__ import annotations
 
@@ -11,27 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.boards.othello import Othello
-from sae_vis.errors import InputError
-from sae_vis.index.index import Index
-from sae_vis.index.many import FeatureBlock, blocks, lists_of
-from sae_vis.layout import (
-    ActsByPositionConfig,
-    ActsHistogramConfig,
-    CustomComponent,
-    FeatureTablesConfig,
-    LabelsConfig,
-    LogitsHistogramConfig,
-    LogitsTableConfig,
-    ProbeLogitsTablesConfig,
-    SaeVisLayoutConfig,
-    SeqMultiGroupConfig,
-)
-from sae_vis.neutral import neutrally
-from sae_vis.saes.neighbours import decoder_neighbours
-from sae_vis.views.attribution import no_sources
-from sae_vis.views.boards import with_boards
-from sae_vis.views.labels import label_profiles, label_ranks, labelling_words
-from sae_vis.views.payload import (
+from sae_vis.contract import (
     AlignmentTable,
     ComparePart,
     CorrelationTable,
@@ -46,8 +26,30 @@ from sae_vis.views.payload import (
     PageMeta,
     PositionProfile,
     PromptPart,
-    page_token_arrays,
+    TopTokens,
 )
+from sae_vis.contract.tokens import page_token_arrays
+from sae_vis.errors import InputError
+from sae_vis.index.index import Index
+from sae_vis.index.many import FeatureBlock, blocks, lists_of
+from sae_vis.layout import (
+    ActsByPositionConfig,
+    ActsHistogramConfig,
+    CustomComponent,
+    FeatureTablesConfig,
+    LabelsConfig,
+    LogitsHistogramConfig,
+    LogitsTableConfig,
+    ProbeLogitsTablesConfig,
+    SaeVisLayoutConfig,
+    SeqMultiGroupConfig,
+    TopTokensConfig,
+)
+from sae_vis.neutral import neutrally
+from sae_vis.saes.neighbours import decoder_neighbours
+from sae_vis.views.attribution import no_sources
+from sae_vis.views.boards import with_boards
+from sae_vis.views.labels import label_profiles, label_ranks, labelling_words
 from sae_vis.views.places import place_weights, relative_norm, written_places
 from sae_vis.views.probes import probe_heads, probe_readouts
 from sae_vis.views.sequences import example_groups, sequence_groups
@@ -187,6 +189,7 @@ def _parts(sources: ViewSources, block: FeatureBlock, layout: SaeVisLayoutConfig
     tables, acts = layout.find(FeatureTablesConfig), layout.find(ActsHistogramConfig)
     logits, logit_table = layout.find(LogitsHistogramConfig), layout.find(LogitsTableConfig)
     position, labels = layout.find(ActsByPositionConfig), layout.find(LabelsConfig)
+    top = layout.find(TopTokensConfig)
     columns = {
         "stats": _stats(block),
         "neuron_alignment": _alignments(index, block, tables),
@@ -197,6 +200,7 @@ def _parts(sources: ViewSources, block: FeatureBlock, layout: SaeVisLayoutConfig
         "logits_histogram": _logits_histograms(sources, block, logits) if logits else n_none,
         "logits_table": _logits_tables(index, block, logit_table) if logit_table else n_none,
         "acts_by_position": _position_profiles(block, position) if position else n_none,
+        "top_tokens": _top_tokens(index, block, top) if top else n_none,
         "labels": [label_profiles(index, feature, labels) for feature in block.features],
         "custom": [
             {own.type_name: own.data(sources.query(feature)) for own in _own(layout)} for feature in block.features
@@ -317,6 +321,25 @@ def _logits_tables(index: Index, block: FeatureBlock, config: LogitsTableConfig)
     return [
         LogitTable(top_tokens=top, top_values=top_values, bottom_tokens=bottom, bottom_values=bottom_values)
         for top, top_values, bottom, bottom_values in zip(*columns, strict=True)
+    ]
+
+
+def _top_tokens(index: Index, block: FeatureBlock, config: TopTokensConfig) -> Sequence[TopTokens | None]:
+    if not _has(index, "fired_tokens"):
+        return [None] * len(block.features)
+    _require_rows(index, "fired_tokens", config.n_rows, "TopTokensConfig.n_rows")
+    rows = np.asarray(block.features)
+    names = ("fired_tokens", "fired_tokens_count", "fired_tokens_mass")
+    columns = [[own[: config.n_rows] for own in lists_of(index, name, block.features)] for name in names]
+    mass, distinct = (index.column(name)[rows].tolist() for name in ("mass", "n_fired_tokens"))
+    return [
+        TopTokens(
+            tokens=tokens,
+            n_firings=counts.astype(np.int32),
+            mass_share=(sizes / (mass[i] or 1.0)).astype(np.float32),
+            n_distinct=distinct[i],
+        )
+        for i, (tokens, counts, sizes) in enumerate(zip(*columns, strict=True))
     ]
 
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sae_vis.contract import I32, LabellingWords, LabelProfile, LabelRanks
 from sae_vis.errors import InputError
 from sae_vis.index.by_label import RankBy
 from sae_vis.index.index import Index
 from sae_vis.layout import LabelsConfig
-from sae_vis.views.payload import I32, LabellingWords, LabelProfile, LabelRanks
 
 
 class Chosen(NamedTuple):

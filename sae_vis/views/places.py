@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sae_vis.contract import F32, LogitTable, PlaceWeights, WrittenPlaces
 from sae_vis.effects.decoder_norms import relative_norms
 from sae_vis.effects.extremes import extremes
 from sae_vis.effects.logit_lens import BLOCK_BYTES, LogitLens
 from sae_vis.index.index import Index
 from sae_vis.index.many import lists_of
 from sae_vis.layout import DecoderNormsConfig, LogitsByPlaceConfig, ModelDiffConfig, SaeVisLayoutConfig
-from sae_vis.views.payload import F32, LogitTable, PlaceWeights, WrittenPlaces
 from sae_vis.views.sources import ViewSources
 
 SHOWS_PLACES = (DecoderNormsConfig, LogitsByPlaceConfig, ModelDiffConfig)

@@ -8,10 +8,10 @@ from itertools import chain
 import numpy as np
 
 from sae_vis.boards.base import BoardGame
+from sae_vis.contract import F32, ProbeHead, ProbeReadout
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.effects.probes import LinearProbe, Probes
 from sae_vis.layout import ProbeLogitsTablesConfig
-from sae_vis.views.payload_boards import F32, ProbeHead, ProbeReadout
 from sae_vis.views.sources import ViewSources
 
 MOVES = "Logit effect of moves"

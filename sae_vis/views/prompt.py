@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sae_vis.checks import plain, shown, whole_number
+from sae_vis.contract import FeaturePage, PromptMetric, PromptPart, PromptView
 from sae_vis.corpus.mask import MaskConfig
 from sae_vis.effects.attribution import AttributionTable, NextTokenLoss, Target, attribute
 from sae_vis.effects.intervention import FullEffects
@@ -23,7 +24,6 @@ from sae_vis.models.base import HookPoint, RunnableModel
 from sae_vis.neutral import neutrally
 from sae_vis.saes.base import Dictionary
 from sae_vis.views.feature import feature_page, feature_summary
-from sae_vis.views.payload import FeaturePage, PromptMetric, PromptPart, PromptView
 from sae_vis.views.prompt_direct import direct_part
 from sae_vis.views.sources import ViewSources
 

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sae_vis.contract import F32, I32, AttentionSources, Contexts, SequenceGroup, TokenEffects
 from sae_vis.index.index import Examples, Index, Windows
 from sae_vis.index.many import FeatureBlock
 from sae_vis.index.shards import offsets_of
@@ -17,7 +18,6 @@ from sae_vis.views.attribution import Example, sources_of_examples, wanted_attri
 from sae_vis.views.effects import Asked, fires, kept_effects, token_effects
 from sae_vis.views.groups import KINDS, ManyGroups, intervals, joined, largest
 from sae_vis.views.labels import labels_to_show, token_labels
-from sae_vis.views.payload import F32, I32, AttentionSources, Contexts, SequenceGroup, TokenEffects
 from sae_vis.views.sources import ViewSources
 
 BLOCK_TOKENS = 16_384  # tokens whose effects are computed together, at most about
@@ -88,7 +88,7 @@ def _finished(
     for one, kept in zip(block, kept_effects(sources, [one.feature for one in block], asked), strict=True):
         effects = [token_effects(sources.index, kept, group.windows, n_listed, against=against) for group in one.groups]
         known = _Known(None if all(e is None for e in effects) else effects, next(attributed))
-        yield _payload(sources, one, known)
+        yield _contract_groups(sources, one, known)
 
 
 def _attributed(
@@ -230,7 +230,7 @@ class _Known(NamedTuple):
         )
 
 
-def _payload(sources: ViewSources, one: Exampled, known: _Known) -> tuple[SequenceGroup, ...]:
+def _contract_groups(sources: ViewSources, one: Exampled, known: _Known) -> tuple[SequenceGroup, ...]:
     logits = _logits(sources, one.feature, [group.windows.tokens for group in one.groups])
     return tuple(
         SequenceGroup(

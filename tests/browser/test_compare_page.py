@@ -12,9 +12,9 @@ import pytest
 from polling import wait_until
 from synthetic_page import synthetic_page
 
+from sae_vis.contract import CorrelationTable, OtherDictionary
 from sae_vis.corpus.text import TokenText
 from sae_vis.views.compare import CompareSettings, compare_page
-from sae_vis.views.payload import CorrelationTable, OtherDictionary
 from tests.fixtures.two_dictionaries import SAES, made
 
 pytestmark = pytest.mark.browser

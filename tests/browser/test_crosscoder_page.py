@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sae_vis import contract as p
 from sae_vis.deliver.page import render_page
 from sae_vis.layout import SaeVisLayoutConfig
-from sae_vis.views import payload as p
 from tests.fixtures.synthetic_page import synthetic_page
 
 pytestmark = pytest.mark.browser

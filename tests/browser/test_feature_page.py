@@ -10,6 +10,7 @@ from measures import HAIR, aligned, box, boxes, places
 from polling import wait_until
 from synthetic_page import NASTY, page_of, single_context, synthetic_page, view_of
 
+from sae_vis import contract as p
 from sae_vis.deliver.page import render_page
 from sae_vis.layout import (
     ActsHistogramConfig,
@@ -19,7 +20,6 @@ from sae_vis.layout import (
     SaeVisLayoutConfig,
     SeqMultiGroupConfig,
 )
-from sae_vis.views import payload as p
 
 pytestmark = pytest.mark.browser
 

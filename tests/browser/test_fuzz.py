@@ -12,9 +12,9 @@ from polling import wait_until
 from synthetic_page import NASTY, page_of, single_context, view_of
 from token_display import alone, chip, context_text
 
+from sae_vis import contract as p
 from sae_vis.deliver.page import write_page
 from sae_vis.layout import Column, LogitsTableConfig, SaeVisLayoutConfig, SeqMultiGroupConfig
-from sae_vis.views import payload as p
 
 pytestmark = pytest.mark.browser
 FUZZ = settings(

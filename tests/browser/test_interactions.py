@@ -8,8 +8,8 @@ from measures import HAIR, Box, aligned, box, boxes, places
 from polling import settle, wait_until
 from synthetic_page import page_of, synthetic_page, view_of
 
+from sae_vis import contract as p
 from sae_vis.layout import Column, SaeVisLayoutConfig, SeqMultiGroupConfig
-from sae_vis.views import payload as p
 
 pytestmark = pytest.mark.browser
 

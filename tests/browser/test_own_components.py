@@ -11,9 +11,9 @@ from synthetic_page import synthetic_page
 
 from examples.first_letters.first_letters import FirstLetters, first_letter
 from sae_vis import Corpus, Index, TokenText, index_features, load_tokenizer, save_feature_page
+from sae_vis.contract import ComponentModule
 from sae_vis.demo import run as demo
 from sae_vis.layout import ActsHistogramConfig, Column, CustomComponent, SaeVisLayoutConfig, SeqMultiGroupConfig
-from sae_vis.views.payload import ComponentModule
 
 pytestmark = pytest.mark.browser
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from sae_vis.contract import FeaturePage
 from sae_vis.demo import run as demo
 from sae_vis.layout import (
     ActsByPositionConfig,
@@ -26,8 +27,8 @@ from sae_vis.layout import (
     ProbeLogitsTablesConfig,
     SaeVisLayoutConfig,
     SeqMultiGroupConfig,
+    TopTokensConfig,
 )
-from sae_vis.views.payload import FeaturePage
 from tests.fixtures.synthetic_page import synthetic_page
 from tests.gallery.languages import languages_page
 from tests.gallery.stage import COMMENT, SELF_DOT, UNITED, Stage
@@ -201,6 +202,7 @@ ENTRIES = {
         alone(LogitsHistogramConfig(), width=460, feature=SELF_DOT),
         alone(LogitsTableConfig(), width=460, feature=UNITED),
         alone(ActsByPositionConfig(), width=460),
+        alone(TopTokensConfig(), width=300, feature=UNITED),
         alone(SeqMultiGroupConfig(), width=860, height=800, feature=SELF_DOT),
         Entry(
             name="Labels",

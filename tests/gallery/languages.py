@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 
+from sae_vis import contract as p
 from sae_vis.layout import Column, LogitsTableConfig, SaeVisLayoutConfig, SeqMultiGroupConfig
-from sae_vis.views import payload as p
 from tests.fixtures.synthetic_page import page_of, single_context, view_of
 
 WORD = re.compile(r"\s?\w+|\s|[^\w\s]")

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from sae_vis.api import index_activations, save_feature_page
-from sae_vis.boards.base import LAST, LEGAL, BoardLook, BoardStates, Games, Piece
+from sae_vis.boards.base import LAST, LEGAL, BoardStates, Games
 from sae_vis.boards.othello import othello_vocabulary, square_name
+from sae_vis.contract import BoardLook, Piece
 from sae_vis.corpus.mask import MaskConfig
 from sae_vis.corpus.text import TokenText
 from sae_vis.effects.probes import LinearProbe, Readings

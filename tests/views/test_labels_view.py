@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sae_vis.contract import FeaturePage
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.deliver.page import render_page
@@ -16,7 +17,6 @@ from sae_vis.index.index import Index
 from sae_vis.layout import Column, LabelsConfig, SaeVisLayoutConfig, SeqMultiGroupConfig
 from sae_vis.views.feature import feature_page
 from sae_vis.views.labels import most_uneven
-from sae_vis.views.payload import FeaturePage
 from sae_vis.views.sources import ViewSources
 from tests.fixtures.page_decoder import read_page
 from tests.index.test_build import source_of
@@ -51,9 +51,9 @@ def test_a_page_holds_the_labels_of_its_index_and_reads_back(index: Index):
     assert [words["name"] for words in head["labellings"]] == ["language", "parity"]
     assert head["labellings"][0]["labels"] == ["</script><i>", "de", "日本語"]
     assert head["labellings"][0]["n_tokens"] == table.tokens.n_tokens.tolist() == [48, 96, 48, 48]
-    for written, read in zip(page.label_ranks, head["ranks"], strict=True):
+    for written, read in zip(page.label_ranks, head["label_ranks"], strict=True):
         assert equal(written, read)
-    assert head["ranks"][0].top.tolist() == table.top.tolist()
+    assert head["label_ranks"][0].top.tolist() == table.top.tolist()
     for view in page.features:
         assert equal(view, views[view.feature])
         of_language, of_parity = view.labels

@@ -1,9 +1,9 @@
 // Where in its sequences the feature fires: the share of tokens at each position.
 import type { VNode } from "preact";
 import { useMemo } from "preact/hooks";
-import { count, number, percent } from "../format";
+import { count, number, percent } from "../data/format";
 import { Bars, type BarWords } from "../marks/Bars";
-import type { PositionProfile } from "../payload";
+import type { PositionProfile } from "../data/contract";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 

@@ -2,7 +2,7 @@
 import type { VNode } from "preact";
 import { barStops } from "../marks/colours";
 import { Bars } from "../marks/Bars";
-import { count, number, percent, plural } from "../format";
+import { count, number, percent, plural } from "../data/format";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 

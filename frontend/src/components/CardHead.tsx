@@ -1,10 +1,10 @@
 // The top of a card: which feature, and how much it fires. Of several side by side, each has its own way to others.
 import type { ComponentChildren, VNode } from "preact";
-import type { Card } from "../card";
-import { number, percent, plural } from "../format";
-import type { Panes } from "../panes";
-import type { FeatureStats } from "../payload";
-import type { Head } from "../source";
+import type { Card } from "../state/card";
+import { number, percent, plural } from "../data/format";
+import type { Panes } from "../state/panes";
+import type { FeatureStats } from "../data/contract";
+import type { Head } from "../data/source";
 import { DeadFeature } from "./Messages";
 import { Stepper } from "./Stepper";
 

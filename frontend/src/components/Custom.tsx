@@ -1,10 +1,10 @@
 // A component of the user's own: an ES module of the page hands over its `mount`, which draws into an element.
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { tip, type Range, type TokenAt } from "../card";
-import type { ComponentSpec, FeatureView, PageMeta } from "../payload";
-import { Signal, useSignal } from "../signal";
-import type { Named } from "../source";
+import { tip, type Range, type TokenAt } from "../state/card";
+import type { ComponentSpec, FeatureView, PageMeta } from "../data/contract";
+import { Signal, useSignal } from "../state/signal";
+import type { Named } from "../data/source";
 import type { ComponentProps } from "./types";
 
 /** What a user's module may use beside its data. */

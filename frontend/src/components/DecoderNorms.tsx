@@ -1,7 +1,7 @@
 // How strongly the feature writes at each place, and how alike its directions are there.
 import type { VNode } from "preact";
-import { number } from "../format";
-import type { PlaceWeights } from "../payload";
+import { number } from "../data/format";
+import type { PlaceWeights } from "../data/contract";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 

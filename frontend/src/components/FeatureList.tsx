@@ -1,13 +1,13 @@
 // The features of the page in a list that is searched, filtered and sorted.
 import type { VNode } from "preact";
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { count, number, percent, plural } from "../format";
+import { count, number, percent, plural } from "../data/format";
 import { Chip } from "../marks/TokenText";
 import { SHARED } from "./ModelDiff";
-import type { ExampleSearch, Progress, Snippet } from "../search";
-import type { LabellingWords } from "../payload";
-import type { Head } from "../source";
-import type { TokenTexts } from "../tokens";
+import type { ExampleSearch, Progress, Snippet } from "../state/search";
+import type { LabellingWords } from "../data/contract";
+import type { Head } from "../data/source";
+import type { TokenTexts } from "../data/tokens";
 
 /** Rows drawn at once; the rest are found by searching. */
 const MOST_ROWS = 300;
@@ -83,7 +83,7 @@ export function FeatureList(props: FeatureListProps): VNode {
   const [cursor, setCursor] = useState(-1);
   const progress = useExamples(search, filter.example);
   const all = useMemo(() => rowsOf(head, filter.labelling), [head, filter.labelling]);
-  const labelling = head.labelRanks.length === 0 ? undefined : head.labellings[filter.labelling];
+  const labelling = head.label_ranks.length === 0 ? undefined : head.labellings[filter.labelling];
   const rows = useMemo(() => found(all, texts, filter, progress, order), [all, texts, filter, progress, order]);
   const change = (next: Partial<Filter>): void => {
     setFilter({ ...filter, ...next });
@@ -349,8 +349,8 @@ function Match({ snippet }: { snippet: Snippet | undefined }): VNode | null {
   );
 }
 
-function rowsOf({ summary, labelRanks }: Head, labelling: number): Row[] {
-  const ranks = labelRanks[labelling];
+function rowsOf({ summary, label_ranks }: Head, labelling: number): Row[] {
+  const ranks = label_ranks[labelling];
   return Array.from(summary.feature, (feature, i) => ({
     feature,
     density: summary.density[i] ?? 0,

@@ -1,7 +1,7 @@
 // Neurons and features that go with the feature.
 import type { ComponentChildren, VNode } from "preact";
-import { percent, signed } from "../format";
-import type { AlignmentTable, CorrelationTable, NeighbourTable, OtherDictionary } from "../payload";
+import { percent, signed } from "../data/format";
+import type { AlignmentTable, CorrelationTable, NeighbourTable, OtherDictionary } from "../data/contract";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 

@@ -1,9 +1,9 @@
 // What the examples of an attention SAE say of its heads: a key to the colours of sources, each head's share.
 import type { VNode } from "preact";
-import "../sources.css";
-import type { Card } from "../card";
-import { number, percent } from "../format";
-import type { FeatureView } from "../payload";
+import "../marks/sources.css";
+import type { Card } from "../state/card";
+import { number, percent } from "../data/format";
+import type { FeatureView } from "../data/contract";
 
 /** Shares smaller than this are told together. */
 const SMALL = 0.05;

@@ -1,8 +1,8 @@
 // What the page's numbers were made from.
 import type { ComponentChildren, VNode } from "preact";
 import { useLayoutEffect, useMemo, useState } from "preact/hooks";
-import { count, percent } from "../format";
-import type { Head } from "../source";
+import { count, percent } from "../data/format";
+import type { Head } from "../data/source";
 
 export function Header({ head }: { head: Head }): VNode {
   const { meta } = head;

@@ -1,9 +1,7 @@
 // What the keys and the pointer do.
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-
-/** Titled lists of what keys do. */
-export type Keys = readonly (readonly [title: string, rows: readonly (readonly [keys: string, does: string])[]])[];
+import type { Keys } from "../state/keys";
 
 export function Help({ keys, close }: { keys: Keys; close: () => void }): VNode {
   const dialog = useRef<HTMLDialogElement>(null);

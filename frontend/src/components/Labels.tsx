@@ -1,10 +1,10 @@
 // How the feature fires over the labels of the corpus: a bar and a row of numbers for each label.
 import type { VNode } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { tip, type Card } from "../card";
-import { count, number, percent, plural, signed } from "../format";
-import type { LabellingWords, LabelProfile } from "../payload";
-import { useSignal } from "../signal";
+import { tip, type Card } from "../state/card";
+import { count, number, percent, plural, signed } from "../data/format";
+import type { LabellingWords, LabelProfile } from "../data/contract";
+import { useSignal } from "../state/signal";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 

@@ -1,7 +1,7 @@
 // What the feature does to the logit of every token of the vocabulary.
 import type { VNode } from "preact";
 import { Bars, type Stop } from "../marks/Bars";
-import { count, number, plural } from "../format";
+import { count, number, plural } from "../data/format";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 

@@ -1,9 +1,9 @@
 // The output tokens that the feature pushes down most and up most.
 import type { VNode } from "preact";
-import { signed } from "../format";
+import { signed } from "../data/format";
 import { Chip } from "../marks/TokenText";
-import { point, type Card, type TokenAt } from "../card";
-import type { LogitTable } from "../payload";
+import { point, type Card, type TokenAt } from "../state/card";
+import type { LogitTable } from "../data/contract";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 

@@ -1,9 +1,9 @@
 // What went wrong or is not there, each in its own plain words.
 import type { VNode } from "preact";
-import { count, plural } from "../format";
-import { notice } from "../notice";
-import { useSignal } from "../signal";
-import type { Head } from "../source";
+import { count, plural } from "../data/format";
+import { notice } from "../state/notice";
+import { useSignal } from "../state/signal";
+import type { Head } from "../data/source";
 
 export function NotComputed({ what }: { what: string }): VNode {
   return <p class="quiet">Not computed: {what}.</p>;

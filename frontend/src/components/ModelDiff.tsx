@@ -1,6 +1,6 @@
 // Which of two models the feature belongs to, among all features of the crosscoder.
 import type { VNode } from "preact";
-import { count, number, plural } from "../format";
+import { count, number, plural } from "../data/format";
 import { Bars, type Stop } from "../marks/Bars";
 import { cosine } from "./DecoderNorms";
 import { NotComputed } from "./Messages";

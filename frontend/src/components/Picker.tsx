@@ -1,11 +1,11 @@
 // Choosing a feature: the one before, the one after, by number, or from a list.
 import type { VNode } from "preact";
-import { MOST_BESIDE } from "../address";
-import { count } from "../format";
-import type { Panes } from "../panes";
-import type { ExampleSearch } from "../search";
-import type { Head } from "../source";
-import type { TokenTexts } from "../tokens";
+import { MOST_BESIDE } from "../state/address";
+import { count } from "../data/format";
+import type { Panes } from "../state/panes";
+import type { ExampleSearch } from "../state/search";
+import type { Head } from "../data/source";
+import type { TokenTexts } from "../data/tokens";
 import { FeatureList } from "./FeatureList";
 import { Stepper } from "./Stepper";
 

@@ -1,11 +1,11 @@
 // How much of each linear probe's classes the feature reads or writes: tables, or boards where classes are squares.
 import type { VNode } from "preact";
 import { useCallback, useMemo, useState } from "preact/hooks";
-import { tip, type Card } from "../card";
-import { number, signed } from "../format";
+import { tip, type Card } from "../state/card";
+import { number, signed } from "../data/format";
 import { DataTable, type BarWords } from "../marks/Bars";
 import { SQUARE, boardSize, edgeNames, gridPath, placeOf, squareAt } from "../marks/boards";
-import type { BoardLook, ProbeHead, ProbeReadout } from "../payload";
+import type { BoardLook, ProbeHead, ProbeReadout } from "../data/contract";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 

@@ -1,12 +1,12 @@
 // The prompt, coloured by the activation of the card's feature on the scale of the card's other texts.
 import type { VNode } from "preact";
 import { useCallback, useContext } from "preact/hooks";
-import { number } from "../format";
-import type { Side } from "../prompt/address";
-import { activations } from "../prompt/colours";
-import { SideMark } from "../components/SideMark";
-import { PromptText } from "../prompt/PromptText";
-import { PromptContext, type PromptState } from "../prompt/state";
+import { number } from "../data/format";
+import type { Side } from "../state/sides";
+import { activations } from "../marks/prompt/colours";
+import { SideMark } from "../marks/SideMark";
+import { PromptText } from "../marks/prompt/PromptText";
+import { PromptContext, type PromptState } from "../state/prompt/state";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
 

@@ -2,11 +2,11 @@
 // at the firing token.
 import type { ComponentChildren, VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import type { Card } from "../card";
-import { count, number, percent, plural } from "../format";
+import type { Card } from "../state/card";
+import { count, number, percent, plural } from "../data/format";
 import { exampleRows, type RowStyle, type Step } from "../marks/examples";
-import type { ComponentSpec, Contexts, SequenceGroup, TokenEffects } from "../payload";
-import { afterFrame, whenIdle } from "../idle";
+import type { ComponentSpec, Contexts, SequenceGroup, TokenEffects } from "../data/contract";
+import { afterFrame, whenIdle } from "../state/idle";
 import { HeadShares, SourcesKey } from "./HeadShares";
 import { NotComputed } from "./Messages";
 import { repaint, useMarks, useTokens } from "./pointing";

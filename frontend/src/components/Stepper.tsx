@@ -1,7 +1,7 @@
 // From a feature to the one before, the one after, or one by its number.
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { Head } from "../source";
+import type { Head } from "../data/source";
 
 export interface StepperProps {
   readonly head: Head;

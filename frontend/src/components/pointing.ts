@@ -1,6 +1,6 @@
 // Pointer and keyboard on the tokens of a card's examples: one set of listeners for all of them.
 import { useLayoutEffect, useMemo } from "preact/hooks";
-import { pin, point, setPin, tip, within, type Card, type Range, type TokenAt } from "../card";
+import { pin, point, setPin, tip, within, type Card, type Range, type TokenAt } from "../state/card";
 import { detail, expand } from "../marks/examples";
 import { TIP_ID } from "../marks/Tooltip";
 import { copyRow, RowTools } from "./rowTools";
@@ -96,6 +96,18 @@ function onKey(event: KeyboardEvent, card: Card, grow: (row: HTMLLIElement) => v
 function tokenAt(card: Card, element: Element): TokenAt | null {
   const source = element.getAttribute("data-s");
   return source === null ? card.at(Number(element.getAttribute("data-t"))) : card.sourceAt(Number(source));
+}
+
+/** Leads the keyboard to the first example, among those of the card that `from` is in, whose feature fires on a token. */
+export function goToToken(from: Element, card: Card, id: number): void {
+  const tokens = from.closest("article")?.querySelectorAll<HTMLElement>(".examples [data-t]") ?? [];
+  for (const token of tokens) {
+    const at = tokenAt(card, token);
+    if (at?.id !== id || at.act === 0 || Number.isNaN(at.act)) continue;
+    token.scrollIntoView({ block: "nearest" });
+    focus(token, true);
+    return;
+  }
 }
 
 /** Details of a token, its lines in the charts, and the same token wherever else it stands. */

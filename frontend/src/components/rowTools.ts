@@ -1,9 +1,9 @@
 // Buttons of the row that the pointer or the keyboard is on: one set, which moves from row to row.
-import type { Card } from "../card";
-import { copyText } from "../copy";
-import { plural } from "../format";
+import type { Card } from "../state/card";
+import { copyText } from "./copy";
+import { plural } from "../data/format";
 import { nextView, rowLabels, shownTokens } from "../marks/examples";
-import { say } from "../notice";
+import { say } from "../state/notice";
 
 export const NO_WIDER =
   "This page holds no more of the text than it shows. SeqMultiGroupConfig(expand=16) or (expand=\"sequence\") in the layout would add it.";

@@ -1,7 +1,7 @@
 // What every component of a layout gets.
-import type { Card } from "../card";
-import type { ComponentSpec, WrittenPlaces } from "../payload";
-import type { Named } from "../source";
+import type { Card } from "../state/card";
+import type { ComponentSpec, WrittenPlaces } from "../data/contract";
+import type { Named } from "../data/source";
 
 export interface ComponentProps {
   readonly type: string;

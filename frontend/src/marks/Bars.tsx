@@ -2,9 +2,9 @@
 import { scaleLinear, scaleLog, type ScaleContinuousNumeric } from "d3-scale";
 import type { VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { tip, type Card, type Range, type TokenAt } from "../card";
-import { count, number } from "../format";
-import { useSignal } from "../signal";
+import { tip, type Card, type Range, type TokenAt } from "../state/card";
+import { count, number } from "../data/format";
+import { useSignal } from "../state/signal";
 import { Markers } from "./Markers";
 
 const HEIGHT = 150;

@@ -1,8 +1,8 @@
 // Lines in a chart at the values of the pinned token and of the one that the pointer is on, their labels side by side.
 import type { VNode } from "preact";
-import type { Card, TokenAt } from "../card";
-import { number } from "../format";
-import { useSignal } from "../signal";
+import type { Card, TokenAt } from "../state/card";
+import { number } from "../data/format";
+import { useSignal } from "../state/signal";
 
 /** Characters of a label; longer ones are cut. */
 const LONGEST = 14;

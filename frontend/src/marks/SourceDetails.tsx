@@ -1,7 +1,7 @@
 // Details of a token that concern attention: what it gives as a source, what it gets as a destination.
 import type { VNode } from "preact";
-import type { Attention, SourcePart } from "../card";
-import { percent, plural, signed } from "../format";
+import type { Attention, SourcePart } from "../state/card";
+import { percent, plural, signed } from "../data/format";
 
 /** Heads named among a token's details. */
 const NAMED = 6;

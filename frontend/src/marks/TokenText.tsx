@@ -1,6 +1,6 @@
 // Token text, never HTML: runs of characters become text nodes.
 import type { VNode } from "preact";
-import type { Run } from "../tokens";
+import type { Run } from "../data/tokens";
 
 /** Runs as they stand in a sentence. */
 export function runs(list: readonly Run[]): (string | VNode)[] {

@@ -2,10 +2,10 @@
 // pointer, so they can't get in its way; they keep off each other and off both tokens.
 import { Fragment, type VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { pin, tip, type Card, type Change, type Effect, type TokenAt } from "../card";
-import { number, percent, signed } from "../format";
-import { useSignal } from "../signal";
-import type { TokenTexts } from "../tokens";
+import { pin, tip, type Card, type Change, type Effect, type TokenAt } from "../state/card";
+import { number, percent, signed } from "../data/format";
+import { useSignal } from "../state/signal";
+import type { TokenTexts } from "../data/tokens";
 import { place, type Box } from "./place";
 import { AttentionLines, SourceLines } from "./SourceDetails";
 import { Chip } from "./TokenText";

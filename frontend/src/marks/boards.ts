@@ -1,9 +1,9 @@
 // Boards of a game as pictures: pieces, the last move, what it captured, the legal next moves. Shapes of one kind are one
 // path, so that a card of many boards has few elements.
-import type { Card } from "../card";
-import { lossOf } from "../card";
-import { number, plural, signed } from "../format";
-import type { BoardLook, Boards, Contexts } from "../payload";
+import type { Card } from "../state/card";
+import { lossOf } from "../state/card";
+import { number, plural, signed } from "../data/format";
+import type { BoardLook, Boards, Contexts } from "../data/contract";
 
 const CELL = 24;
 const MARGIN = 18;

@@ -2,10 +2,10 @@
 //
 // A row starts with elements for the tokens that matter (firing, masked, in focus, with a loss effect); the text between
 // them is plain. `detail` gives every token of a row its element, once the pointer or the keyboard comes to the row.
-import { lossOf, type Card } from "../card";
+import { lossOf, type Card } from "../state/card";
 import { boardNodes, type GroupBoards } from "./boards";
-import { count, number } from "../format";
-import type { Contexts } from "../payload";
+import { count, number } from "../data/format";
+import type { Contexts } from "../data/contract";
 import { strength } from "./colours";
 import { alignedText, element } from "./pieces";
 import { detailSources, sourceLine } from "./sources";

@@ -1,5 +1,5 @@
 // Text of an example as elements: what stands before the token in focus, and the rest, so that lines align there.
-import type { Piece, Run, TokenTexts } from "../tokens";
+import type { Piece, Run, TokenTexts } from "../data/tokens";
 
 /** How the tokens of a text are drawn. */
 export interface Look {

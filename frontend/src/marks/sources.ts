@@ -1,7 +1,7 @@
 // Source tokens of an example, as a second line of text that aligns at the largest of them.
-import type { Card } from "../card";
-import { count, percent, signed } from "../format";
-import type { AttentionSources, Contexts } from "../payload";
+import type { Card } from "../state/card";
+import { count, percent, signed } from "../data/format";
+import type { AttentionSources, Contexts } from "../data/contract";
 import { strength } from "./colours";
 import { alignedText, element } from "./pieces";
 

@@ -1,0 +1,55 @@
+// A prompt-centric page: the prompt, the features that matter at its tokens, and their cards.
+import type { VNode } from "preact";
+import { useLayoutEffect, useMemo, useState } from "preact/hooks";
+import { tip } from "../../state/card";
+import { Header } from "../../components/Header";
+import { Notice } from "../../components/Messages";
+import { TopBar } from "../../components/TopBar";
+import { Tooltips } from "../../marks/Tooltip";
+import type { PromptPart } from "../../data/contract";
+import type { Source } from "../../data/source";
+import { Chosen, Controls } from "./Controls";
+import { HeatMap } from "./HeatMap";
+import { KEYS, usePromptKeys, useStep } from "./keys";
+import { Prompts } from "../../state/prompt/pairs";
+import { PromptCards } from "./PromptCards";
+import { Help } from "../../components/Help";
+import { PromptTip } from "./PromptTip";
+import { Ranking } from "./Ranking";
+import { PromptContext, usePromptState } from "../../state/prompt/state";
+import { Strip } from "./Strip";
+
+export function PromptApp({ source, part }: { source: Source; part: PromptPart }): VNode {
+  const prompts = useMemo(() => new Prompts(part), [part]);
+  const state = usePromptState(source, prompts);
+  const { head, address, move, pointer } = state;
+  const [help, setHelp] = useState(false);
+  const step = useStep(state);
+  usePromptKeys(state, step, help, setHelp);
+  const about = useMemo(() => <Header head={head} />, [head]);
+  useLayoutEffect(() => () => tip.set(null), [state.open]);
+  const below = head.layout.columns.every((column) => column.components.every((c) => c.options["hover_below"] !== false));
+  return (
+    <PromptContext.Provider value={state}>
+      <TopBar theme={address.theme} setTheme={(theme) => move({ theme }, "replace")} openHelp={() => setHelp(true)}>
+        <Chosen step={step} />
+      </TopBar>
+      {about}
+      <main class={`prompt-page ${address.cards > 1 ? "several" : ""}`} onScroll={() => pointer.set(null)}>
+        <Strip />
+        <Controls />
+        <div class="prompt-main">
+          <div class="prompt-left">
+            <Ranking />
+            <HeatMap />
+          </div>
+          <PromptCards />
+        </div>
+      </main>
+      <Tooltips below={below} several={state.open.length > 1} />
+      <PromptTip />
+      <Notice />
+      {help && <Help keys={KEYS} close={() => setHelp(false)} />}
+    </PromptContext.Provider>
+  );
+}
