@@ -104,8 +104,11 @@ export function goToToken(from: Element, card: Card, id: number): void {
   for (const token of tokens) {
     const at = tokenAt(card, token);
     if (at?.id !== id || at.act === 0 || Number.isNaN(at.act)) continue;
-    token.scrollIntoView({ block: "nearest" });
-    focus(token, true);
+    const row = rowAt(token);
+    if (row !== null) detail(row, card); // its elements are new then
+    const found = row?.querySelector<HTMLElement>(`[data-t="${token.dataset["t"] ?? ""}"]`) ?? token;
+    found.scrollIntoView({ block: "nearest" });
+    focus(found, true);
     return;
   }
 }
