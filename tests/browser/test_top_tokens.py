@@ -22,9 +22,8 @@ def page(**changes):
         n_distinct=7,
     )
     view = view_of(12, single_context([1, 3, 2, 1, 3], [0.0, 0.0, 2.0, 0.0, 1.0], focus=2))
-    view = dataclasses.replace(
-        view, stats=dataclasses.replace(view.stats, n_firings=10), **{"top_tokens": table, **changes}
-    )
+    stats = dataclasses.replace(view.stats, n_firings=10)
+    view = dataclasses.replace(view, **{"stats": stats, "top_tokens": table, **changes})
     return page_of([view], TEXTS, layout=LAYOUT)
 
 

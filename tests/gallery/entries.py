@@ -202,8 +202,8 @@ ENTRIES = {
         alone(LogitsHistogramConfig(), width=460, feature=SELF_DOT),
         alone(LogitsTableConfig(), width=460, feature=UNITED),
         alone(ActsByPositionConfig(), width=460),
-        alone(TopTokensConfig(), width=300, feature=UNITED),
         alone(SeqMultiGroupConfig(), width=860, height=800, feature=SELF_DOT),
+        alone(TopTokensConfig(), width=300, feature=UNITED),
         Entry(
             name="Labels",
             page=lambda stage: stage.labelled_page(SHE, layout=SaeVisLayoutConfig([Column(LabelsConfig(), width=420)])),
