@@ -13,6 +13,8 @@ import pytest
 from tests.fixtures.page_decoder import read_page
 from tests.libraries import library
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sae_vis.demo import run as demo
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

@@ -219,6 +219,7 @@ def test_labels_are_part_of_the_identity(tmp_path: Path):
     assert snapshot(tmp_path / "index") == before
 
 
+@pytest.mark.slow
 def test_interrupted_at_every_write_then_resumed_equals_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from sae_vis.index import storage
 

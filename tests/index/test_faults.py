@@ -99,6 +99,7 @@ def interrupted_build(out: Path, writes: int, monkeypatch: pytest.MonkeyPatch) -
             build_index(source_of(some_corpus(60)), out, config=SMALL)
 
 
+@pytest.mark.slow
 def test_killed_a_hundred_times_then_resumed_equals_one_go(tmp_path: Path):
     one_go = build_index(source_of(some_corpus(60)), tmp_path / "whole", config=SMALL)
     steps = build_elsewhere(tmp_path / "counted")
@@ -117,6 +118,7 @@ def test_killed_a_hundred_times_then_resumed_equals_one_go(tmp_path: Path):
     assert killed == KILLS // 4  # the first kill of each round waits for no clock
 
 
+@pytest.mark.slow
 def test_stopped_at_every_single_write_then_resumed_equals_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write, writes = storage.DirectoryStore._write, []
     with monkeypatch.context() as patch:
