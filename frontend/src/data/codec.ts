@@ -5,13 +5,13 @@ import type { Kind, Scalar, Values } from "./kinds";
 import { TABLE } from "./table";
 
 type Typed = Float32Array | Int32Array | Uint8Array;
-/** Sizes and columns of a record that is being read; those of the record around it are behind it. */
-type Known = Record<string, unknown>;
-
 /** An array of a user's own component; `shape` tells its dimensions, the values run row by row. */
 export type Shaped = (Uint8Array | Int32Array | Uint32Array | Float32Array | Float64Array) & { shape: readonly number[] };
 export type Named = Readonly<Record<string, unknown>>;
 const NAMED_KINDS = ["json", "bool", "uint8", "int32", "uint32", "float32", "float64"] as const;
+
+const CUT_OFF = "the data ends too early";
+const UTF_8 = new TextDecoder();
 
 /** Plain values of a block, one after the other. */
 class Reader {
@@ -23,17 +23,31 @@ class Reader {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
       const byte = this.bytes[this.at++];
-      if (byte === undefined) throw new Error("the data ends too early");
+      if (byte === undefined) throw new Error(CUT_OFF);
       value += (byte & 127) * scale;
       if (byte < 128) return value % 2 ? -(value + 1) / 2 : value / 2;
     }
   }
 
-  ints(n: number): Int32Array;
-  ints<T extends number[] | Uint32Array>(n: number, into: T): T;
-  ints(n: number, into: Int32Array | Uint32Array | number[] = new Int32Array(n)): Int32Array | Uint32Array | number[] {
-    for (let i = 0; i < n; i++) into[i] = this.int();
-    return into;
+  /** Numbers of any size. */
+  wholes(n: number): number[] {
+    const out: number[] = [];
+    for (let i = 0; i < n; i++) out.push(this.int());
+    return out;
+  }
+
+  /** Numbers of 32 bits; most are short. */
+  ints(n: number): Int32Array {
+    const { bytes } = this;
+    const out = new Int32Array(n);
+    for (let i = 0; i < n; i++) {
+      const byte = bytes[this.at] ?? 255;
+      if (byte < 128) {
+        out[i] = (byte >>> 1) ^ -(byte & 1);
+        this.at++;
+      } else out[i] = this.int();
+    }
+    return out;
   }
 
   /** Numbers of `size` bytes by byte plane. */
@@ -51,13 +65,13 @@ class Reader {
   }
 
   take(n: number): Uint8Array {
-    if (this.at + n > this.bytes.length) throw new Error("the data ends too early");
+    if (this.at + n > this.bytes.length) throw new Error(CUT_OFF);
     this.at += n;
     return this.bytes.subarray(this.at - n, this.at);
   }
 
   json(): unknown {
-    return JSON.parse(new TextDecoder().decode(this.take(this.int())));
+    return JSON.parse(UTF_8.decode(this.take(this.int())));
   }
 }
 
@@ -84,7 +98,7 @@ export class Block {
 
   /** The next record. Throws when the block is cut off. */
   record<T>(name: string): T {
-    return this.records(name, [{}])[0] as T;
+    return this.records(name, new Scope(1))[0] as T;
   }
 
   named(): Named {
@@ -92,24 +106,24 @@ export class Block {
     return Object.fromEntries((r.json() as string[]).map((name) => [name, namedValue(r)]));
   }
 
-  private records(name: string, around: readonly Known[]): object[] {
-    const known = around.map((row) => Object.create(row) as Known);
-    const out: Record<string, unknown>[] = known.map(() => ({}));
+  private records(name: string, around: Scope): object[] {
+    const scope = new Scope(around.n, around);
+    const out = Array.from({ length: around.n }, (): Record<string, unknown> => ({}));
     for (const [field, kind] of TABLE[name] ?? []) {
-      this.column(kind, known).forEach((value, i) => {
-        (out[i] as Known)[field] = (known[i] as Known)[field] = value;
-      });
+      const values = this.column(kind, scope);
+      for (let i = 0; i < out.length; i++) (out[i] as Record<string, unknown>)[field] = values[i];
+      if (kind === "int" || kind[1] === "token") scope.set(field, values);
     }
     return out;
   }
 
   /** Values of one kind, one for each of the records that they are of. */
-  private column(kind: Kind, known: readonly Known[]): readonly unknown[] {
+  private column(kind: Kind, scope: Scope): readonly unknown[] {
     const { r } = this;
-    const n = known.length;
+    const { n } = scope;
     switch (kind) {
       case "int":
-        return r.ints(n, [] as number[]);
+        return r.wholes(n);
       case "bool":
         return Array.from(r.ints(n), Boolean);
       case "float":
@@ -118,106 +132,169 @@ export class Block {
       case "json":
         return r.json() as unknown[];
       case "named":
-        return known.map(() => this.named());
+        return Array.from({ length: n }, () => this.named());
       default:
-        return this.compound(kind, known);
+        return this.compound(kind, scope);
     }
   }
 
-  private compound(kind: Exclude<Kind, Scalar>, known: readonly Known[]): readonly unknown[] {
+  private compound(kind: Exclude<Kind, Scalar>, scope: Scope): readonly unknown[] {
     switch (kind[0]) {
       case "choice":
-        return Array.from(this.r.ints(known.length), (i) => kind[i + 1]);
+        return Array.from(this.r.ints(scope.n), (i) => kind[i + 1]);
       case "record":
-        return this.records(kind[1], known);
+        return this.records(kind[1], scope);
       case "maybe":
-        return this.maybe(kind[1], known);
+        return this.maybe(kind[1], scope);
       case "many":
-        return this.many(kind[1], known);
+        return this.many(kind[1], scope);
       case "by name":
-        return this.byName(kind[1], known);
+        return this.byName(kind[1], scope);
       default:
-        return this.arrays(kind, known);
+        return this.arrays(kind, scope);
     }
   }
 
-  private maybe(kind: Kind, known: readonly Known[]): readonly unknown[] {
-    const there = this.r.ints(known.length);
-    const some = known.filter((_, i) => there[i]);
-    const found = some.length > 0 ? this.column(kind, some) : [];
-    let at = 0;
-    return known.map((_, i) => (there[i] ? found[at++] : null));
+  private maybe(kind: Kind, scope: Scope): readonly unknown[] {
+    const there = this.r.ints(scope.n);
+    const rows: number[] = [];
+    there.forEach((yes, i) => yes && rows.push(i));
+    const found = rows.length > 0 ? this.column(kind, scope.of(rows)) : [];
+    if (rows.length === scope.n) return found;
+    const out: unknown[] = Array.from(there, () => null);
+    rows.forEach((row, i) => (out[row] = found[i]));
+    return out;
   }
 
-  private many(kind: Kind, known: readonly Known[]): readonly unknown[] {
-    const lengths = this.r.ints(known.length);
-    const rows = known.flatMap((row, i) => Array.from({ length: lengths[i] ?? 0 }, () => row));
-    const found = rows.length > 0 ? this.column(kind, rows) : [];
+  private many(kind: Kind, scope: Scope): readonly unknown[] {
+    const lengths = this.r.ints(scope.n);
+    const rows: number[] = [];
+    lengths.forEach((length, row) => {
+      for (let i = 0; i < length; i++) rows.push(row);
+    });
+    const found = rows.length > 0 ? this.column(kind, scope.of(rows)) : [];
     let at = 0;
     return Array.from(lengths, (length) => found.slice(at, (at += length)));
   }
 
-  private byName(kind: Kind, known: readonly Known[]): readonly unknown[] {
-    const lengths = this.r.ints(known.length);
-    const found = (this.r.json() as string[]).map((name) => [name, this.column(kind, [{}])[0]] as const);
+  private byName(kind: Kind, scope: Scope): readonly unknown[] {
+    const lengths = this.r.ints(scope.n);
+    const found = (this.r.json() as string[]).map((name) => [name, this.column(kind, new Scope(1))[0]] as const);
     let at = 0;
     return Array.from(lengths, (length) => Object.fromEntries(found.slice(at, (at += length))));
   }
 
-  private arrays(kind: Values, known: readonly Known[]): readonly Typed[] {
+  private arrays(kind: Values, scope: Scope): readonly Typed[] {
     const { r } = this;
     const [, packing, , endsAt] = kind;
-    const lengths = this.lengths(kind, known);
+    const lengths = this.lengths(kind, scope);
     if (packing === "offsets") {
-      return lengths.map((length, i) => {
-        const offsets = summed(r.ints(length - 1), 1);
-        (known[i] as Known)[endsAt ?? ""] = offsets[length - 1];
-        return offsets;
-      });
+      const found = Array.from(lengths, (length) => summed(r.ints(length - 1), 1));
+      scope.set(endsAt ?? "", found.map((offsets) => offsets[offsets.length - 1] ?? 0));
+      return found;
     }
-    if (packing === "gaps") return lengths.map((length) => placed(r.ints(length)));
-    const flat = this.flat(kind, lengths.reduce((sum, length) => sum + length, 0), known);
+    if (packing === "gaps") return Array.from(lengths, (length) => placed(r.ints(length)));
+    const flat = this.flat(kind, sum(lengths), scope);
+    if (lengths.length === 1) return [flat];
     let at = 0;
-    return lengths.map((length) => flat.subarray(at, (at += length)));
+    return Array.from(lengths, (length) => flat.subarray(at, (at += length)));
   }
 
   /** Sizes of arrays: what follows from what is known, or what the block says. */
-  private lengths([, , shape]: Values, known: readonly Known[]): number[] {
-    const [size = "", plus = "0"] = shape.split("+");
-    const factors = size.split("*");
-    const more = Number(plus);
-    if (factors.every((factor) => known.every((row) => factor in row))) {
-      return known.map((row) => factors.reduce((n, factor) => n * Number(row[factor]), 1) + more);
+  private lengths([, , shape]: Values, scope: Scope): readonly number[] {
+    const { factors, plus } = shapeOf(shape);
+    const known = factors.map((name) => scope.get(name) as readonly number[] | undefined);
+    if (known.every((column) => column !== undefined)) {
+      return Array.from({ length: scope.n }, (_, i) => known.reduce((product, column) => product * (column[i] ?? 0), 1) + plus);
     }
-    return known.map((row) => {
-      const length = this.r.int();
-      row[size] = length - more;
-      return length;
-    });
+    const lengths = this.r.wholes(scope.n);
+    scope.set(factors[0] ?? "", plus === 0 ? lengths : lengths.map((length) => length - plus));
+    return lengths;
   }
 
-  private flat([dtype, packing]: Values, n: number, known: readonly Known[]): Typed {
+  private flat([dtype, packing]: Values, n: number, scope: Scope): Typed {
     const { r } = this;
     if (packing === "delta") return summed(r.ints(n), 0);
-    if (packing === "token") return r.ints(n).map((i) => (i < 0 ? -1 : (this.ids[i] ?? -1)));
+    if (packing === "token") return tokenIds(r.ints(n), this.ids);
     if (packing === "sparse") return scattered(r, n);
-    if (packing === "per token") return spread(r, n, known.map((row) => row["tokens"] as Int32Array));
+    if (packing === "per token") return spread(r, n, scope.get("tokens") as readonly Int32Array[]);
     return dtype === "float32" ? r.floats(n) : dtype === "int32" ? r.ints(n) : r.take(n);
   }
+}
+
+/** What is known of the records that are being read, one value for each; what is known around them is behind it. */
+class Scope {
+  private readonly columns = new Map<string, readonly unknown[]>();
+
+  /** `rows`: the record around each of the `n`; absent: one for one. */
+  constructor(
+    readonly n: number,
+    private readonly around?: Scope,
+    private readonly rows?: readonly number[],
+  ) {}
+
+  of(rows: readonly number[]): Scope {
+    return new Scope(rows.length, this, rows);
+  }
+
+  get(name: string): readonly unknown[] | undefined {
+    const own = this.columns.get(name);
+    if (own !== undefined) return own;
+    const around = this.around?.get(name);
+    if (around === undefined) return undefined;
+    const found = this.rows === undefined ? around : this.rows.map((row) => around[row]);
+    this.columns.set(name, found);
+    return found;
+  }
+
+  set(name: string, values: readonly unknown[]): void {
+    this.columns.set(name, values);
+  }
+}
+
+interface Shape {
+  readonly factors: readonly string[];
+  readonly plus: number;
+}
+
+const shapes = new Map<string, Shape>();
+
+/** The names whose product is an array's size, less `plus`. */
+function shapeOf(text: string): Shape {
+  let found = shapes.get(text);
+  if (found === undefined) {
+    const [size = "", plus = "0"] = text.split("+");
+    shapes.set(text, (found = { factors: size.split("*"), plus: Number(plus) }));
+  }
+  return found;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+/** Places in the page's token table as token ids, in place. */
+function tokenIds(places: Int32Array, ids: Int32Array): Int32Array {
+  for (let i = 0; i < places.length; i++) {
+    const place = places[i] ?? -1;
+    places[i] = place < 0 ? -1 : (ids[place] ?? -1);
+  }
+  return places;
 }
 
 /** Running sums, after `zeros` zeros. */
 function summed(steps: Int32Array, zeros: number): Int32Array {
   const out = new Int32Array(steps.length + zeros);
   let at = 0;
-  steps.forEach((step, i) => (out[i + zeros] = at += step));
+  for (let i = 0; i < steps.length; i++) out[i + zeros] = at += steps[i] ?? 0;
   return out;
 }
 
-/** Ascending numbers from how many are left out before each. */
+/** Ascending numbers from how many are left out before each, in place. */
 function placed(gaps: Int32Array): Int32Array {
   let at = -1;
-  return gaps.map((gap) => (at += gap + 1));
+  for (let i = 0; i < gaps.length; i++) gaps[i] = at += (gaps[i] ?? 0) + 1;
+  return gaps;
 }
 
 /** Numbers at places, the rest 0. */
@@ -225,7 +302,7 @@ function scattered(r: Reader, n: number): Float32Array {
   const places = placed(r.ints(r.int()));
   const values = r.floats(places.length);
   const out = new Float32Array(n);
-  places.forEach((place, i) => (out[place] = values[i] ?? NaN));
+  for (let i = 0; i < places.length; i++) out[places[i] ?? -1] = values[i] ?? NaN;
   return out;
 }
 
@@ -235,14 +312,17 @@ function spread(r: Reader, n: number, tokens: readonly Int32Array[]): Float32Arr
   const which = new Int32Array(n);
   let at = 0;
   for (const own of tokens) {
-    for (const token of own) {
+    for (let i = 0; i < own.length; i++) {
+      const token = own[i] ?? -1;
       let place = order.get(token);
       if (place === undefined) order.set(token, (place = order.size));
       which[at++] = place;
     }
   }
   const values = r.floats(order.size);
-  return Float32Array.from(which, (place) => values[place] ?? NaN);
+  const out = new Float32Array(n);
+  for (let i = 0; i < n; i++) out[i] = values[which[i] ?? -1] ?? NaN;
+  return out;
 }
 
 function namedValue(r: Reader): unknown {
@@ -262,7 +342,7 @@ function numbers(r: Reader, kind: Exclude<(typeof NAMED_KINDS)[number], "json">,
     case "int32":
       return r.ints(n);
     case "uint32":
-      return r.ints(n, new Uint32Array(n));
+      return Uint32Array.from(r.wholes(n));
     case "float32":
       return r.floats(n);
     case "float64":
