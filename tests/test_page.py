@@ -156,7 +156,7 @@ def test_scripts_and_styles_of_a_users_component_are_in_the_policy():
     for body in re.findall(r'<(?:script|script type="module"|style)>(.*?)</(?:script|style)>', text, flags=re.DOTALL):
         digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in policy
-    assert policy.count("sha256") == 4
+    assert policy.count("sha256") == 5
     assert "; img-src data:; " in policy
     assert "unsafe" not in policy
 
