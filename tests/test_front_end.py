@@ -32,6 +32,12 @@ def imports() -> dict[str, set[str]]:
     return found
 
 
+def styles_of(path: Path) -> list[str]:
+    """The style sheets that a module or a sheet names."""
+    found = re.findall(r"""^@?import "(\.[^"]+\.css)";""", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return [(path.parent / spec).resolve().relative_to(SOURCES.resolve()).as_posix() for spec in found]
+
+
 def test_every_import_is_of_a_module() -> None:
     known = set(modules())
     assert len(known) > 50
@@ -44,6 +50,30 @@ def test_rooms_import_downwards() -> None:
         for other in others:
             own, below = (ROOMS.index(module.split("/", maxsplit=1)[0]) for module in (name, other))
             assert own <= below, f"{name} imports {other}, which is above it"
+
+
+def test_data_is_decoded_by_sources_only() -> None:
+    readers = {name for name, others in imports().items() if others & {"data/blocks", "data/codec", "data/table"}}
+    outside = {name for name in readers if not name.startswith("data/")}
+    assert outside == set()
+    decodes = re.compile(r"\bdecode(Head|Prompt|Feature|Shared|Overview|Compared)\(")
+    calls = {name for name, path in modules().items() if decodes.search(path.read_text(encoding="utf-8"))}
+    assert calls == {"data/blocks", "data/inline"}
+
+
+def test_each_style_sheet_has_its_place_in_the_order() -> None:
+    sheets = {path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*.css")}
+    named = [found for path in SOURCES.rglob("*") if path.suffix in {".tsx", ".css"} for found in styles_of(path)]
+    assert sheets - set(named) == set()
+    assert set(named) <= sheets
+    entries = {name for name, path in modules().items() if styles_of(path)}
+    assert entries == {"pages/feature", "pages/prompt", "pages/compare"}
+
+
+def test_colours_are_in_one_file() -> None:
+    own = re.compile(r"^\s*--[\w-]+:[^;]*(?:#[0-9a-f]{3,8}\b|light-dark\()", re.MULTILINE)
+    found = {path.name for path in SOURCES.rglob("*.css") if own.search(path.read_text(encoding="utf-8"))}
+    assert found == {"tokens.css", "narrow.css"}  # the latter for print: white paper
 
 
 def test_nothing_imports_in_a_circle() -> None:

@@ -26,7 +26,7 @@ def main() -> None:
     if size > MOST_BYTES:
         sys.exit(f"the wheel has {size:,} bytes, expected at most {MOST_BYTES:,}")
     names = zipfile.ZipFile(wheel).namelist()
-    for needed in ("sae_vis/py.typed", "sae_vis/static/feature.js", "sae_vis/demo/assets/NOTICE"):
+    for needed in ("sae_vis/py.typed", "sae_vis/static/common.js", "sae_vis/demo/assets/NOTICE"):
         if needed not in names:
             sys.exit(f"the wheel lacks {needed}")
     with tempfile.TemporaryDirectory() as folder:

@@ -42,13 +42,19 @@ TEMPLATE = """\
 <body>
 <div id="app"><noscript>This page draws its pictures with JavaScript, which is switched off here.</noscript></div>
 {blocks}
-<script>{script}</script>
+{scripts}
 {others}
 {modules}
 </body>
 </html>
 """
-# The script comes before most of the data: the first card is drawn while the browser reads on.
+# The styles of each kind of page: one that all share, and what only this kind has.
+STYLES = {
+    "feature": ("common.css",),
+    "prompt": ("common.css", "prompt.css"),
+    "compare": ("common.css", "compare.css"),
+}
+# The scripts come before most of the data: the first card is drawn while the browser reads on.
 # A data block is never run: its type is not a script's. Base64 text can't end it early.
 BLOCK = '<script type="text/plain" id="{name}">{data}</script>'
 
@@ -133,17 +139,18 @@ def _rendered(page: FeaturePage) -> _Rendered:
         others |= late
     blocks.append(others.pop(f"f{first}"))
     kind = "prompt" if page.prompt is not None else "compare" if page.compare is not None else "feature"
-    script = _static(f"{kind}.js")
-    styles = [_static(f"{kind}.css"), *(module.style for module in page.modules if module.style)]
+    scripts = [_static(name) for name in ("common.js", f"{kind}.js")]
+    own_styles = [_static(name) for name in STYLES[kind]]
+    styles = [*own_styles, *(module.style for module in page.modules if module.style)]
     modules = [_defined(module) for module in page.modules]
     text = TEMPLATE.format(
-        policy=_policy([script, *modules], styles, images=bool(page.modules)),
+        policy=_policy([*scripts, *modules], styles, images=bool(page.modules)),
         version=html.escape(page.meta.version),
         title=html.escape(page.meta.title.encode("utf-8", "replace").decode("utf-8")),
         styles="\n".join(f"<style>{style}</style>" for style in styles),
         blocks="\n".join(blocks),
         others="\n".join(others.values()),
-        script=script,
+        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
         modules="\n".join(f'<script type="module">{module}</script>' for module in modules),
     )
     return _Rendered(text, of_features)

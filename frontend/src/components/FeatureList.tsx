@@ -1,21 +1,21 @@
 // The features of the page in a list that is searched, filtered and sorted.
 import type { VNode } from "preact";
-import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, number, percent, plural } from "../data/format";
 import { Chip } from "../marks/TokenText";
 import { SHARED } from "./ModelDiff";
-import type { ExampleSearch, Progress, Snippet } from "../state/search";
+import { useLoaded } from "../state/load";
+import type { Progress, Snippet } from "../data/search";
 import type { LabellingWords } from "../data/contract";
-import type { Head } from "../data/source";
+import type { Column, Head, Late, Source } from "../data/source";
 import type { TokenTexts } from "../data/tokens";
 
 /** Rows drawn at once; the rest are found by searching. */
 const MOST_ROWS = 300;
 
 export interface FeatureListProps {
-  readonly head: Head;
+  readonly source: Source;
   readonly texts: TokenTexts;
-  readonly search: ExampleSearch;
   /** The features that are open, and which of them is active. */
   readonly shown: readonly number[];
   readonly active: number;
@@ -44,9 +44,9 @@ interface Filter {
 type Models = readonly [string, string];
 
 /** Names of the two models of a crosscoder; null for other dictionaries. */
-function modelsOf({ meta, summary }: Head): Models | null {
-  const [first, second] = meta.places?.model_names ?? [];
-  return summary.share === null || first === undefined || second === undefined ? null : [first, second];
+function modelsOf({ head, can }: Source): Models | null {
+  const [first, second] = head.meta.places?.model_names ?? [];
+  return !can.columns.has("share") || first === undefined || second === undefined ? null : [first, second];
 }
 
 const SHARES: Readonly<Record<string, readonly [number, number]>> = {
@@ -69,6 +69,8 @@ interface Row {
   readonly share: number;
 }
 
+const NO_ROWS: readonly Row[] = [];
+
 type By = "feature" | "density" | "max" | "uneven" | "share";
 
 interface Order {
@@ -77,13 +79,15 @@ interface Order {
 }
 
 export function FeatureList(props: FeatureListProps): VNode {
-  const { head, texts, search, close } = props;
+  const { source, texts, close } = props;
+  const { head, can } = source;
   const [filter, setFilter] = useState(ALL);
   const [order, setOrder] = useState<Order>({ by: "feature", down: false });
   const [cursor, setCursor] = useState(-1);
-  const progress = useExamples(search, filter.example);
-  const all = useMemo(() => rowsOf(head, filter.labelling), [head, filter.labelling]);
-  const labelling = head.label_ranks.length === 0 ? undefined : head.labellings[filter.labelling];
+  const progress = useExamples(source, filter.example);
+  const table = useLoaded(useCallback((labelling: number) => tableOf(source, labelling), [source]), filter.labelling);
+  const all = table.kind === "open" ? table.view : NO_ROWS;
+  const labelling = can.columns.has(`unevenness ${filter.labelling}`) ? head.labellings[filter.labelling] : undefined;
   const rows = useMemo(() => found(all, texts, filter, progress, order), [all, texts, filter, progress, order]);
   const change = (next: Partial<Filter>): void => {
     setFilter({ ...filter, ...next });
@@ -105,7 +109,7 @@ export function FeatureList(props: FeatureListProps): VNode {
   };
   return (
     <div id="features" class="list-panel" role="dialog" aria-label="Find a feature" onKeyDown={onKeyDown}>
-      <Filters change={change} signed={head.meta.signed} models={modelsOf(head)} />
+      <Filters change={change} source={source} />
       {labelling !== undefined && <LabelFilters head={head} filter={filter} change={change} />}
       <div class="scroll">
         <table>
@@ -113,16 +117,15 @@ export function FeatureList(props: FeatureListProps): VNode {
             order={order}
             setOrder={setOrder}
             examples={progress !== null}
-            signed={head.meta.signed}
+            source={source}
             labelling={labelling}
-            models={modelsOf(head)}
           />
           <Rows {...props} labelling={labelling} rows={rows.slice(0, MOST_ROWS)} cursor={cursor} progress={progress} choose={choose} />
         </table>
       </div>
       <p class="quiet" role="status">
         {progress !== null && progress.searched < progress.of && `Searching ${count(progress.searched)} of ${count(progress.of)}… `}
-        {rows.length === 0 ? "No feature matches." : plural(rows.length, "feature")}
+        {table.kind === "loading" ? "Loading the features…" : table.kind === "failed" ? `The features can't be read: ${table.reason}` : rows.length === 0 ? "No feature matches." : plural(rows.length, "feature")}
         {rows.length > MOST_ROWS && `, the first ${MOST_ROWS} shown`}
       </p>
       <p class="quiet keys">↑ ↓ choose · Enter opens · Shift+Enter opens beside · Esc closes</p>
@@ -131,26 +134,28 @@ export function FeatureList(props: FeatureListProps): VNode {
 }
 
 /** Progress of the search in the examples; null while nothing is searched for. */
-function useExamples(search: ExampleSearch, words: string): Progress | null {
+function useExamples(source: Source, words: string): Progress | null {
   const [progress, setProgress] = useState<Progress | null>(null);
   useLayoutEffect(() => {
     if (words === "") {
       setProgress(null);
       return undefined;
     }
-    setProgress({ searched: 0, of: search.size, hits: new Map() });
-    return search.start(words, setProgress);
-  }, [search, words]);
+    setProgress({ searched: 0, of: source.head.summary.feature.length, hits: new Map() });
+    return source.search(words, setProgress);
+  }, [source, words]);
   return words === "" ? null : progress;
 }
 
 interface FiltersProps {
   readonly change: (next: Partial<Filter>) => void;
-  readonly signed: boolean;
-  readonly models: Models | null;
+  readonly source: Source;
 }
 
-function Filters({ change, signed, models }: FiltersProps): VNode {
+function Filters({ change, source }: FiltersProps): VNode {
+  const { can, head } = source;
+  const { signed } = head.meta;
+  const models = modelsOf(source);
   const first = useRef<HTMLInputElement>(null);
   useLayoutEffect(() => first.current?.focus(), []);
   const value = (box: HTMLInputElement, otherwise: number): number => (Number.isFinite(box.valueAsNumber) ? box.valueAsNumber : otherwise);
@@ -163,42 +168,50 @@ function Filters({ change, signed, models }: FiltersProps): VNode {
         aria-label="Search by number or top token"
         onInput={(event) => change({ words: event.currentTarget.value.trim().toLowerCase() })}
       />
-      <input
-        type="search"
-        placeholder="Text in the examples"
-        aria-label="Search the text of the examples"
-        onInput={(event) => change({ example: event.currentTarget.value })}
-      />
+      {can.search && (
+        <input
+          type="search"
+          placeholder="Text in the examples"
+          aria-label="Search the text of the examples"
+          onInput={(event) => change({ example: event.currentTarget.value })}
+        />
+      )}
       <div class="limits">
-        <label>
-          Density{" "}
-          <input
-            type="number"
-            min="0"
-            max="100"
-            step="any"
-            placeholder="0"
-            aria-label="Density at least, in percent"
-            onInput={(event) => change({ from: value(event.currentTarget, 0) / 100 })}
-          />
-        </label>
-        <label>
-          to{" "}
-          <input
-            type="number"
-            min="0"
-            max="100"
-            step="any"
-            placeholder="100"
-            aria-label="Density at most, in percent"
-            onInput={(event) => change({ to: value(event.currentTarget, 100) / 100 })}
-          />{" "}
-          %
-        </label>
-        <label>
-          {signed ? "Peak" : "Max"} at least{" "}
-          <input type="number" min="0" step="any" placeholder="0" aria-label={signed ? "Size of the peak at least" : "Maximum at least"} onInput={(event) => change({ max: value(event.currentTarget, 0) })} />
-        </label>
+        {can.columns.has("density") && (
+          <>
+            <label>
+              Density{" "}
+              <input
+                type="number"
+                min="0"
+                max="100"
+                step="any"
+                placeholder="0"
+                aria-label="Density at least, in percent"
+                onInput={(event) => change({ from: value(event.currentTarget, 0) / 100 })}
+              />
+            </label>
+            <label>
+              to{" "}
+              <input
+                type="number"
+                min="0"
+                max="100"
+                step="any"
+                placeholder="100"
+                aria-label="Density at most, in percent"
+                onInput={(event) => change({ to: value(event.currentTarget, 100) / 100 })}
+              />{" "}
+              %
+            </label>
+          </>
+        )}
+        {can.columns.has("max") && (
+          <label>
+            {signed ? "Peak" : "Max"} at least{" "}
+            <input type="number" min="0" step="any" placeholder="0" aria-label={signed ? "Size of the peak at least" : "Maximum at least"} onInput={(event) => change({ max: value(event.currentTarget, 0) })} />
+          </label>
+        )}
         {models !== null && (
           <label>
             Models{" "}
@@ -257,12 +270,13 @@ interface HeadsProps {
   readonly order: Order;
   readonly setOrder: (order: Order) => void;
   readonly examples: boolean;
-  readonly signed: boolean;
+  readonly source: Source;
   readonly labelling: LabellingWords | undefined;
-  readonly models: Models | null;
 }
 
-function Heads({ order, setOrder, examples, signed, labelling, models }: HeadsProps): VNode {
+function Heads({ order, setOrder, examples, source, labelling }: HeadsProps): VNode {
+  const { columns } = source.can;
+  const models = modelsOf(source);
   const sort = (by: By, title: string, meaning?: string): VNode => {
     const chosen = order.by === by;
     const down = chosen ? !order.down : by !== "feature";
@@ -279,8 +293,8 @@ function Heads({ order, setOrder, examples, signed, labelling, models }: HeadsPr
     <thead>
       <tr>
         {sort("feature", "Feature")}
-        {sort("density", "Density")}
-        {sort("max", signed ? "Peak" : "Max")}
+        {columns.has("density") && sort("density", "Density")}
+        {columns.has("max") && sort("max", source.head.meta.signed ? "Peak" : "Max")}
         <th>{examples ? "In an example" : "Top token"}</th>
         {labelling !== undefined && sort("uneven", `By ${labelling.name}`, UNEVEN)}
         {models !== null && sort("share", `Share of ${models[1]}`)}
@@ -302,7 +316,8 @@ interface RowsProps extends FeatureListProps {
   readonly choose: (row: Row, beside: boolean) => void;
 }
 
-function Rows({ head, rows, labelling, cursor, progress, shown, active, texts, choose }: RowsProps): VNode {
+function Rows({ source, rows, labelling, cursor, progress, shown, active, texts, choose }: RowsProps): VNode {
+  const { columns } = source.can;
   const body = useRef<HTMLTableSectionElement>(null);
   useLayoutEffect(() => body.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" }), [cursor]);
   const onClick = (event: MouseEvent): void => {
@@ -317,8 +332,8 @@ function Rows({ head, rows, labelling, cursor, progress, shown, active, texts, c
           <td>
             <button type="button">{row.feature}</button>
           </td>
-          <td>{row.density === 0 ? "dead" : percent(row.density)}</td>
-          <td>{row.density === 0 ? "" : number(row.max)}</td>
+          {columns.has("density") && <td>{row.density === 0 ? "dead" : percent(row.density)}</td>}
+          {columns.has("max") && <td>{row.density === 0 ? "" : number(row.max)}</td>}
           <td>{progress !== null ? <Match snippet={progress.hits.get(row.feature)} /> : row.token < 0 ? "" : <Chip list={texts.runs(row.token)} />}</td>
           {labelling !== undefined && (
             <td class="label" dir="auto">
@@ -326,7 +341,7 @@ function Rows({ head, rows, labelling, cursor, progress, shown, active, texts, c
               <b>{row.label < 0 ? "" : number(row.uneven)}</b>
             </td>
           )}
-          {head.summary.share !== null && <td>{Number.isNaN(row.share) ? "none" : number(row.share)}</td>}
+          {columns.has("share") && <td>{Number.isNaN(row.share) ? "none" : number(row.share)}</td>}
           <td>
             <button type="button" class="open-beside" aria-label={`Open feature ${row.feature} beside`} title="Open beside">
               +
@@ -349,26 +364,33 @@ function Match({ snippet }: { snippet: Snippet | undefined }): VNode | null {
   );
 }
 
-function rowsOf({ summary, label_ranks }: Head, labelling: number): Row[] {
-  const ranks = label_ranks[labelling];
-  return Array.from(summary.feature, (feature, i) => ({
-    feature,
-    density: summary.density[i] ?? 0,
-    max: summary.max[i] ?? 0,
-    token: summary.top_token[i] ?? -1,
-    uneven: ranks?.unevenness[i] ?? 0,
-    label: ranks?.top[i] ?? -1,
-    share: summary.share?.[i] ?? NaN,
-  }));
+/** The table's rows; NaN, or -1, is what the source lacks. */
+function tableOf({ head, can, columns }: Source, labelling: number): Late<readonly Row[]> {
+  const wanted: readonly Column[] = ["density", "max", "top_token", `unevenness ${labelling}`, `label ${labelling}`, "share"];
+  const names = wanted.filter((name) => can.columns.has(name));
+  const rows = (found: readonly ArrayLike<number>[]): readonly Row[] => {
+    const [density, max, token, uneven, label, share] = wanted.map((name) => found[names.indexOf(name)]);
+    return Array.from(head.summary.feature, (feature, i) => ({
+      feature,
+      density: density?.[i] ?? NaN,
+      max: max?.[i] ?? NaN,
+      token: token?.[i] ?? -1,
+      uneven: uneven?.[i] ?? NaN,
+      label: label?.[i] ?? -1,
+      share: share?.[i] ?? NaN,
+    }));
+  };
+  const found = columns(names);
+  return found instanceof Promise ? found.then(rows) : rows(found);
 }
 
 function found(rows: readonly Row[], texts: TokenTexts, filter: Filter, progress: Progress | null, order: Order): Row[] {
   const { words, from, to, max, label, share } = filter;
   const hits = rows.filter(
     (row) =>
-      row.density >= from &&
-      row.density <= to &&
-      Math.abs(row.max) >= max &&
+      !(row.density < from) &&
+      !(row.density > to) &&
+      !(Math.abs(row.max) < max) &&
       (label < 0 || row.label === label) &&
       (share === null || (row.share >= share[0] && row.share < share[1])) &&
       (progress === null || progress.hits.has(row.feature)) &&

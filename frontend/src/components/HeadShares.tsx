@@ -1,6 +1,5 @@
 // What the examples of an attention SAE say of its heads: a key to the colours of sources, each head's share.
 import type { VNode } from "preact";
-import "../marks/sources.css";
 import type { Card } from "../state/card";
 import { number, percent } from "../data/format";
 import type { FeatureView } from "../data/contract";

@@ -1,9 +1,9 @@
 // What the keys and the pointer do.
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { Keys } from "../state/keys";
+import { keyWords, type KeyMap } from "../state/keys";
 
-export function Help({ keys, close }: { keys: Keys; close: () => void }): VNode {
+export function Help<S>({ keys, close }: { keys: KeyMap<S>; close: () => void }): VNode {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
     const element = dialog.current;
@@ -30,14 +30,14 @@ export function Help({ keys, close }: { keys: Keys; close: () => void }): VNode 
           ×
         </button>
       </header>
-      {keys.map(([title, rows]) => (
+      {keys.map(([title, lines]) => (
         <section key={title}>
           <h3>{title}</h3>
           <dl>
-            {rows.map(([names, does]) => (
-              <div key={names}>
-                <dt>{names}</dt>
-                <dd>{does}</dd>
+            {lines.map((line) => (
+              <div key={line.does}>
+                <dt>{keyWords(line)}</dt>
+                <dd>{line.does}</dd>
               </div>
             ))}
           </dl>

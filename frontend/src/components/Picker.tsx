@@ -1,24 +1,22 @@
 // Choosing a feature: the one before, the one after, by number, or from a list.
 import type { VNode } from "preact";
-import { MOST_BESIDE } from "../state/address";
+import { MOST_BESIDE, type Look } from "../state/address";
 import { count } from "../data/format";
+import type { Page } from "../state/page";
 import type { Panes } from "../state/panes";
-import type { ExampleSearch } from "../state/search";
 import type { Head } from "../data/source";
-import type { TokenTexts } from "../data/tokens";
 import { FeatureList } from "./FeatureList";
 import { Stepper } from "./Stepper";
 
 export interface PickerProps {
-  readonly head: Head;
-  readonly texts: TokenTexts;
-  readonly search: ExampleSearch;
+  readonly page: Page<Look>;
   readonly panes: Panes;
   readonly open: boolean;
   readonly setOpen: (open: boolean) => void;
 }
 
-export function Picker({ head, texts, search, panes, open, setOpen }: PickerProps): VNode {
+export function Picker({ page, panes, open, setOpen }: PickerProps): VNode {
+  const { head } = page;
   const { features, active } = panes;
   const ids = head.summary.feature;
   return (
@@ -38,9 +36,8 @@ export function Picker({ head, texts, search, panes, open, setOpen }: PickerProp
       </button>
       {open && (
         <FeatureList
-          head={head}
-          texts={texts}
-          search={search}
+          source={page.source}
+          texts={page.texts}
           shown={features}
           active={active}
           close={() => setOpen(false)}

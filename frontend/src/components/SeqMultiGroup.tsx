@@ -6,7 +6,7 @@ import type { Card } from "../state/card";
 import { count, number, percent, plural } from "../data/format";
 import { exampleRows, type RowStyle, type Step } from "../marks/examples";
 import type { ComponentSpec, Contexts, SequenceGroup, TokenEffects } from "../data/contract";
-import { afterFrame, whenIdle } from "../state/idle";
+import { afterFrame, whenIdle } from "../data/idle";
 import { HeadShares, SourcesKey } from "./HeadShares";
 import { NotComputed } from "./Messages";
 import { repaint, useMarks, useTokens } from "./pointing";

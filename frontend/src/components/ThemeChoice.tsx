@@ -1,6 +1,6 @@
 // Light, dark, or as the system is set.
 import type { VNode } from "preact";
-import { THEMES, type Theme } from "../state/fields";
+import { THEMES, type Theme } from "../state/address";
 
 const NAMES: Readonly<Record<Theme, string>> = { system: "System", light: "Light", dark: "Dark" };
 

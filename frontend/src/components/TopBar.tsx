@@ -1,7 +1,7 @@
 // The bar at the top of every page: what it is about, the theme, the keys.
 import type { ComponentChildren, VNode } from "preact";
 import { useLayoutEffect } from "preact/hooks";
-import type { Theme } from "../state/fields";
+import type { Theme } from "../state/address";
 import { ThemeChoice } from "./ThemeChoice";
 
 export interface TopBarProps {

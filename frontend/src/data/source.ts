@@ -1,60 +1,43 @@
-// Where data comes from. One interface; each way of delivering a page implements it once.
-import { decodeFeature, decodeHead, decodePrompt, decodeShared, type Head, type Named } from "./blocks";
-import type { FeatureView, PromptPart } from "./contract";
+// Where a page's data comes from. One interface; each way of delivering data implements it once.
+import type { Head, Named } from "./blocks";
+import type { Compared, FeatureView, Overview, PromptPart } from "./contract";
+import type { Progress } from "./search";
 
 export type { Head, Named } from "./blocks";
 
-/** A feature's data; null when the source does not hold that feature. */
-export type Loaded = FeatureView | null;
+/** At once where the data is at hand, so that the next feature is on screen in the same frame; else a promise of it. */
+export type Late<T> = T | Promise<T>;
+
+/** A column of the table of features; of labels, by the number of their labelling. */
+export type Column = "density" | "max" | "top_token" | "share" | `unevenness ${number}` | `label ${number}`;
+
+/** What a source can give beside cards; a page hides what its source lacks. */
+export interface Can {
+  readonly columns: ReadonlySet<Column>;
+  /** Whether it can search the text of the examples. */
+  readonly search: boolean;
+}
 
 export interface Source {
   readonly head: Head;
-  /** At once where the data is at hand, so that the next feature is on screen in the same frame. */
-  feature(id: number): Loaded | Promise<Loaded>;
+  readonly can: Can;
+  /** A feature's data; null when the source does not hold that feature. */
+  readonly card: (feature: number) => Late<FeatureView | null>;
+  /** Columns by name, a row for each feature of `head.summary.feature`; only those that it can give. */
+  readonly columns: (names: readonly Column[]) => Late<readonly ArrayLike<number>[]>;
+  /** Search the text of all features' examples; returns the function that ends it. */
+  readonly search: (words: string, report: (progress: Progress) => void) => () => void;
   /** Data of a user's own component that all features share. */
-  shared(type: string): Named;
+  readonly shared: (type: string) => Named;
   /** What makes the page prompt-centric; null on others. */
   readonly prompt: PromptPart | null;
+  /** The second dictionary, on a page that compares two; null on others. */
+  readonly comparison: Comparison | null;
 }
 
-/**
- * Data in blocks of this very document; a block is decoded when its feature is opened. `side` begins the names of all
- * blocks: a page of two dictionaries has two sources.
- */
-export function inlineSource(page: Document, side = ""): Source {
-  const packed = block(page, `${side}head`);
-  if (packed === null) throw new Error("the page holds no data");
-  const head = decodeHead(packed);
-  const prompt = head.prompt ? block(page, "prompt") : null;
-  const open = (id: number): Loaded => {
-    const data = block(page, `${side}f${id}`);
-    return data === null ? null : decodeFeature(data, head);
-  };
-  return {
-    head,
-    prompt: prompt === null ? null : decodePrompt(prompt, head),
-    feature: (id) => whenThere(page, () => open(id)),
-    shared(type) {
-      const data = block(page, `${side}c${head.modules.indexOf(type)}`);
-      if (data === null) throw new Error(`the page holds no data of the component ${type}`);
-      return decodeShared(data);
-    },
-  };
-}
-
-/** What is looked for; where it is not there yet, since the script runs while the document is read, a promise of it. */
-export function whenThere<T>(page: Document, find: () => T | null): T | null | Promise<T | null> {
-  const found = find();
-  return found === null && page.readyState === "loading" ? read(page).then(find) : found;
-}
-
-/** A block's text; null where there is none, or none yet that is whole: the script runs while the document is read. */
-export function block(page: Document, name: string): string | null {
-  const element = page.getElementById(name);
-  if (element === null || (page.readyState === "loading" && element.nextSibling === null)) return null;
-  return element.textContent;
-}
-
-function read(page: Document): Promise<unknown> {
-  return new Promise((resolve) => page.addEventListener("DOMContentLoaded", resolve, { once: true }));
+export interface Comparison {
+  readonly b: Source;
+  readonly overview: Overview;
+  /** A feature of the first dictionary and what is near it in the second; null when the source does not hold it. */
+  readonly compared: (feature: number) => Late<Compared | null>;
 }

@@ -1,11 +1,11 @@
 // Bars of equal width over an axis, with labelled lines, and a table of the same numbers behind them.
-import { scaleLinear, scaleLog, type ScaleContinuousNumeric } from "d3-scale";
 import type { VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { tip, type Card, type Range, type TokenAt } from "../state/card";
 import { count, number } from "../data/format";
 import { useSignal } from "../state/signal";
 import { Markers } from "./Markers";
+import { linear, logarithmic, tickFormat, type Ends, type Scale } from "./scale";
 
 const HEIGHT = 150;
 const MARGIN = { top: 30, right: 10, bottom: 22, left: 42 };
@@ -56,8 +56,6 @@ export interface Stop {
   readonly colour: string;
 }
 
-type Scale = ScaleContinuousNumeric<number, number>;
-
 interface Frame {
   readonly x: Scale;
   readonly y: Scale;
@@ -100,10 +98,10 @@ function frameOf({ low, high, counts }: Bins, width: number, log: boolean): Fram
   let most = counts instanceof Int32Array ? 1 : 0;
   for (const n of counts) most = Math.max(most, n);
   most ||= 1;
-  const across: [number, number] = [MARGIN.left, Math.max(width - MARGIN.right, MARGIN.left + 1)];
-  const up: [number, number] = [HEIGHT - MARGIN.bottom, MARGIN.top];
-  const x = scaleLinear([low, high > low ? high : low + 1], across);
-  const y = log ? scaleLog([0.5, most * 1.05], up) : scaleLinear([0, most], up);
+  const across: Ends = [MARGIN.left, Math.max(width - MARGIN.right, MARGIN.left + 1)];
+  const up: Ends = [HEIGHT - MARGIN.bottom, MARGIN.top];
+  const x = linear([low, high > low ? high : low + 1], across);
+  const y = log ? logarithmic([0.5, most * 1.05], up) : linear([0, most], up);
   return { x, y, width };
 }
 
@@ -170,7 +168,7 @@ function useBin({ card, histogram, of }: BarsProps, words: BarWords, frame: Fram
   const handlers: BinHandlers = {
     onPointerMove(event) {
       const svg = event.currentTarget as SVGElement;
-      const [low, high] = frame.x.domain() as [number, number];
+      const [low, high] = frame.x.domain;
       const at = frame.x.invert(event.clientX - svg.getBoundingClientRect().left);
       const i = Math.floor(((at - low) / (high - low)) * n);
       const next = i >= 0 && i < n ? i : null;
@@ -206,7 +204,7 @@ function BarShapes({ histogram, of, stops, frame, active, log }: BarsProps & { f
     const top = Math.min(frame.y(n), floor - 1);
     return `M${low + gap} ${floor}V${top}H${high - gap}V${floor}Z`;
   };
-  const [low, high] = frame.x.range();
+  const [low, high] = frame.x.range;
   const fill = useMemo(() => `fill-${next++}`, []);
   return (
     <g>
@@ -231,7 +229,7 @@ interface GridProps {
 
 function Grid({ frame, log, tick, whole }: GridProps): VNode {
   const plain = frame.y.ticks(3).filter((t) => !whole || t % 1 === 0);
-  const ticks = log ? frame.y.ticks(4).filter((t) => t >= 1 && Math.log10(t) % 1 === 0) : plain;
+  const ticks = log ? frame.y.ticks(4).filter((t) => t >= 1) : plain;
   return (
     <g class="grid">
       {ticks.map((t) => (
@@ -252,7 +250,7 @@ function short(n: number): string {
 }
 
 function XAxis({ frame }: { frame: Frame }): VNode {
-  const format = frame.x.tickFormat(5);
+  const format = tickFormat(frame.x);
   const y = HEIGHT - MARGIN.bottom;
   return (
     <g class="axis">

@@ -1,6 +1,5 @@
 // A page that compares two dictionaries.
 import { CompareApp } from "./compare/CompareApp";
-import { compareSource } from "../data/compare";
 import { start } from "./start";
 import "../styles/all.css";
 import "./compare/compare.css";
@@ -8,4 +7,7 @@ import "./compare/tables.css";
 import "./compare/texts.css";
 import "./compare/cards.css";
 
-start((source) => <CompareApp source={compareSource(document, source)} />);
+start((source) => {
+  if (source.comparison === null) throw new Error("the page holds no second dictionary");
+  return <CompareApp source={source} comparison={source.comparison} />;
+});

@@ -2,7 +2,6 @@
 import { PromptApp } from "./prompt/PromptApp";
 import { start } from "./start";
 import "../styles/all.css";
-import "../marks/boards.css";
 import "./prompt/prompt.css";
 import "./prompt/bar.css";
 import "../marks/prompt/text.css";

@@ -2,7 +2,8 @@
 import { render, type VNode } from "preact";
 import { FailedLoad } from "../components/Messages";
 import { reasonOf } from "../state/load";
-import { inlineSource, type Source } from "../data/source";
+import { inlineSource } from "../data/inline";
+import type { Source } from "../data/source";
 
 export function start(draw: (source: Source) => VNode): void {
   const root = document.getElementById("app");

@@ -1,47 +1,61 @@
-// Fields of an address, #name=value&…: read with what they may be, written where they differ from the usual.
+// Fields of an address, #name=value&…: how each is read, how it is written, and what it is when nothing is said.
 
-export const THEMES = ["system", "light", "dark"] as const;
-export type Theme = (typeof THEMES)[number];
+/** Names and values as they are written; null: left out. */
+export type Said = readonly (readonly [name: string, value: string | number | null])[];
 
-/** How a page looks, whatever it shows. */
-export interface Look {
-  /** Whether counts of the activation histogram are on a log scale. */
-  readonly log: boolean;
-  /** Whether contexts wrap, so that none is cut off, rather than stand on one line each. */
-  readonly wrap: boolean;
-  readonly theme: Theme;
+/** What an address says, by name; "" for what it does not name. */
+export type Text = (name: string) => string;
+
+/** A part of a page's state in its address. Whatever the address says, `read` gives something the page can show. */
+export interface Field<T> {
+  readonly read: (text: Text) => T;
+  readonly write: (value: T) => Said;
 }
 
-/** What an address says. */
-export class Fields {
-  private readonly fields: URLSearchParams;
+/** The fields of a page, in the order in which they are written. */
+export type Fields<T> = { readonly [K in keyof T]: Field<T[K]> };
 
-  constructor(hash: string) {
-    this.fields = new URLSearchParams(hash.replace(/^#/, ""));
-  }
+export function parse<T>(fields: Fields<T>, hash: string): T {
+  const said = new URLSearchParams(hash.replace(/^#/, ""));
+  const keys = Object.keys(fields) as (keyof T)[];
+  return Object.fromEntries(keys.map((key) => [key, fields[key].read((name) => said.get(name) ?? "")])) as T;
+}
 
-  text(name: string): string {
-    return this.fields.get(name) ?? "";
-  }
+export function write<T extends object>(fields: Fields<T>, address: T): string {
+  const said = (Object.keys(fields) as (keyof T)[]).flatMap((key) => fields[key].write(address[key]));
+  return `#${said.flatMap(([name, value]) => (value === null ? [] : [`${name}=${value}`])).join("&")}`;
+}
 
-  /** A whole number; null for anything else. */
-  whole(name: string): number | null {
-    return wholeOf(this.text(name));
-  }
+/** A field of one name, left out where it has its usual value. */
+function one<T extends string | number | null>(name: string, usual: T, read: (text: string) => T): Field<T> {
+  return { read: (text) => read(text(name)), write: (value) => [[name, value === usual ? null : value]] };
+}
 
-  /** A whole number within limits. */
-  within(name: string, low: number, high: number, otherwise: number): number {
-    const value = this.whole(name);
-    return value === null ? otherwise : Math.min(Math.max(value, low), high);
-  }
+/** A whole number; `usual` for anything else. */
+export function whole<T extends number | null>(name: string, usual: T): Field<number | T> {
+  return one<number | T>(name, usual, (text) => wholeOf(text) ?? usual);
+}
 
-  choice<T extends string>(name: string, words: readonly T[]): T | undefined {
-    return words.find((word) => word === this.text(name));
-  }
+/** A whole number within limits. */
+export function within(name: string, low: number, high: number, usual: number): Field<number> {
+  return one(name, usual, (text) => {
+    const value = wholeOf(text);
+    return value === null ? usual : Math.min(Math.max(value, low), high);
+  });
+}
 
-  look(): Look {
-    return { log: this.text("log") === "1", wrap: this.text("wrap") === "1", theme: this.choice("theme", THEMES) ?? "system" };
-  }
+/** One of some words. */
+export function choice<T extends string, U extends T | null>(name: string, words: readonly T[], usual: U): Field<T | U> {
+  return one<T | U>(name, usual, (text) => words.find((word) => word === text) ?? usual);
+}
+
+/** A percentage as a user types it. */
+export function percentage(name: string, usual: number): Field<number> {
+  return one(name, usual, (text) => percentOf(text, usual));
+}
+
+export function flag(name: string): Field<boolean> {
+  return { read: (text) => text(name) === "1", write: (value) => [[name, value ? 1 : null]] };
 }
 
 /** A whole number of at least 0; null for anything else. */
@@ -49,18 +63,8 @@ export function wholeOf(text: string): number | null {
   return /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
-/** An address, from pairs of name and value (null: left out), and the page's look. */
-export function written(fields: readonly (readonly [name: string, value: string | number | null])[], { log, wrap, theme }: Look): string {
-  const look = [
-    ["log", log ? 1 : null],
-    ["wrap", wrap ? 1 : null],
-    ["theme", theme === "system" ? null : theme],
-  ] as const;
-  const said = [...fields, ...look].filter(([, value]) => value !== null);
-  return `#${said.map(([name, value]) => `${name}=${value}`).join("&")}`;
-}
-
-/** A value, or null where it is the usual one. */
-export function unless<T extends string | number>(usual: T | null, value: T | null): T | null {
-  return value === usual ? null : value;
+/** What the user typed as a percentage; what is none counts as no limit. */
+export function percentOf(text: string, otherwise: number): number {
+  const value = text.trim() === "" ? NaN : Number(text.trim().replace("%", "").replace(",", "."));
+  return value >= 0 && value <= 100 ? value : otherwise;
 }

@@ -1,5 +1,6 @@
 // A page's state, kept in step with the address behind the #.
 import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { parse, write, type Fields } from "./fields";
 
 /** Milliseconds after a step until the address says so: browsers take their time over it, and limit how often. */
 const SETTLES = 60;
@@ -8,18 +9,22 @@ const SETTLES = 60;
 export type How = "push" | "replace";
 export type Moves<T> = (change: Partial<T>, how?: How) => void;
 
-/** The state in the address, and how to change it. `parse` and `write` stay the same as long as the page. */
-export function useHash<T>(parse: (hash: string) => T, write: (address: T) => string): [T, Moves<T>] {
-  const [address, setAddress] = useState(() => parse(window.location.hash));
+/** The state in the address, and how to change it. `fields` and `leave`, called before each change, stay the same. */
+export function useAddress<T extends object>(fields: Fields<T>, leave?: () => void): [T, Moves<T>] {
+  const [address, setAddress] = useState(() => parse(fields, window.location.hash));
   const current = useRef(address);
-  const take = useCallback((next: T) => {
-    current.current = next;
-    setAddress(next);
-  }, []);
+  const take = useCallback(
+    (next: T) => {
+      leave?.();
+      current.current = next;
+      setAddress(next);
+    },
+    [leave],
+  );
   useLayoutEffect(() => {
     const follow = (): void => {
       drop();
-      take(parse(window.location.hash));
+      take(parse(fields, window.location.hash));
     };
     window.addEventListener("hashchange", follow);
     window.addEventListener("popstate", follow);
@@ -27,14 +32,14 @@ export function useHash<T>(parse: (hash: string) => T, write: (address: T) => st
       window.removeEventListener("hashchange", follow);
       window.removeEventListener("popstate", follow);
     };
-  }, [parse, take]);
+  }, [fields, take]);
   const move = useCallback<Moves<T>>(
     (change, how = "push") => {
       const next = { ...current.current, ...change };
-      record(write(next), how);
+      record(write(fields, next), how);
       take(next);
     },
-    [write, take],
+    [fields, take],
   );
   return [address, move];
 }

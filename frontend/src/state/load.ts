@@ -1,7 +1,6 @@
 // Opening a feature: at once where the data is at hand, later where it must come from elsewhere.
 import { useLayoutEffect, useMemo, useState } from "preact/hooks";
-import type { FeatureView } from "../data/contract";
-import type { Source } from "../data/source";
+import type { Late } from "../data/source";
 
 export type State<T> =
   | { readonly kind: "open"; readonly view: T }
@@ -9,12 +8,8 @@ export type State<T> =
   | { readonly kind: "loading" }
   | { readonly kind: "failed"; readonly reason: string };
 
-export function useFeature(source: Source, feature: number): State<FeatureView> {
-  return useLoaded(source.feature, feature);
-}
-
-/** What is loaded by a feature's number; `find` stays the same as long as the page. */
-export function useLoaded<T>(find: (feature: number) => T | null | Promise<T | null>, feature: number): State<T> {
+/** What is loaded by a number, such as a feature's; `find` stays the same as long as the page. */
+export function useLoaded<T>(find: (feature: number) => Late<T | null>, feature: number): State<T> {
   const [late, setLate] = useState<{ feature: number; state: State<T> } | null>(null);
   const now = useMemo(() => load(find, feature), [find, feature]);
   useLayoutEffect(() => {
@@ -29,7 +24,7 @@ export function useLoaded<T>(find: (feature: number) => T | null | Promise<T | n
   return late?.feature === feature ? late.state : { kind: "loading" };
 }
 
-function load<T>(find: (feature: number) => T | null | Promise<T | null>, feature: number): State<T> | Promise<State<T>> {
+function load<T>(find: (feature: number) => Late<T | null>, feature: number): State<T> | Promise<State<T>> {
   const arrived = (view: T | null): State<T> => (view === null ? { kind: "missing" } : { kind: "open", view });
   const failed = (error: unknown): State<T> => ({ kind: "failed", reason: reasonOf(error) });
   try {

@@ -1,7 +1,8 @@
 // Features side by side: which are open, which one the keys act on, and how they come and go.
 import { useRef, useState } from "preact/hooks";
-import { MOST_BESIDE, type Address, type Move } from "./address";
+import { MOST_BESIDE, type FeatureAddress } from "./address";
 import { say } from "./notice";
+import { neighbour, type Page } from "./page";
 import type { Head } from "../data/source";
 
 export interface Panes {
@@ -21,7 +22,7 @@ export interface Panes {
   close(place: number): void;
 }
 
-export function usePanes(head: Head, address: Address, move: Move): Panes {
+export function usePanes({ head, address, move }: Page<FeatureAddress>): Panes {
   const { features } = address;
   const [wanted, setActive] = useState(0);
   const keys = useKeys(features.length);
@@ -67,13 +68,4 @@ function unopened(head: Head, features: readonly number[]): number {
   let next = neighbour(head, last, 1);
   while (features.includes(next) && next !== last) next = neighbour(head, next, 1);
   return next;
-}
-
-/** The feature before or after, round the end; from one that is not on the page, the nearest. */
-function neighbour(head: Head, feature: number, by: number): number {
-  const ids = head.summary.feature;
-  const place = ids.indexOf(feature);
-  if (place >= 0) return ids[(place + by + ids.length) % ids.length] ?? feature;
-  const beyond = Array.from(ids).filter((id) => (by > 0 ? id > feature : id < feature));
-  return (by > 0 ? beyond[0] : beyond.at(-1)) ?? ids[0] ?? feature;
 }

@@ -1,7 +1,7 @@
 // One prompt's tokens as text: drawn once, then coloured and marked as the page's pointer and choices change.
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { Place } from "../../state/prompt/address";
+import type { Place } from "../../state/address";
 import type { Side } from "../../state/sides";
 import type { Colouring } from "./colours";
 import { usePrompt, type Pointed, type PromptState } from "../../state/prompt/state";

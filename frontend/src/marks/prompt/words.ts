@@ -1,7 +1,7 @@
 // Values, orders and tokens of a prompt in words, worded by the metric.
 import { number, percent, plural, signed } from "../../data/format";
 import type { TokenTexts } from "../../data/tokens";
-import type { Aggregate, Order, Place, Span } from "../../state/prompt/address";
+import type { Aggregate, Order, Place, Span } from "../../state/address";
 import type { Measure, Prompts } from "../../state/prompt/pairs";
 import type { Ends } from "./Scale";
 

@@ -7,50 +7,41 @@ import { FailedLoad, MissingFeature, Notice } from "../../components/Messages";
 import { SideMark } from "../../marks/SideMark";
 import { type Side } from "../../state/sides";
 import { Stepper } from "../../components/Stepper";
-import { ThemeChoice } from "../../components/ThemeChoice";
+import { TopBar } from "../../components/TopBar";
 import { count } from "../../data/format";
 import { Tooltips } from "../../marks/Tooltip";
 import type { PageMeta } from "../../data/contract";
-import { VIEWS, type View } from "../../state/compare/address";
-import { KEYS, stepped, useCompareKeys } from "./keys";
+import { VIEWS, type View } from "../../state/address";
+import { KEYS, ON_TABS } from "./keys";
+import { useKeys } from "../../state/keys";
+import { neighbour } from "../../state/page";
 import { Matches, Splits } from "./Lists";
 import { Nearest } from "./Nearest";
 import { PairCards } from "./PairCards";
 import { PairTexts } from "./PairTexts";
-import type { CompareSource } from "../../data/compare";
+import type { Comparison, Source } from "../../data/source";
 import { CompareContext, useCompare, useCompareState } from "../../state/compare/state";
 
-export function CompareApp({ source }: { source: CompareSource }): VNode {
-  const state = useCompareState(source);
-  const { address, move } = state;
+export function CompareApp({ source, comparison }: { source: Source; comparison: Comparison }): VNode {
+  const state = useCompareState(source, comparison);
+  const { head, address, move } = state;
   const [help, setHelp] = useState(false);
-  useCompareKeys(state, help, setHelp);
-  useLayoutEffect(() => {
-    if (address.theme === "system") delete document.documentElement.dataset["theme"];
-    else document.documentElement.dataset["theme"] = address.theme;
-  }, [address.theme]);
+  useKeys(KEYS, { ...state, help, setHelp }, ON_TABS);
   useLayoutEffect(() => () => tip.set(null), [address.a, address.b, address.view]);
-  const about = useMemo(() => <About source={source} />, [source]);
+  const about = useMemo(() => <About a={source.head.meta} b={comparison.b.head.meta} />, [source, comparison]);
   return (
     <CompareContext.Provider value={state}>
-      <section class="bar" aria-label="Controls">
-        <span class="brand">sae_vis</span>
+      <TopBar theme={address.theme} setTheme={(theme) => move({ theme }, "replace")} openHelp={() => setHelp(true)}>
         <nav class="picker" aria-label="Feature of A">
           <SideMark side={0} />
           <Stepper
-            head={source.a.head}
+            head={head}
             feature={address.a}
-            step={(by) => move({ a: stepped(state, by), b: null, view: "pair" }, "replace")}
+            step={(by) => move({ a: neighbour(head, address.a, by), b: null, view: "pair" }, "replace")}
             go={(a) => move({ a, b: null, view: "pair" })}
           />
         </nav>
-        <span class="settings">
-          <ThemeChoice theme={address.theme} set={(theme) => move({ theme }, "replace")} />
-          <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick={() => setHelp(true)}>
-            ?
-          </button>
-        </span>
-      </section>
+      </TopBar>
       {about}
       <main class="compare-page">
         <Tabs />
@@ -65,8 +56,7 @@ export function CompareApp({ source }: { source: CompareSource }): VNode {
   );
 }
 
-function About({ source }: { source: CompareSource }): VNode {
-  const [a, b] = [source.a.head.meta, source.b.head.meta];
+function About({ a, b }: { a: PageMeta; b: PageMeta }): VNode {
   const facts: [string, string][] = [
     ...(a.model === null ? [] : [["Model", a.model] as [string, string]]),
     ["Text", `${a.corpus}: ${count(a.n_tokens)} tokens in ${count(a.n_sequences)} sequences`],
@@ -114,8 +104,8 @@ const TITLES: Readonly<Record<View, string>> = {
 };
 
 function Tabs(): VNode {
-  const { address, move, source } = useCompare();
-  const { splits, merges } = source.overview;
+  const { address, move, comparison } = useCompare();
+  const { splits, merges } = comparison.overview;
   const noted: Partial<Record<View, number>> = { splits: splits.feature.length, merges: merges.feature.length };
   const go = (view: View): void => move({ view, by: "usual", down: false });
   const onKeyDown = (event: KeyboardEvent): void => {
@@ -166,14 +156,14 @@ function Shown(): VNode {
 }
 
 function Pair(): VNode {
-  const { compared, row, address, source } = useCompare();
-  if (compared.kind === "missing") return <MissingFeature feature={address.a} head={source.a.head} />;
+  const { compared, row, address, head, comparison } = useCompare();
+  if (compared.kind === "missing") return <MissingFeature feature={address.a} head={head} />;
   if (compared.kind === "loading") return <p class="message">Loading feature {address.a}…</p>;
   if (compared.kind === "failed") return <FailedLoad what={`Feature ${address.a}`} reason={compared.reason} />;
   const { table, pairs } = compared.view;
   const b = table.index[row] ?? null;
   const groups = pairs[row];
-  const { matches_a, matches_b } = source.overview;
+  const { matches_a, matches_b } = comparison.overview;
   const scale = (max: Float32Array, feature: number): number => Math.abs(max[feature] ?? 0) || 1;
   return (
     <>

@@ -6,7 +6,7 @@ import { SIDE_NAMES, type Side } from "../../state/sides";
 import { count, number, percent, plural } from "../../data/format";
 import { Chip } from "../../marks/TokenText";
 import type { MatchTable, SplitTable } from "../../data/contract";
-import { write, type By } from "../../state/compare/address";
+import type { By } from "../../state/address";
 import { useCompare } from "../../state/compare/state";
 
 /** Rows drawn at once. */
@@ -43,14 +43,13 @@ function Heads({ columns }: HeadsProps): VNode {
 
 /** A link to a pair, where the page holds the feature of A; to the feature's own page; or the number alone. */
 function Number({ side, feature, partner }: { side: Side; feature: number; partner?: number }): VNode {
-  const { address, hasA, source } = useCompare();
+  const { href, has, comparison } = useCompare();
   const [a, b] = side === 0 ? [feature, partner ?? null] : [partner ?? -1, feature];
-  const page = source.overview[side === 0 ? "a_page" : "b_page"];
+  const page = comparison.overview[side === 0 ? "a_page" : "b_page"];
   const label = `${SIDE_NAMES[side]} feature ${feature}`;
-  if (hasA(a)) {
-    const href = write({ ...address, a, b, view: "pair", by: "usual", down: false });
+  if (has(a)) {
     return (
-      <a href={href} aria-label={label}>
+      <a href={href({ a, b, view: "pair", by: "usual", down: false })} aria-label={label}>
         {feature}
       </a>
     );
@@ -73,16 +72,16 @@ interface Match {
 
 /** Every feature that fires, from the one that the other dictionary has least. */
 export function Matches({ side }: { side: Side }): VNode {
-  const { source, address, texts, hasA } = useCompare();
-  const { overview } = source;
+  const { comparison, address, texts, has } = useCompare();
+  const { overview } = comparison;
   const table = side === 0 ? overview.matches_a : overview.matches_b;
   const [only, setOnly] = useState(false);
   const all = useMemo(() => matchesOf(table), [table]);
   const rows = useMemo(() => {
     const by = address.by === "feature" || address.by === "density" ? address.by : "pearson";
-    const kept = only ? all.filter((row) => hasA(side === 0 ? row.feature : row.best)) : all;
+    const kept = only ? all.filter((row) => has(side === 0 ? row.feature : row.best)) : all;
     return [...kept].sort((x, y) => (address.down ? -1 : 1) * (x[by] - y[by]) || x.feature - y.feature);
-  }, [all, address.by, address.down, only, hasA, side]);
+  }, [all, address.by, address.down, only, has, side]);
   const weak = all.filter((row) => row.pearson < WEAK).length;
   const other: Side = side === 0 ? 1 : 0;
   return (
@@ -178,8 +177,8 @@ interface SplitRow {
 
 /** Features of one dictionary that the other has in several pieces. */
 export function Splits({ side }: { side: Side }): VNode {
-  const { source, address } = useCompare();
-  const table = side === 0 ? source.overview.splits : source.overview.merges;
+  const { comparison, address } = useCompare();
+  const table = side === 0 ? comparison.overview.splits : comparison.overview.merges;
   const other: Side = side === 0 ? 1 : 0;
   const rows = useMemo(() => ordered(splitsOf(table), address.by, address.down), [table, address.by, address.down]);
   return (

@@ -4,12 +4,11 @@ import { SideMark } from "../../marks/SideMark";
 import { count, percent, plural, signed } from "../../data/format";
 import type { Compared } from "../../data/contract";
 import { useCompare } from "../../state/compare/state";
-import { write } from "../../state/compare/address";
 
 export function Nearest({ compared }: { compared: Compared }): VNode {
   const { table, feature } = compared;
-  const { source, row, move, address } = useCompare();
-  const { matches_a, matches_b } = source.overview;
+  const { head, comparison, row, move, href } = useCompare();
+  const { matches_a, matches_b } = comparison.overview;
   const density = matches_a.features.density[feature] ?? 0;
   return (
     <section class="nearest" aria-labelledby="nearest-title">
@@ -17,7 +16,7 @@ export function Nearest({ compared }: { compared: Compared }): VNode {
         <h2 id="nearest-title">
           Nearest in <SideMark side={1} /> to feature {feature} of <SideMark side={0} />
         </h2>
-        <span class="quiet">by Pearson correlation over all {count(source.a.head.meta.n_tokens)} unmasked tokens</span>
+        <span class="quiet">by Pearson correlation over all {count(head.meta.n_tokens)} unmasked tokens</span>
       </header>
       {table.index.length === 0 ? (
         <p class="message">
@@ -45,7 +44,7 @@ export function Nearest({ compared }: { compared: Compared }): VNode {
                 <tr key={other} class={i === row ? "chosen" : ""} onClick={() => move({ b: other })}>
                   <td>
                     <a
-                      href={write({ ...address, b: other })}
+                      href={href({ b: other })}
                       aria-current={i === row}
                       aria-label={`B feature ${other}`}
                       onClick={(event) => {

@@ -7,19 +7,18 @@ import { Stats } from "../../components/CardHead";
 import { DeadFeature, FailedLoad, MissingFeature } from "../../components/Messages";
 import { SideMark } from "../../marks/SideMark";
 import { SIDE_NAMES, type Side } from "../../state/sides";
-import { useFeature } from "../../state/load";
+import { useLoaded } from "../../state/load";
 import type { Source } from "../../data/source";
 import { TokenTexts } from "../../data/tokens";
-import { write } from "../../state/compare/address";
 import { useCompare } from "../../state/compare/state";
 
 export function PairCards({ a, b }: { a: number; b: number | null }): VNode {
-  const { source } = useCompare();
-  const parts = source.a.head.layout.columns.reduce((n, column) => n + column.components.length, 0);
+  const { source, comparison } = useCompare();
+  const parts = source.head.layout.columns.reduce((n, column) => n + column.components.length, 0);
   return (
     <div class="beside pair-cards" style={{ "--panes": b === null ? 1 : 2, "--parts": parts }}>
-      <PairCard key={`a${a}`} side={0} feature={a} source={source.a} />
-      {b !== null && <PairCard key={`b${b}`} side={1} feature={b} source={source.b} />}
+      <PairCard key={`a${a}`} side={0} feature={a} source={source} />
+      {b !== null && <PairCard key={`b${b}`} side={1} feature={b} source={comparison.b} />}
     </div>
   );
 }
@@ -33,11 +32,11 @@ interface PairCardProps {
 function PairCard({ side, feature, source }: PairCardProps): VNode {
   const { head } = source;
   const texts = useMemo(() => new TokenTexts(head.tokenBytes, head.special), [head]);
-  const state = useFeature(source, feature);
+  const state = useLoaded(source.card, feature);
   const card = useMemo(() => (state.kind === "open" ? new Card(state.view, head, texts) : null), [state, head, texts]);
   useLayoutEffect(() => (card === null ? undefined : opened(card)), [card]);
   const shared = useShared(side, source);
-  const page = useCompare().source.overview[side === 0 ? "a_page" : "b_page"];
+  const page = useCompare().comparison.overview[side === 0 ? "a_page" : "b_page"];
   return (
     <article class={`card pane ${side === 0 ? "in-a" : "in-b"}`} aria-label={`Feature ${feature} of ${SIDE_NAMES[side]}`}>
       <header class="card-head">
@@ -60,15 +59,15 @@ function PairCard({ side, feature, source }: PairCardProps): VNode {
 }
 
 function useShared(side: Side, source: Source): Shared {
-  const { address, move, hasA, hasB } = useCompare();
+  const { address, move, href, has, hasB } = useCompare();
   const { log, wrap } = address;
   return {
     log,
     wrap,
     set: (change) => move(change, "replace"),
     go: (feature) => move(side === 0 ? { a: feature, b: null } : { b: feature }),
-    has: side === 0 ? hasA : hasB,
-    href: (feature) => write({ ...address, ...(side === 0 ? { a: feature, b: null } : { b: feature }) }),
+    has: side === 0 ? has : hasB,
+    href: (feature) => href(side === 0 ? { a: feature, b: null } : { b: feature }),
     shared: (type) => source.shared(type),
   };
 }

@@ -1,61 +1,44 @@
 // Keys of a page of two dictionaries.
-import { PAGE_KEYS, useKeys, type Keys } from "../../state/keys";
-import { VIEWS } from "../../state/compare/address";
+import { VIEWS } from "../../state/address";
 import type { CompareState } from "../../state/compare/state";
+import { keyMap, type KeyState } from "../../state/keys";
+import { neighbour } from "../../state/page";
 
-export const KEYS: Keys = [
+export const KEYS = keyMap<CompareState & KeyState>([
   [
     "Pairs",
     [
-      ["← →, k j", "the feature of A before, the one after"],
-      ["↑ ↓", "the feature of B above or below in the table of nearest ones"],
-      ["1 to 5", "side by side; A without B; B without A; splits; merges"],
+      { keys: [["ArrowLeft", "ArrowRight"], ["k", "j"]], does: "the feature of A before, the one after", act: (state, n) => nextFeature(state, n === 0 ? -1 : 1) },
+      { keys: [["ArrowUp", "ArrowDown"]], does: "the feature of B above or below in the table of nearest ones", act: (state, n) => nextPartner(state, n === 0 ? -1 : 1) },
+      { keys: [VIEWS.map((_, i) => String(i + 1))], does: "side by side; A without B; B without A; splits; merges", act: openView },
     ],
   ],
   [
     "Texts, examples, charts (Tab leads there)",
     [
-      ["← → ↑ ↓", "from token to token, text to text, bar to bar"],
-      ["Enter", "pin a token of an example"],
+      { keys: [["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]], does: "from token to token, text to text, bar to bar" },
+      { keys: [["Enter"]], does: "pin a token of an example" },
     ],
   ],
-  ...PAGE_KEYS,
-];
+]);
 
-/** The feature of A before or after, round the end; from one that is not on the page, the nearest. */
-export function stepped({ source, address }: CompareState, by: number): number {
-  const ids = source.a.head.summary.feature;
-  const place = ids.indexOf(address.a);
-  if (place >= 0) return ids[(place + by + ids.length) % ids.length] ?? address.a;
-  const beyond = Array.from(ids).filter((id) => (by > 0 ? id > address.a : id < address.a));
-  return (by > 0 ? beyond[0] : beyond.at(-1)) ?? ids[0] ?? address.a;
+/** What is in focus and has arrow keys of its own. */
+export const ON_TABS = { taken: ({ key }: KeyboardEvent, target: HTMLElement): boolean => key.startsWith("Arrow") && target.matches("[role=tab]") };
+
+function openView({ move }: CompareState, n: number): void {
+  move({ view: VIEWS[n] ?? "pair", by: "usual", down: false });
 }
 
-export function useCompareKeys(state: CompareState, help: boolean, setHelp: (open: boolean) => void): void {
-  useKeys({
-    help,
-    setHelp,
-    act: ({ key }) => act(key, state),
-    taken: ({ key }, target) => key.startsWith("Arrow") && target.matches("[role=tab]"),
-  });
-}
-
-function act(key: string, state: CompareState): boolean {
-  const { address, move } = state;
-  const by = { ArrowRight: 1, j: 1, ArrowLeft: -1, k: -1 }[key];
-  const view = VIEWS[Number(key) - 1];
-  if (view !== undefined) move({ view, by: "usual", down: false });
-  else if (address.view !== "pair") return false;
-  else if (by !== undefined) move({ a: stepped(state, by), b: null }, "replace");
-  else if (key === "ArrowDown" || key === "ArrowUp") return nextPartner(state, key === "ArrowDown" ? 1 : -1);
-  else return false;
+function nextFeature({ head, address, move }: CompareState, by: number): boolean {
+  if (address.view !== "pair") return false;
+  move({ a: neighbour(head, address.a, by), b: null }, "replace");
   return true;
 }
 
-function nextPartner({ compared, row, move }: CompareState, by: number): boolean {
+function nextPartner({ address, compared, row, move }: CompareState, by: number): boolean {
   const ids = compared.kind === "open" ? compared.view.table.index : null;
   const next = ids?.[row + by];
-  if (next === undefined) return false;
+  if (next === undefined || address.view !== "pair") return false;
   move({ b: next }, "replace");
   return true;
 }

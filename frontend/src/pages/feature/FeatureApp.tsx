@@ -1,8 +1,8 @@
 // The page: the open features, each with its card drawn as the layout says.
 import type { VNode } from "preact";
 import { useLayoutEffect, useMemo, useState } from "preact/hooks";
-import { parse, useAddress, write, type Address, type Move } from "../../state/address";
-import { Card, opened } from "../../state/card";
+import { featureFields, linked, type FeatureAddress } from "../../state/address";
+import { Card, opened, tip } from "../../state/card";
 import { columnWidth, Columns, type Shared } from "../../components/Columns";
 import { CardHead } from "../../components/CardHead";
 import { Header } from "../../components/Header";
@@ -10,38 +10,39 @@ import { Help } from "../../components/Help";
 import { FailedLoad, MissingFeature, Notice } from "../../components/Messages";
 import { Picker } from "../../components/Picker";
 import { TopBar } from "../../components/TopBar";
-import { KEYS, useFeatureKeys } from "./keys";
-import { useFeature } from "../../state/load";
+import { KEYS } from "./keys";
+import { useKeys } from "../../state/keys";
+import { useLoaded } from "../../state/load";
+import { usePage, type Page } from "../../state/page";
 import { Tooltips } from "../../marks/Tooltip";
 import { usePanes, type Panes } from "../../state/panes";
 import type { LayoutSpec } from "../../data/contract";
-import { ExampleSearch } from "../../state/search";
 import type { Source } from "../../data/source";
-import { TokenTexts } from "../../data/tokens";
 
 export function FeatureApp({ source }: { source: Source }): VNode {
-  const { head } = source;
-  const texts = useMemo(() => new TokenTexts(head.tokenBytes, head.special), [head]);
-  const search = useMemo(() => new ExampleSearch(source, texts), [source, texts]);
-  const known = useMemo(() => new Set(head.summary.feature), [head]);
-  const [address, move] = useAddress(head);
-  const panes = usePanes(head, address, move);
+  const fields = useMemo(() => featureFields(source.head), [source]);
+  const page = usePage(source, fields, hideTip);
+  const { head, address, move } = page;
+  const panes = usePanes(page);
   const [finding, setFinding] = useState(false);
   const [help, setHelp] = useState(false);
   const about = useMemo(() => <Header head={head} />, [head]);
   const several = panes.features.length > 1;
   const step = (by: number): void => panes.step(panes.active, by);
-  useFeatureKeys({ step, compare: panes.compare, finding, setFinding, help, setHelp });
-  const page: Page = { source, texts, address, move, panes, has: (id) => known.has(id) };
+  const close = (): boolean => {
+    if (finding) setFinding(false);
+    return finding;
+  };
+  useKeys(KEYS, { step, compare: panes.compare, setFinding, help, setHelp }, { close });
   return (
     <>
       <TopBar theme={address.theme} setTheme={(theme) => move({ theme }, "replace")} openHelp={() => setHelp(true)}>
-        <Picker head={head} texts={texts} search={search} panes={panes} open={finding} setOpen={setFinding} />
+        <Picker page={page} panes={panes} open={finding} setOpen={setFinding} />
       </TopBar>
       {about}
       <main class={several ? "beside" : ""} style={{ "--panes": panes.features.length }}>
         {panes.features.map((feature, place) => (
-          <Pane key={panes.keys[place]} feature={feature} place={place} page={page} />
+          <Pane key={panes.keys[place]} feature={feature} place={place} page={page} panes={panes} />
         ))}
       </main>
       <Tooltips below={opensBelow(head.layout)} several={several} />
@@ -51,31 +52,25 @@ export function FeatureApp({ source }: { source: Source }): VNode {
   );
 }
 
-function opensBelow({ columns }: LayoutSpec): boolean {
-  return columns.every((column) => column.components.every((c) => c.options["hover_below"] !== false));
+function hideTip(): void {
+  tip.set(null);
 }
 
-/** What all open features share. */
-interface Page {
-  readonly source: Source;
-  readonly texts: TokenTexts;
-  readonly address: Address;
-  readonly move: Move;
-  readonly panes: Panes;
-  readonly has: (feature: number) => boolean;
+function opensBelow({ columns }: LayoutSpec): boolean {
+  return columns.every((column) => column.components.every((c) => c.options["hover_below"] !== false));
 }
 
 interface PaneProps {
   readonly feature: number;
   readonly place: number;
-  readonly page: Page;
+  readonly page: Page<FeatureAddress>;
+  readonly panes: Panes;
 }
 
 /** One open feature: the only one, or a column of several. */
-function Pane({ feature, place, page }: PaneProps): VNode {
-  const { source, texts, panes } = page;
-  const { head } = source;
-  const state = useFeature(source, feature);
+function Pane({ feature, place, page, panes }: PaneProps): VNode {
+  const { source, head, texts } = page;
+  const state = useLoaded(source.card, feature);
   const card = useMemo(() => (state.kind === "open" ? new Card(state.view, head, texts) : null), [state, head, texts]);
   useLayoutEffect(() => (card === null ? undefined : opened(card)), [card]);
   const several = panes.features.length > 1;
@@ -89,11 +84,11 @@ function Pane({ feature, place, page }: PaneProps): VNode {
     ) : null;
   if (card === null && !several) return <>{message}</>;
   return (
-    <article class={articleClass(head.layout, several, place === panes.active)} style={articleStyle(head.layout)} aria-label={`Feature ${feature}`} {...paneHandlers(place, page)}>
+    <article class={articleClass(head.layout, several, place === panes.active)} style={articleStyle(head.layout)} aria-label={`Feature ${feature}`} {...paneHandlers(place, panes)}>
       <CardHead feature={feature} card={card} head={head} place={place} panes={panes}>
         {message}
       </CardHead>
-      {card !== null && <Columns card={card} head={head} several={several} shared={sharedOf(place, page)} />}
+      {card !== null && <Columns card={card} head={head} several={several} shared={sharedOf(place, page, panes)} />}
     </article>
   );
 }
@@ -116,7 +111,7 @@ interface PaneHandlers {
 }
 
 /** What is clicked or in focus becomes active; a feature's link opens beside with Ctrl, Cmd or Shift. */
-function paneHandlers(place: number, { address, panes }: Page): PaneHandlers {
+function paneHandlers(place: number, panes: Panes): PaneHandlers {
   const activate = (): void => {
     if (panes.active !== place) panes.activate(place);
   };
@@ -126,7 +121,7 @@ function paneHandlers(place: number, { address, panes }: Page): PaneHandlers {
     onClickCapture(event) {
       if (!(event.ctrlKey || event.metaKey || event.shiftKey) || !(event.target instanceof Element)) return;
       const link = event.target.closest<HTMLAnchorElement>('a[href^="#"]');
-      const feature = link === null ? undefined : parse(link.hash).features[Math.min(place, address.features.length - 1)];
+      const feature = link === null ? undefined : linked(link)[Math.min(place, panes.features.length - 1)];
       if (feature === undefined) return;
       event.preventDefault();
       panes.beside(feature);
@@ -134,7 +129,7 @@ function paneHandlers(place: number, { address, panes }: Page): PaneHandlers {
   };
 }
 
-function sharedOf(place: number, { source, address, move, panes, has }: Page): Shared {
+function sharedOf(place: number, { source, address, move, href, has }: Page<FeatureAddress>, panes: Panes): Shared {
   const { log, wrap, features } = address;
   return {
     log,
@@ -142,7 +137,7 @@ function sharedOf(place: number, { source, address, move, panes, has }: Page): S
     set: (change) => move(change, "replace"),
     go: (feature) => panes.go(place, feature),
     has,
-    href: (feature) => write({ ...address, features: features.map((open, i) => (i === place ? feature : open)) }),
+    href: (feature) => href({ features: features.map((open, i) => (i === place ? feature : open)) }),
     shared: (type) => source.shared(type),
   };
 }

@@ -2,7 +2,8 @@
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { percent } from "../../data/format";
-import { AGGREGATES, MOST_CARDS, MOST_RANKED, ORDERS, percentOf, type Order } from "../../state/prompt/address";
+import { AGGREGATES, MOST_CARDS, MOST_RANKED, ORDERS, type Order } from "../../state/address";
+import { percentOf } from "../../state/fields";
 import { usualOrder, type Measure } from "../../state/prompt/pairs";
 import { single, usePrompt } from "../../state/prompt/state";
 import { AGGREGATE_WORDS, dotted, orderWords, spanWords } from "../../marks/prompt/words";

@@ -4,7 +4,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { strength } from "../../marks/colours";
 import { plural } from "../../data/format";
 import { useSignal } from "../../state/signal";
-import type { Place } from "../../state/prompt/address";
+import type { Place } from "../../state/address";
 import { cellsOf, columnOf, placeIn, wordsOf, type Cells } from "./cells";
 import { useChoose } from "./Ranking";
 import { SIDE_NAMES, SIDE_TONES } from "../../state/sides";

@@ -10,7 +10,8 @@ import type { PromptPart } from "../../data/contract";
 import type { Source } from "../../data/source";
 import { Chosen, Controls } from "./Controls";
 import { HeatMap } from "./HeatMap";
-import { KEYS, usePromptKeys, useStep } from "./keys";
+import { KEYS, ON_CONTROLS, useStep } from "./keys";
+import { useKeys } from "../../state/keys";
 import { Prompts } from "../../state/prompt/pairs";
 import { PromptCards } from "./PromptCards";
 import { Help } from "../../components/Help";
@@ -25,7 +26,7 @@ export function PromptApp({ source, part }: { source: Source; part: PromptPart }
   const { head, address, move, pointer } = state;
   const [help, setHelp] = useState(false);
   const step = useStep(state);
-  usePromptKeys(state, step, help, setHelp);
+  useKeys(KEYS, { ...state, step, help, setHelp }, ON_CONTROLS);
   const about = useMemo(() => <Header head={head} />, [head]);
   useLayoutEffect(() => () => tip.set(null), [state.open]);
   const below = head.layout.columns.every((column) => column.components.every((c) => c.options["hover_below"] !== false));

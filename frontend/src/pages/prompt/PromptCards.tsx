@@ -5,8 +5,7 @@ import { Card, opened, pin } from "../../state/card";
 import { Columns, type Shared } from "../../components/Columns";
 import { DeadFeature, FailedLoad } from "../../components/Messages";
 import { count, number, percent, plural } from "../../data/format";
-import { useFeature } from "../../state/load";
-import { write } from "../../state/prompt/address";
+import { useLoaded } from "../../state/load";
 import { restingPlace, single, usePrompt, type PromptState } from "../../state/prompt/state";
 import { AGGREGATE_WORDS, valueWords } from "../../marks/prompt/words";
 
@@ -34,7 +33,7 @@ export function PromptCards(): VNode | null {
 function PromptCard({ feature }: { feature: number }): VNode {
   const state = usePrompt();
   const { source, head, texts, pointer, address } = state;
-  const loaded = useFeature(source, feature);
+  const loaded = useLoaded(source.card, feature);
   const card = useMemo(() => (loaded.kind === "open" ? new Card(loaded.view, head, texts) : null), [loaded, head, texts]);
   useLayoutEffect(() => {
     if (card === null) return undefined;
@@ -117,14 +116,14 @@ function NoCard({ feature }: { feature: number }): VNode {
   );
 }
 
-function sharedOf({ address, move, prompts, source, has }: PromptState): Shared {
+function sharedOf({ address, move, href, source, has }: PromptState): Shared {
   return {
     log: address.log,
     wrap: address.wrap,
     set: (change) => move(change, "replace"),
     go: (feature) => move({ feature, held: null }),
     has,
-    href: (feature) => write({ ...address, feature, held: null }, prompts.part),
+    href: (feature) => href({ feature, held: null }),
     shared: (type) => source.shared(type),
   };
 }

@@ -5,7 +5,7 @@ import { number, percent, plural } from "../../data/format";
 import { place as putBeside } from "../../marks/place";
 import { Chip } from "../../marks/TokenText";
 import { useSignal } from "../../state/signal";
-import type { Place } from "../../state/prompt/address";
+import type { Place } from "../../state/address";
 import { SIDE_NAMES } from "../../state/sides";
 import { usePrompt, type PromptState } from "../../state/prompt/state";
 import { valueWords } from "../../marks/prompt/words";

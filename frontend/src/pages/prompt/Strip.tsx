@@ -1,7 +1,7 @@
 // The prompt across the top of the page, or both: hover for details, click or drag to choose what is ranked over.
 import type { VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import type { Span } from "../../state/prompt/address";
+import type { Span } from "../../state/address";
 import type { Side } from "../../state/sides";
 import { colouring } from "../../marks/prompt/colours";
 import { PromptText } from "../../marks/prompt/PromptText";

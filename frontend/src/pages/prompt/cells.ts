@@ -1,5 +1,5 @@
 // Cells of the heat map: the metric of each of its features at each token, or the difference between two prompts.
-import type { Place } from "../../state/prompt/address";
+import type { Place } from "../../state/address";
 import type { Side } from "../../state/sides";
 import type { Pillar } from "../../state/prompt/pairs";
 import { SIDE_NAMES } from "../../state/sides";

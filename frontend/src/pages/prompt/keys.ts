@@ -1,38 +1,48 @@
 // Keys of a page of prompts.
 import { useRef } from "preact/hooks";
-import { PAGE_KEYS, useKeys, type Keys } from "../../state/keys";
-import type { Place, Span } from "../../state/prompt/address";
+import { keyMap, type KeyState } from "../../state/keys";
+import type { Place, Span } from "../../state/address";
 import type { PromptState } from "../../state/prompt/state";
 import type { Side } from "../../state/sides";
 
-export const KEYS: Keys = [
+export interface PromptKeys extends PromptState, KeyState {
+  readonly step: Step;
+}
+
+const NUMBERS = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+export const KEYS = keyMap<PromptKeys>([
   [
     "Prompt",
     [
-      ["← →, or click", "the token before, the token after"],
-      ["Shift + ← →, drag, Shift + click", "a span of tokens"],
-      ["↑ ↓", "the other prompt, where two are compared"],
-      ["Esc, or “Whole prompt”", "back to the whole prompt"],
+      { keys: [["ArrowLeft", "ArrowRight"]], shift: false, or: "or click", does: "the token before, the token after", act: (state, n) => turn(state, n, false) },
+      { keys: [["ArrowLeft", "ArrowRight"]], shift: true, or: "drag, Shift + click", does: "a span of tokens", act: (state, n) => turn(state, n, true) },
+      { keys: [["ArrowUp", "ArrowDown"]], does: "the other prompt, where two are compared", act: (state, n) => cross(state, n === 0 ? 0 : 1) },
+      { keys: [["Escape"]], or: "or “Whole prompt”", does: "back to the whole prompt", act: release },
     ],
   ],
   [
     "Ranking",
     [
-      ["m, M", "the next metric, the one before"],
-      ["Enter, 1 to 9", "open the card of the first feature, of the nth"],
-      ["hover a row", "the prompt is coloured by that feature"],
-      ["click a row", "keep that feature's card and colours; again: let go"],
+      { keys: [["m"], ["M"]], does: "the next metric, the one before", act: nextMetric },
+      { keys: [["Enter"], NUMBERS], does: "open the card of the first feature, of the nth", act: openNth },
+      { keys: [], or: "hover a row", does: "the prompt is coloured by that feature" },
+      { keys: [], or: "click a row", does: "keep that feature's card and colours; again: let go" },
     ],
   ],
   [
     "Heat map, charts, examples (Tab leads there)",
     [
-      ["← → ↑ ↓", "from cell to cell, bar to bar, token to token"],
-      ["Enter", "keep the cell's feature and token; pin a token of an example"],
+      { keys: [["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]], does: "from cell to cell, bar to bar, token to token" },
+      { keys: [["Enter"]], does: "keep the cell's feature and token; pin a token of an example" },
     ],
   ],
-  ...PAGE_KEYS,
-];
+]);
+
+/** What is in focus and has keys of its own. */
+export const ON_CONTROLS = {
+  taken: ({ key }: KeyboardEvent, target: HTMLElement): boolean => target.matches("input") || (key === "Enter" && target.matches("button, a, summary")),
+};
 
 export interface Step {
   (by: number, extend?: boolean): void;
@@ -65,16 +75,6 @@ function same(a: Span, b: Span): boolean {
   return a.side === b.side && a.from === b.from && a.to === b.to;
 }
 
-export function usePromptKeys(state: PromptState, step: Step, help: boolean, setHelp: (open: boolean) => void): void {
-  useKeys({
-    help,
-    setHelp,
-    act: (event) => act(event, state, step),
-    release: () => release(state),
-    taken: ({ key }, target) => target.matches("input") || (key === "Enter" && target.matches("button, a, summary")),
-  });
-}
-
 /** The marked cell, then the chosen feature, then the chosen tokens. */
 function release({ address, move, pointer }: PromptState): boolean {
   if (pointer.at.value.near !== null) pointer.set(null);
@@ -84,32 +84,23 @@ function release({ address, move, pointer }: PromptState): boolean {
   return true;
 }
 
-function act(event: KeyboardEvent, state: PromptState, step: Step): boolean {
-  const { key, shiftKey } = event;
-  const { address, prompts } = state;
-  const rtl = state.texts.direction(prompts.side(address.span?.side ?? 0).view.tokens) === "rtl" ? -1 : 1;
-  if (key === "ArrowRight") step(rtl, shiftKey);
-  else if (key === "ArrowLeft") step(-rtl, shiftKey);
-  else if ((key === "ArrowUp" || key === "ArrowDown") && prompts.two) return cross(state, key === "ArrowDown" ? 1 : 0);
-  else if (key === "m") nextMetric(state, 1);
-  else if (key === "M") nextMetric(state, -1);
-  else if (key === "Enter") return openNth(state, 0);
-  else if (/^[1-9]$/.test(key)) return openNth(state, Number(key) - 1);
-  else return false;
-  return true;
+function turn({ address, prompts, texts, step }: PromptKeys, n: number, extend: boolean): void {
+  const rtl = texts.direction(prompts.side(address.span?.side ?? 0).view.tokens) === "rtl";
+  step((n === 0) === rtl ? 1 : -1, extend);
 }
 
 /** To the token of the other prompt that stands for the chosen one. */
 function cross({ address, move, prompts }: PromptState, side: Side): boolean {
   const { span } = address;
-  if (span === null || span.side === side) return false;
+  if (!prompts.two || span === null || span.side === side) return false;
   const partner = prompts.partner({ side: span.side, position: span.from });
   if (partner === null) return false;
   move({ span: { side, from: partner.position, to: partner.position }, held: null }, "replace");
   return true;
 }
 
-function nextMetric({ prompts, measure, move }: PromptState, by: number): void {
+function nextMetric({ prompts, measure, move }: PromptState, _: number, key: string): void {
+  const by = key === "m" ? 1 : -1;
   const names = (prompts.part.prompts[0]?.metrics ?? []).map((metric) => metric.name);
   const next = names[(names.indexOf(measure.metric.name) + by + names.length) % names.length];
   if (next !== undefined) move({ metric: next, order: null });

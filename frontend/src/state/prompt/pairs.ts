@@ -1,6 +1,6 @@
 // A prompt's pairs of token and feature, as rankings and pictures read them: by token as they come, and by feature.
 import type { FeatureSummary, PromptMetric, PromptPart, PromptView } from "../../data/contract";
-import type { Order, Place, Span } from "./address";
+import type { Order, Place, Span } from "../address";
 import type { Side } from "../sides";
 
 export class Pairs {

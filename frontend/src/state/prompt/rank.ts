@@ -1,5 +1,5 @@
 // Exact rankings of all features that fire on some of a prompt's tokens; everything in typed arrays, no object for a pair.
-import type { Aggregate, Order } from "./address";
+import type { Aggregate, Order } from "../address";
 import type { Pairs } from "./pairs";
 
 export interface Question {

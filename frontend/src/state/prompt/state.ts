@@ -1,12 +1,11 @@
 // What all parts of a prompt page share: what is chosen, the ranking that follows from it, and what is pointed at.
 import { createContext } from "preact";
-import { useCallback, useContext, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useContext, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { pin, type Card, type TokenAt } from "../card";
 import { Signal } from "../signal";
-import type { Head, Source } from "../../data/source";
-import { TokenTexts } from "../../data/tokens";
-import { parse, write, type Aggregate, type Order, type Place, type PromptAddress, type Span } from "./address";
-import { useHash, type Moves } from "../history";
+import type { Source } from "../../data/source";
+import { promptFields, type Aggregate, type Order, type Place, type PromptAddress, type Span } from "../address";
+import { usePage, type Page } from "../page";
 import { Prompts, usualOrder, type Measure, type Pillar } from "./pairs";
 import { passing, rank, type Ranking } from "./rank";
 
@@ -71,14 +70,9 @@ export class Pointer {
   }
 }
 
-export interface PromptState {
-  readonly source: Source;
-  readonly head: Head;
-  readonly texts: TokenTexts;
+export interface PromptState extends Page<PromptAddress> {
   readonly prompts: Prompts;
   readonly pointer: Pointer;
-  readonly address: PromptAddress;
-  readonly move: Moves<PromptAddress>;
   readonly measure: Measure;
   readonly order: Order;
   /** How the tokens' values become one; of a single token there is only one. */
@@ -92,8 +86,6 @@ export interface PromptState {
   readonly mapped: Int32Array;
   /** Features whose cards are open. */
   readonly open: readonly number[];
-  /** Whether the page holds a feature's card. */
-  readonly has: (feature: number) => boolean;
 }
 
 export const PromptContext = createContext<PromptState | null>(null);
@@ -119,14 +111,10 @@ export function usePointed<T extends string | number | boolean | null>(pointer: 
 }
 
 export function usePromptState(source: Source, prompts: Prompts): PromptState {
-  const { head } = source;
-  const texts = useMemo(() => new TokenTexts(head.tokenBytes, head.special), [head]);
   const pointer = useMemo(() => new Pointer(prompts), [prompts]);
-  const cards = useMemo(() => new Set(head.summary.feature), [head]);
-  const { part } = prompts;
-  const read = useCallback((hash: string) => parse(hash, part), [part]);
-  const said = useCallback((at: PromptAddress) => write(at, part), [part]);
-  const [address, move] = useHash(read, said);
+  const fields = useMemo(() => promptFields(prompts.part), [prompts]);
+  const page = usePage(source, fields);
+  const { address } = page;
   const { span, feature, metric, target, min, max, n } = address;
   const measure = useMemo(() => prompts.measure(metric, target), [prompts, metric, target]);
   const order = address.order ?? usualOrder(measure, prompts.two);
@@ -141,9 +129,8 @@ export function usePromptState(source: Source, prompts: Prompts): PromptState {
   return useMemo(() => {
     const listed = ranking.rows.subarray(0, n);
     const mapped = ranking.rows.subarray(0, MOST_MAPPED);
-    const has = (id: number): boolean => cards.has(id);
-    return { source, head, texts, prompts, pointer, address, move, measure, order, by, kept, sets, ranking, listed, mapped, open, has };
-  }, [source, head, texts, prompts, pointer, address, move, measure, order, by, kept, sets, ranking, open, cards, n]);
+    return { ...page, prompts, pointer, measure, order, by, kept, sets, ranking, listed, mapped, open };
+  }, [page, prompts, pointer, measure, order, by, kept, sets, ranking, open, n]);
 }
 
 export function single(span: Span | null): boolean {

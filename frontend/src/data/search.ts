@@ -1,8 +1,8 @@
 // Text search in the examples of all features: they are decoded bit by bit while the page has nothing else to do.
 import { whenIdle } from "./idle";
-import type { Source } from "../data/source";
-import type { TokenTexts } from "../data/tokens";
-import type { FeatureView } from "../data/contract";
+import type { Head } from "./blocks";
+import type { FeatureView } from "./contract";
+import { TokenTexts } from "./tokens";
 
 /** Milliseconds of work between two looks at whether there is something better to do. */
 const SLICE = 8;
@@ -27,21 +27,17 @@ export interface Progress {
 export class ExampleSearch {
   private readonly kept = new Map<number, readonly string[]>();
   private room = MOST_KEPT;
+  private texts: TokenTexts | null = null;
 
   constructor(
-    private readonly source: Source,
-    private readonly texts: TokenTexts,
+    private readonly head: Head,
+    private readonly card: (feature: number) => FeatureView | null | Promise<FeatureView | null>,
   ) {}
-
-  /** Number of features to search. */
-  get size(): number {
-    return this.source.head.summary.feature.length;
-  }
 
   /** Search all features of the page in order; returns the function that ends it. */
   start(words: string, report: (progress: Progress) => void): () => void {
     const wanted = words.toLowerCase();
-    const ids = this.source.head.summary.feature;
+    const ids = this.head.summary.feature;
     const hits = new Map<number, Snippet>();
     let ended = false;
     const next = async (from: number): Promise<void> => {
@@ -66,12 +62,12 @@ export class ExampleSearch {
   private async read(feature: number): Promise<readonly string[]> {
     let view: FeatureView | null = null;
     try {
-      const loaded = this.source.feature(feature);
+      const loaded = this.card(feature);
       view = loaded instanceof Promise ? await loaded : loaded;
     } catch {
       return [];
     }
-    const found = view === null ? [] : examplesOf(view, this.texts);
+    const found = view === null ? [] : examplesOf(view, (this.texts ??= new TokenTexts(this.head.tokenBytes, this.head.special)));
     const size = found.reduce((sum, text) => sum + text.length, 0);
     if (size > this.room) return found;
     this.room -= size;
