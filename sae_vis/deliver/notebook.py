@@ -7,7 +7,7 @@ from pathlib import Path
 
 MOST_BYTES = 32_000_000  # the notebook's file keeps what its cells show
 FRAME = (
-    '<iframe sandbox="allow-scripts" title="{title}" srcdoc="{page}" '
+    '<iframe sandbox="allow-scripts allow-downloads" title="{title}" srcdoc="{page}" '
     'style="width: 100%; height: 800px; border: 1px solid #8888; resize: vertical; overflow: auto"></iframe>'
 )
 INSTEAD = "<p>The page is in <code>{path}</code>{reason}. Open it in a browser.</p>"

@@ -144,7 +144,7 @@ def _rendered(page: FeaturePage) -> _Rendered:
     styles = [*own_styles, *(module.style for module in page.modules if module.style)]
     modules = [_defined(module) for module in page.modules]
     text = TEMPLATE.format(
-        policy=_policy([*scripts, *modules], styles, images=bool(page.modules)),
+        policy=_policy([*scripts, *modules], styles),
         version=html.escape(page.meta.version),
         title=html.escape(page.meta.title.encode("utf-8", "replace").decode("utf-8")),
         styles="\n".join(f"<style>{style}</style>" for style in styles),
@@ -208,12 +208,11 @@ def _defined(module: ComponentModule) -> str:
     return f"{module.script}\n;globalThis.saeVisDefine({json.dumps(module.type)}, mount);"
 
 
-def _policy(scripts: list[str], styles: list[str], *, images: bool) -> str:
-    """Nothing may load or run but these scripts and styles, by their hashes; pictures within the page if allowed."""
+def _policy(scripts: list[str], styles: list[str]) -> str:
+    """Nothing may load or run but these scripts and styles, by their hashes, and pictures that the page holds."""
     return (
         f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
-        + ("img-src data:; " if images else "")
-        + "base-uri 'none'; form-action 'none'"
+        "img-src data:; base-uri 'none'; form-action 'none'"
     )
 
 

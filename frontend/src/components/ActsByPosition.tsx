@@ -32,6 +32,7 @@ function Chart({ card, profile }: Pick<ComponentProps, "card"> & { readonly prof
   const most = shares.indexOf(Math.max(...shares));
   return (
     <Bars
+      name="positions"
       card={card}
       histogram={{ low: 0, high: n, counts: shares }}
       of="position"

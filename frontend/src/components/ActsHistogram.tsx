@@ -27,6 +27,7 @@ export function ActsHistogram({ card, log, set }: ComponentProps): VNode {
         <NotComputed what="activation histogram" />
       ) : (
         <Bars
+          name="activations"
           card={card}
           histogram={histogram}
           of="act"

@@ -5,6 +5,7 @@ import { number, percent, plural } from "../data/format";
 import type { Panes } from "../state/panes";
 import type { FeatureStats } from "../data/contract";
 import type { Head } from "../data/source";
+import { CopyMenu } from "./CopyMenu";
 import { DeadFeature } from "./Messages";
 import { Stepper } from "./Stepper";
 
@@ -15,10 +16,12 @@ export interface CardHeadProps {
   readonly head: Head;
   readonly place: number;
   readonly panes: Panes;
+  /** Address of the feature, behind the page's. */
+  readonly href: string;
   readonly children: ComponentChildren;
 }
 
-export function CardHead({ feature, card, head, place, panes, children }: CardHeadProps): VNode {
+export function CardHead({ feature, card, head, place, panes, href, children }: CardHeadProps): VNode {
   const several = panes.features.length > 1;
   return (
     <header class="card-head">
@@ -35,6 +38,7 @@ export function CardHead({ feature, card, head, place, panes, children }: CardHe
       )}
       {children}
       {card !== null && (card.dead ? <DeadFeature feature={feature} head={head} /> : <Stats stats={card.view.stats} signed={head.meta.signed} />)}
+      {card !== null && <CopyMenu card={card} href={href} />}
     </header>
   );
 }

@@ -18,6 +18,7 @@ export function LogitsHistogram({ card }: ComponentProps): VNode {
         <NotComputed what="logit effects (no model, or none asked for)" />
       ) : (
         <Bars
+          name="logit-effects"
           card={card}
           histogram={histogram}
           of="logit"

@@ -42,6 +42,7 @@ export function ModelDiff({ card, places, share }: ComponentProps): VNode {
         )}
       </p>
       <Bars
+        name="model-diff"
         card={card}
         histogram={{ low: 0, high: 1, counts }}
         of="none"

@@ -152,8 +152,8 @@ function BoardKey(): VNode {
 }
 
 const KINDS: Readonly<Record<TokenEffects["kind"], string>> = {
-  direct: "Loss with the feature less loss without it; its contribution taken out of the final residual stream",
-  full: "Loss with the feature less loss without it; its contribution taken out at the hook, the rest of the model run again",
+  direct: "Loss of the next token with the feature, less the loss without it: what the feature adds to the residual stream is taken out before the final norm, all later layers left as they were",
+  full: "Loss of the next token with the feature, less the loss without it: what the feature adds is taken out at the hook, and the rest of the model is run again",
 };
 
 const AGAINST: Readonly<Record<TokenEffects["against"], string>> = {
@@ -164,9 +164,15 @@ const AGAINST: Readonly<Record<TokenEffects["against"], string>> = {
 function LossKey({ kind, against }: Pick<TokenEffects, "kind" | "against">): VNode {
   const of = against === "reference" ? " The loss is the cross entropy against the distribution given as target_logits." : "";
   return (
-    <span title={KINDS[kind] + of}>
+    <span class="loss-key">
       loss effect ({kind}
-      {AGAINST[against]}) <span class="tok loss helps">helps</span> <span class="tok loss harms">harms</span>
+      {AGAINST[against]}) <span class="tok loss helps">helps</span> <span class="tok loss harms">harms</span>{" "}
+      <details class="why">
+        <summary aria-label="What is a loss effect?">?</summary>
+        <p>
+          {KINDS[kind]}. In nats; below zero, where the text is better predicted with the feature, it helps.{of}
+        </p>
+      </details>
     </span>
   );
 }

@@ -3,8 +3,10 @@ import type { VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { tip, type Card, type Range, type TokenAt } from "../state/card";
 import { count, number } from "../data/format";
+import { say } from "../state/notice";
 import { useSignal } from "../state/signal";
 import { Markers } from "./Markers";
+import { save, type Kind } from "./picture";
 import { linear, logarithmic, tickFormat, type Ends, type Scale } from "./scale";
 
 const HEIGHT = 150;
@@ -28,6 +30,8 @@ export interface BarsProps {
   readonly words?: BarWords;
   /** The chart's accessible name. */
   readonly label: string;
+  /** What files of it are called. */
+  readonly name: string;
   readonly log: boolean;
   /** Colour by value, as stops from the low end (0) to the high end (1). */
   readonly stops: readonly Stop[];
@@ -78,7 +82,7 @@ export function Bars(props: BarsProps): VNode {
         {typeof props.fixed === "number" && <Fixed x={frame.x(props.fixed)} value={number(props.fixed)} />}
         <Markers card={props.card} mark={props.mark} say={props.words?.mark} x={frame.x} width={frame.width} margin={MARGIN} height={HEIGHT} />
       </svg>
-      <DataTable n={histogram.counts.length} words={words} />
+      <DataTable n={histogram.counts.length} words={words} file={`${props.name}-${props.card.view.feature}`} />
     </div>
   );
 }
@@ -285,11 +289,28 @@ function Fixed({ x, value }: { readonly x: number; readonly value: string }): VN
 }
 
 /** The same numbers in a table, made when it is opened. */
-export function DataTable({ n, words }: { n: number; words: BarWords }): VNode {
+interface DataTableProps {
+  readonly n: number;
+  readonly words: BarWords;
+  /** What files of the chart are called; absent: it can't be one. */
+  readonly file?: string;
+}
+
+/** The numbers of a chart, and the chart as a file. */
+export function DataTable({ n, words, file }: DataTableProps): VNode {
   const [open, setOpen] = useState(false);
   return (
     <details class="data" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>As a table</summary>
+      {open && file !== undefined && (
+        <p class="files">
+          {(["svg", "png"] as const).map((kind) => (
+            <button type="button" key={kind} onClick={(event) => void saveChart(event.currentTarget, file, kind)}>
+              Save as {kind.toUpperCase()}
+            </button>
+          ))}
+        </p>
+      )}
       {open && (
         <div class="scroll" tabIndex={0} role="region" aria-label="The chart as a table">
           <table>
@@ -314,4 +335,15 @@ export function DataTable({ n, words }: { n: number; words: BarWords }): VNode {
       )}
     </details>
   );
+}
+
+/** The chart that a button stands under, as a file. */
+async function saveChart(button: Element, name: string, kind: Kind): Promise<void> {
+  const chart = button.closest(".chart")?.querySelector("svg");
+  if (chart == null) return;
+  try {
+    await save(chart, name, kind);
+  } catch {
+    say(`This browser can't make a ${kind.toUpperCase()} of the chart`);
+  }
 }

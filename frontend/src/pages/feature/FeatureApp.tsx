@@ -85,7 +85,7 @@ function Pane({ feature, place, page, panes }: PaneProps): VNode {
   if (card === null && !several) return <>{message}</>;
   return (
     <article class={articleClass(head.layout, several, place === panes.active)} style={articleStyle(head.layout)} aria-label={`Feature ${feature}`} {...paneHandlers(place, panes)}>
-      <CardHead feature={feature} card={card} head={head} place={place} panes={panes}>
+      <CardHead feature={feature} card={card} head={head} place={place} panes={panes} href={page.href({ features: [feature] })}>
         {message}
       </CardHead>
       {card !== null && <Columns card={card} head={head} several={several} shared={sharedOf(place, page, panes)} />}
