@@ -18,7 +18,7 @@ export function FeatureTables({ card, options, ...links }: ComponentProps): VNod
           title="Correlated features"
           noun="Feature"
           table={view.correlated_features}
-          link={(other) => (links.has(other) ? <FeatureLink feature={other} links={links} /> : null)}
+          link={(other) => <FeatureLink feature={other} links={links} />}
         />
       )}
       {options["decoder_neighbours_table"] === true && <Neighbours table={view.decoder_neighbours} links={links} />}
@@ -152,7 +152,9 @@ function Neighbours({ table, links }: { table: NeighbourTable | null; links: Lin
           <tbody>
             {Array.from(table.index, (index, i) => (
               <tr key={i}>
-                <td>{links.has(index) ? <FeatureLink feature={index} links={links} /> : index}</td>
+                <td>
+                  <FeatureLink feature={index} links={links} />
+                </td>
                 <td>{signed(table.cosine[i] ?? NaN)}</td>
               </tr>
             ))}
@@ -163,13 +165,14 @@ function Neighbours({ table, links }: { table: NeighbourTable | null; links: Lin
   );
 }
 
-/** A click opens the feature without following the address, which a page in a notebook's cell does not have. */
+/** A click opens the feature without following the address, which a page in a notebook's cell does not have. One that is not on the page says so. */
 function FeatureLink({ feature, links }: { feature: number; links: Links }): VNode {
   const open = (event: MouseEvent): void => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     links.go(feature);
   };
+  if (!links.has(feature)) return <span title={`Feature ${feature} is not on this page`}>{feature}</span>;
   return (
     <a href={links.href(feature)} aria-label={`Feature ${feature}`} onClick={open}>
       {feature}
