@@ -6,6 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sae_vis.api import ActivationFacts as ActivationFacts
+    from sae_vis.api import ComputeSettings as ComputeSettings
+    from sae_vis.api import FeatureCard as FeatureCard
+    from sae_vis.api import FeatureSettings as FeatureSettings
+    from sae_vis.api import Index as Index
+    from sae_vis.api import SecondIndex as SecondIndex
+    from sae_vis.api import convert_index as convert_index
     from sae_vis.api import index_activations as index_activations
     from sae_vis.api import index_features as index_features
     from sae_vis.api import index_layers as index_layers
@@ -15,6 +22,9 @@ if TYPE_CHECKING:
     from sae_vis.api import save_prompt_page as save_prompt_page
     from sae_vis.boards.base import BoardGame as BoardGame
     from sae_vis.boards.othello import Othello as Othello
+    from sae_vis.compat import CreateOptions as CreateOptions
+    from sae_vis.compat import SaeVisConfig as SaeVisConfig
+    from sae_vis.compat import SaeVisData as SaeVisData
     from sae_vis.config import IndexConfig as IndexConfig
     from sae_vis.corpus.mask import MaskConfig as MaskConfig
     from sae_vis.corpus.text import TokenText as TokenText
@@ -22,10 +32,6 @@ if TYPE_CHECKING:
     from sae_vis.effects.probes import LinearProbe as LinearProbe
     from sae_vis.effects.reference import Reference as Reference
     from sae_vis.errors import SaeVisError as SaeVisError
-    from sae_vis.facade import SaeVisConfig as SaeVisConfig
-    from sae_vis.facade import SaeVisData as SaeVisData
-    from sae_vis.index.convert import convert_index as convert_index
-    from sae_vis.index.index import Index as Index
     from sae_vis.index.push import push_index as push_index
     from sae_vis.layout import ActsByPositionConfig as ActsByPositionConfig
     from sae_vis.layout import ActsHistogramConfig as ActsHistogramConfig
@@ -57,17 +63,22 @@ if TYPE_CHECKING:
 __version__ = "1.0.0.dev0"
 
 _HOMES = {
+    "ActivationFacts": "api",
     "ActsByPositionConfig": "layout",
     "ActsHistogramConfig": "layout",
     "BoardGame": "boards.base",
     "Column": "layout",
     "CompareSettings": "views.compare",
+    "ComputeSettings": "api",
     "Corpus": "corpus.tokens",
+    "CreateOptions": "compat",
     "CustomComponent": "layout",
     "DecoderNormsConfig": "layout",
+    "FeatureCard": "api",
     "FeatureQuery": "layout",
+    "FeatureSettings": "api",
     "FeatureTablesConfig": "layout",
-    "Index": "index.index",
+    "Index": "api",
     "IndexConfig": "config",
     "LabelsConfig": "layout",
     "LinearProbe": "effects.probes",
@@ -76,21 +87,22 @@ _HOMES = {
     "LogitsTableConfig": "layout",
     "MaskConfig": "corpus.mask",
     "ModelAndSae": "parts",
-    "Othello": "boards.othello",
     "ModelDiffConfig": "layout",
+    "Othello": "boards.othello",
     "ProbeLogitsTablesConfig": "layout",
     "PromptConfig": "layout",
     "PromptSettings": "views.prompt",
     "Reference": "effects.reference",
-    "SaeVisConfig": "facade",
-    "SaeVisData": "facade",
+    "SaeVisConfig": "compat",
+    "SaeVisData": "compat",
     "SaeVisError": "errors",
     "SaeVisLayoutConfig": "layout",
+    "SecondIndex": "api",
     "SeqMultiGroupConfig": "layout",
     "TokenText": "corpus.text",
     "TopTokensConfig": "layout",
     "as_model": "models.any_model",
-    "convert_index": "index.convert",
+    "convert_index": "api",
     "index_activations": "api",
     "index_features": "api",
     "index_layers": "api",

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from sae_vis.compat import SaeVisConfig
 from sae_vis.errors import InputError
-from sae_vis.facade import SaeVisConfig
 from sae_vis.layout import (
     ActsHistogramConfig,
     Column,

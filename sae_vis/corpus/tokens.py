@@ -18,6 +18,7 @@ from sae_vis.corpus.mask import MaskConfig, Positions
 from sae_vis.corpus.rows import Cut, Rows, Tokens, attended, attention_rows, token_rows, without_left_padding
 from sae_vis.corpus.texts import checked_texts, documents_of
 from sae_vis.errors import InputError
+from sae_vis.moved import Moved, moved
 
 TOKENIZE_BATCH = 256  # documents handed to the tokenizer at once
 
@@ -121,7 +122,8 @@ class Corpus:
         )
 
     @classmethod
-    def from_texts(  # noqa: PLR0913  all that makes a corpus of texts
+    @moved(Moved("mask", None, ("seqpos_slice",)))
+    def from_texts(
         cls,
         texts: Iterable[str | LabelledText],
         tokenizer: Any,  # noqa: ANN401  a transformers tokenizer; typing it would import transformers
@@ -129,8 +131,7 @@ class Corpus:
         seq_len: int,
         rows: Literal["packed", "document"] = "packed",
         prepend_bos: bool = True,
-        mask: MaskConfig | None = None,
-        seqpos_slice: Positions = (None, None),
+        mask: MaskConfig | Positions | None = None,
         source: str = "texts",
         labels: LabelValues | None = None,
     ) -> Corpus:
@@ -144,9 +145,8 @@ class Corpus:
                 sequences (the rest that fills none is kept as a shorter last one); ``document``: each document starts
                 a sequence of its own and goes on in further ones.
             prepend_bos: start every sequence with the BOS token, where the tokenizer has one.
-            mask: what is left out; None: BOS (if prepended), padding, the document separator, and positions outside
-                ``seqpos_slice``.
-            seqpos_slice: positions that count, where no mask is given.
+            mask: what is left out; None: BOS (if prepended), padding, the document separator. Positions that count, as
+                a slice's ends such as ``(8, None)``: these are left out and all other positions.
             source: where the text came from, in words.
             labels: of documents that have none of their own: one value for each, by labelling, such as
                 ``{"language": ["de", "fr", None]}``. In packed rows every token keeps the label of its own document.
@@ -155,7 +155,7 @@ class Corpus:
             InputError: something else than texts, no text at all, a sequence length too short for a token, labels that
                 don't fit.
         """
-        _check_options(tokenizer, rows, mask, seqpos_slice)
+        _check_options(tokenizer, rows)
         bos = tokenizer.bos_token_id if prepend_bos else None
         body = whole_number(seq_len, "seq_len") - (bos is not None)
         if body < 1:
@@ -172,7 +172,7 @@ class Corpus:
             tokens=flat,
             offsets=offsets,
             documents=documents,
-            mask=mask or _mask_of(tokenizer, bos, rows, seqpos_slice),
+            mask=mask if isinstance(mask, MaskConfig) else _mask_of(tokenizer, bos, rows, mask or (None, None)),
             source=source,
             labellings=collected.labellings(kept, _label_starts(documents, offsets, bos)),
         )
@@ -249,13 +249,11 @@ def read_files(paths: Sequence[Path], labels: Sequence[str] = ()) -> Iterator[st
         yield LabelledText(text, {"file": path.name}) if labels else text
 
 
-def _check_options(tokenizer: object, rows: object, mask: MaskConfig | None, positions: Positions) -> None:
+def _check_options(tokenizer: object, rows: object) -> None:
     if not callable(tokenizer) or not hasattr(tokenizer, "bos_token_id"):
         raise InputError(f"tokenizer is {shown(tokenizer)}, expected a transformers tokenizer, as load_tokenizer gives")
     if rows not in ("packed", "document"):
         raise InputError(f"rows is {shown(rows)}, expected 'packed' or 'document'")
-    if mask is not None and positions != (None, None):
-        raise InputError("both mask and seqpos_slice are given; put the positions into mask.seqpos_slice")
 
 
 def _mask_of(

@@ -27,6 +27,11 @@ def cell_output(path: Path) -> str:
         size = path.stat().st_size
         if size > MOST_BYTES:
             return INSTEAD.format(path=shown, reason=f", too large to show here ({size / 1e6:.0f} MB)")
-        return FRAME.format(title=shown, page=html.escape(path.read_text(encoding="utf-8")))
+        return framed(path.read_text(encoding="utf-8"), title=str(path.absolute()))
     except OSError as error:
         return INSTEAD.format(path=shown, reason=f", which can't be read ({html.escape(error.strerror or 'error')})")
+
+
+def framed(page: str, *, title: str) -> str:
+    """The text of a ``page`` in a frame of its own, with a ``title`` for those who do not see it."""
+    return FRAME.format(title=html.escape(title), page=html.escape(page))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from sae_vis.api import index_features, save_feature_page, save_prompt_page
+from sae_vis.api import FeatureSettings, index_features, save_feature_page, save_prompt_page
 from sae_vis.corpus.labels import LabelledText
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
@@ -134,15 +134,14 @@ def run_demo(
     title = f"sae_vis demo: {sae.reads}"
     ids, rule = _shown(index, sae, features)
     path = out / f"features-{sae.name}.html"
-    page = save_feature_page(index, path, features=ids, parts=parts, title=title, selection=rule)
+    page = save_feature_page(index, path, features=ids, parts=parts, settings=FeatureSettings(title=title, selection=rule))
     prompt = save_prompt_page(
         index,
         out / f"prompt-{sae.name}.html",
         PROMPT,
         parts=parts,
         tokenizer=load_tokenizer(assets() / "model"),
-        settings=PromptSettings(metric="loss_effect", full_effects=FULL_EFFECTS),
-        title=f"{title}, on one prompt",
+        settings=PromptSettings(metric="loss_effect", full_effects=FULL_EFFECTS, title=f"{title}, on one prompt"),
     )
     return DemoResult(index, page, prompt)
 

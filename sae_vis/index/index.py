@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,9 @@ from sae_vis.index.shards import offsets_of, ranges
 from sae_vis.index.storage import Arrays, DirectoryStore, Store
 from sae_vis.index.text_search import Matches, TextSearch
 from sae_vis.index.token_codes import FeatureRank, FeaturesThere, codes_at, corpus_positions, features_there
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SMALL_BYTES = 1 << 26
 """Files without checksums of their parts (tokens) are checked on opening up to this size."""
@@ -102,7 +105,9 @@ def stored_text(text: TokenText) -> pa.Table:
 
 
 class Index:
-    """Postings of every feature over a corpus, and the feature table.
+    """Postings of every feature over a corpus, and the feature table: the queries.
+
+    Users have `sae_vis.Index`, which is this class with pages.
 
     Attributes:
         manifest: what it was made from.
@@ -136,7 +141,7 @@ class Index:
         self._held: dict[str, Arrays] = {}
 
     @classmethod
-    def open(cls, path: str | Path, *, verify: Literal["lazily", "contents", "sizes"] = "lazily") -> Index:
+    def open(cls, path: str | Path, *, verify: Literal["lazily", "contents", "sizes"] = "lazily") -> Self:
         """Open an index directory, or one at an address, of which only what is needed is fetched.
 
         Args:
@@ -171,7 +176,7 @@ class Index:
         return cls(store)
 
     @classmethod
-    def _at_address(cls, address: str, verify: str) -> Index:
+    def _at_address(cls, address: str, verify: str) -> Self:
         store = RemoteStore(address)
         index = cls(store)
         if verify != "lazily":

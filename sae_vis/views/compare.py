@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sae_vis.checks import whole_number
+from sae_vis.checks import a_text, whole_number
 from sae_vis.contract import (
     Compared,
     ComparePart,
@@ -44,6 +44,8 @@ class CompareSettings:
         buffer: tokens before and after the one that a text is about; None: the whole sequence.
         a_page: address of a page of A's features, relative to the page made; None: there is none.
         b_page: of B's.
+        title: page title; None: made from the hook points.
+        first: the feature of A that the page opens with; None: the first.
     """
 
     partners: int = 6
@@ -51,6 +53,8 @@ class CompareSettings:
     buffer: tuple[int, int] | None = (10, 10)
     a_page: str | None = None
     b_page: str | None = None
+    title: str | None = None
+    first: int | None = None
 
     def __post_init__(self) -> None:
         """Numbers must make sense."""
@@ -61,6 +65,10 @@ class CompareSettings:
                 f"CompareSettings.buffer is {self.buffer}, expected (tokens before, tokens after), or None for the "
                 "whole sequence"
             )
+        if self.title is not None:
+            object.__setattr__(self, "title", a_text(self.title, "title"))
+        if self.first is not None:
+            object.__setattr__(self, "first", whole_number(self.first, "first"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sae_vis.checks import plain, shown, whole_number
+from sae_vis.checks import a_text, plain, shown, whole_number
 from sae_vis.contract import FeaturePage, PromptMetric, PromptPart, PromptView
 from sae_vis.corpus.mask import MaskConfig
 from sae_vis.effects.attribution import AttributionTable, NextTokenLoss, Target, attribute
@@ -50,6 +50,9 @@ class MetricInfo(NamedTuple):
         """Which end comes first, of a signed dictionary or another."""
         return "size" if signed and self.both_sides else self.first
 
+
+Prompt = str | Sequence[int] | Sequence[dict[str, str]]
+"""A text, token ids, or the messages of a chat."""
 
 METRICS: dict[str, MetricInfo] = {
     "act_size": MetricInfo("Activation", "The feature's activation at the token.", "large", both_sides=True),
@@ -106,6 +109,8 @@ class PromptSettings:
             follows and the likeliest ones are there in any case.
         full_effects: how many (token, feature) pairs of largest attribution have their full effects measured; each is a
             run of the model.
+        compare: a second prompt, shown beside the first; None: there is none.
+        title: page title; None: made from the hook point.
     """
 
     metric: str = "act_size"
@@ -115,6 +120,8 @@ class PromptSettings:
     target_words: str = "the summed loss of all next tokens"
     logit_tokens: tuple[int, ...] = ()
     full_effects: int = 0
+    compare: Prompt | None = None
+    title: str | None = None
 
     def __post_init__(self) -> None:
         """Every setting must make sense; numbers become Python's."""
@@ -122,6 +129,8 @@ class PromptSettings:
             raise InputError(f"metric is {self.metric!r}, expected one of {', '.join(METRICS)}")
         object.__setattr__(self, "num_top_features", whole_number(self.num_top_features, "num_top_features", 1))
         object.__setattr__(self, "full_effects", whole_number(self.full_effects, "full_effects"))
+        if self.title is not None:
+            object.__setattr__(self, "title", a_text(self.title, "title"))
         if self.seq_pos is not None:
             object.__setattr__(self, "seq_pos", whole_number(self.seq_pos, "seq_pos"))
         tokens: object = plain(self.logit_tokens)

@@ -1,0 +1,119 @@
+"""`Index` as users have it: what can be asked of an index, and the pages that can be made of it.
+
+The queries are `sae_vis.index.index.Index`, in a room far below pages, where nothing may know of them. Pages take that
+class; this one adds to it, so that a user finds what can be done with an index at the index, with all types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sae_vis.api.card import FeatureCard
+from sae_vis.api.feature_pages import save_feature_page
+from sae_vis.api.options import ComputeSettings, FeatureSettings, SecondIndex
+from sae_vis.api.prompt_pages import save_prompt_page
+from sae_vis.checks import whole_number
+from sae_vis.deliver.page import PageReport
+from sae_vis.errors import InputError
+from sae_vis.index.index import Index as Queries
+from sae_vis.layout import SaeVisLayoutConfig
+from sae_vis.parts import ModelAndSae
+from sae_vis.views.prompt import Prompt, PromptSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Index(Queries):
+    """Postings of every feature over a corpus, and the feature table: what is asked of them, and pages of them.
+
+    Attributes:
+        manifest: what it was made from.
+        n_features: number of features of the dictionary.
+        n_counted: unmasked tokens, what densities are shares of.
+        tokens: int32 ``[n_tokens]`` of the corpus.
+        offsets: int64 ``[n_seqs + 1]``.
+        signed: whether some activation is negative.
+        labellings: ways to tell parts of the corpus apart, such as by language; () where it has no labels.
+    """
+
+    @classmethod
+    def of(cls, opened: Queries) -> Index:
+        """The index that is ``opened`` already, as this class; nothing is read again."""
+        if isinstance(opened, Index):
+            return opened
+        index = cls.__new__(cls)
+        vars(index).update(vars(opened))
+        return index
+
+    def save_page(
+        self,
+        path: str | Path,
+        *,
+        features: Sequence[int] | int | None = 256,
+        parts: ModelAndSae | None = None,
+        layout: SaeVisLayoutConfig | None = None,
+        settings: FeatureSettings | None = None,
+        compute: ComputeSettings | None = None,
+        second: SecondIndex | None = None,
+    ) -> PageReport:
+        """Write a page of features of this index: `save_feature_page`."""
+        return save_feature_page(
+            self,
+            path,
+            features=features,
+            parts=parts,
+            layout=layout,
+            settings=settings,
+            compute=compute,
+            second=second,
+        )
+
+    def save_prompt_page(
+        self,
+        path: str | Path,
+        prompt: Prompt,
+        *,
+        parts: ModelAndSae,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        layout: SaeVisLayoutConfig | None = None,
+        settings: PromptSettings | None = None,
+        compute: ComputeSettings | None = None,
+    ) -> PageReport:
+        """Write a page of one prompt, with cards from this index: `sae_vis.save_prompt_page`."""
+        return save_prompt_page(
+            self,
+            path,
+            prompt,
+            parts=parts,
+            tokenizer=tokenizer,
+            layout=layout,
+            settings=settings,
+            compute=compute,
+        )
+
+    def feature(
+        self,
+        number: int,
+        *,
+        parts: ModelAndSae | None = None,
+        layout: SaeVisLayoutConfig | None = None,
+        compute: ComputeSettings | None = None,
+    ) -> FeatureCard:
+        """One feature: a notebook shows its card, ``print`` its numbers.
+
+        Args:
+            number: of the feature.
+            parts: model and dictionary of the index, for what a card shows with them, as for `save_feature_page`.
+            layout: of the card; None: the default.
+            compute: what is computed beyond what the index holds.
+
+        Raises:
+            InputError: no such feature.
+        """
+        number = whole_number(number, "a feature")
+        if not 0 <= number < self.n_features:
+            raise InputError(f"feature {number} does not exist: the SAE has features 0 to {self.n_features - 1}")
+        return FeatureCard(index=self, feature=number, parts=parts, layout=layout, compute=compute)
