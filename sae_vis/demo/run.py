@@ -134,7 +134,9 @@ def run_demo(
     title = f"sae_vis demo: {sae.reads}"
     ids, rule = _shown(index, sae, features)
     path = out / f"features-{sae.name}.html"
-    page = save_feature_page(index, path, features=ids, parts=parts, settings=FeatureSettings(title=title, selection=rule))
+    page = save_feature_page(
+        index, path, features=ids, parts=parts, settings=FeatureSettings(title=title, selection=rule)
+    )
     prompt = save_prompt_page(
         index,
         out / f"prompt-{sae.name}.html",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from sae_vis.facade import SaeVisConfig, SaeVisData
 from torch import Tensor
 
 from sae_vis.api import ModelAndSae, index_features
@@ -20,7 +21,6 @@ from sae_vis.effects.attribution import NextTokenLoss, attribute
 from sae_vis.effects.intervention import FullEffects
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import InputError
-from sae_vis.facade import SaeVisConfig, SaeVisData
 from sae_vis.models.any_model import as_model, tokenizer_of
 from sae_vis.models.base import Edit
 from sae_vis.models.huggingface import HuggingFaceModel, load_model

@@ -1,0 +1,165 @@
+"""Every command by name. What a command needs is imported when it is called, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sae_vis.cli.indexing import index
+from sae_vis.cli.options import N_FEATURES, IndexAt, Out
+from sae_vis.cli.pages import compare, feature, prompt
+from sae_vis.cli.said import hide_loading_bars, progress_bars, said_of_model, say, say_index
+from sae_vis.cli.spelled_out import spelled_out
+from sae_vis.errors import SaeVisError
+
+app = typer.Typer(
+    name="sae-vis",
+    help="See what the features of a sparse autoencoder mean.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """Make every command a named one."""
+
+
+@app.command()
+def demo(
+    out: Out = Path("sae-vis-demo"),
+    every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False,
+) -> None:
+    """Index the embedded model's SAEs over the embedded text; write pages of their features and of a prompt."""
+    from sae_vis.demo.run import SAES, demo_corpus, run_demo
+
+    hide_loading_bars()
+    text = demo_corpus()
+    for sae in SAES:
+        with progress_bars() as progress:
+            result = run_demo(sae, text, out, features=None if every else N_FEATURES, progress=progress)
+        say_index(result.index)
+        say(f"  {sae.reads}: open {result.page.path.resolve()}")
+        say(f"  the same on one prompt: open {result.prompt.path.resolve()}")
+    say("  features to look at first: see the README")
+
+
+app.command()(spelled_out(index))
+app.command()(spelled_out(feature))
+
+
+@app.command()
+def labels(
+    index: IndexAt,
+    labelling: Annotated[str | None, typer.Argument(help="labelling to rank by; default: say which there are")] = None,
+    label: Annotated[str | None, typer.Option(help="rank by how much a feature prefers this label")] = None,
+    by: Annotated[
+        str, typer.Option(help="unevenness (bits per firing) or information (bits per token)")
+    ] = "unevenness",
+    count: Annotated[int, typer.Option("--count", "-n", help="features to list")] = 20,
+) -> None:
+    """The labels of an index's text, or the features that fire most unevenly over them."""
+    from sae_vis.index.index import Index
+    from sae_vis.views.label_lists import labelling_lines, rank_lines
+
+    opened = Index.open(index, verify="sizes")
+    lines = labelling_lines(opened) if labelling is None else rank_lines(opened, labelling, label, by, count)
+    for line in lines:
+        say(line)
+
+
+@app.command()
+def search(
+    index: IndexAt,
+    phrase: Annotated[str, typer.Argument(help="what to look for, a space before a word included")],
+    rank: Annotated[
+        str, typer.Option(help="lift (fires there more than elsewhere), count or mass (of activations there)")
+    ] = "lift",
+    count: Annotated[int, typer.Option("--count", "-n", help="features to list")] = 20,
+    matches: Annotated[int, typer.Option(min=0, help="matches to show")] = 5,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="only matches that begin and end at borders of tokens")
+    ] = False,
+    last: Annotated[bool, typer.Option("--last", help="features of the last token of each match only")] = False,
+    ignore_case: Annotated[bool, typer.Option("--ignore-case", help="take the letters A to Z for a to z")] = False,
+) -> None:
+    """Where a phrase stands in an index's text, and the features that fire there."""
+    from sae_vis.index.index import Index
+    from sae_vis.views.search_lines import feature_lines, match_lines
+
+    opened = Index.open(index, verify="sizes")
+    found = opened.find_text(phrase, ignore_case=ignore_case)
+    chosen = found.rows(found.exact) if exact else found
+    positions = chosen.stops - 1 if last else chosen.positions
+    for line in [*match_lines(opened, phrase, chosen, matches), *feature_lines(opened, positions, rank, count)]:
+        say(line)
+
+
+app.command()(spelled_out(prompt))
+app.command()(spelled_out(compare))
+
+
+@app.command()
+def info(
+    index: IndexAt,
+    verify: Annotated[bool, typer.Option(help="compare every file with its checksum")] = True,
+) -> None:
+    """What an index was made from, and whether it is whole."""
+    from sae_vis.index.index import Index
+
+    opened = Index.open(index, verify="contents" if verify else "sizes")
+    made = opened.manifest.provenance
+    say_index(opened)
+    say(f"  model   {said_of_model(made.model or {})}")
+    say(f"  SAE     {made.sae.get('architecture')}, {opened.n_features:,} features at {made.hook['name']}")
+    say(f"  corpus  {made.corpus['source']}; {made.corpus['mask']}")
+    say(
+        f"  files   {sum(f.bytes for f in opened.manifest.files) / 1e6:.1f} MB, "
+        + ("checksums right" if verify else "sizes right")
+    )
+
+
+@app.command()
+def convert(
+    old: Annotated[Path, typer.Argument(help="directory of an index of an earlier format; it is left as it is")],
+    new: Annotated[Path, typer.Argument(help="directory to make")],
+    codes: Annotated[bool, typer.Option(help="keep the codes by position, too")] = True,
+) -> None:
+    """Make an index of format 1 one of today's format."""
+    from sae_vis.config import IndexConfig
+    from sae_vis.index.convert import convert_index
+
+    with progress_bars() as progress:
+        made = convert_index(old, new, config=IndexConfig(codes=codes), progress=progress)
+    say_index(made, str(new))
+
+
+@app.command()
+def push(
+    index: Annotated[Path, typer.Argument(help="index directory")],
+    address: Annotated[str, typer.Argument(help="where to: hf://datasets/USER/NAME, s3://BUCKET/FOLDER, …")],
+) -> None:
+    """Upload an index; every command then reads it at that address."""
+    from sae_vis.index.push import push_index
+
+    with progress_bars() as progress:
+        push_index(index, address, progress=progress)
+    say(f"{index} is at {address}")
+
+
+def main() -> None:
+    """The command line; an error that a user can cause is one line and exit status 1."""
+    try:
+        app()
+    except SaeVisError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"sae-vis: {' '.join(message.split())}\n")
+    raise SystemExit(1)

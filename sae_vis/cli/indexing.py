@@ -1,0 +1,63 @@
+"""The command that indexes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sae_vis.cli.loaded import load_layers, load_parts
+from sae_vis.cli.options import HookOptions, LayerOptions, NewDtype, Out, SequenceOptions, TextOptions
+from sae_vis.cli.said import progress_bars, say_indices
+
+
+def index(
+    model: Annotated[str, typer.Option(help="Hugging Face model: local path or hub name")],
+    sae: Annotated[str, typer.Option(help="SAE: folder, file, hub name (repo:folder), or RELEASE:ID of SAELens")],
+    out: Out,
+    layers: LayerOptions,
+    texts: TextOptions,
+    hooks: HookOptions,
+    sequences: SequenceOptions,
+    dtype: NewDtype = None,
+) -> None:
+    """Index every feature of an SAE over text, in one pass. A killed run goes on when started again."""
+    from sae_vis.api import index_features, index_layers
+    from sae_vis.corpus.datasets import DatasetConfig, TokenBudget, documents
+    from sae_vis.corpus.text import TokenText
+    from sae_vis.corpus.tokens import Corpus, read_files
+    from sae_vis.errors import InputError
+    from sae_vis.models.huggingface import load_model, load_tokenizer
+
+    if bool(texts.text) == (texts.dataset is not None):
+        raise InputError("give the text to index as --text FILE or as --dataset NAME, one of the two")
+    tokenizer = load_tokenizer(model)
+    hook_names = (hooks.hook, hooks.hook_out)
+    several = load_layers(sae, layers.match, every_layer=layers.every_layer)
+    parts = None if several else load_parts(model, sae, hook_names, dtype)
+    config = DatasetConfig(
+        name=texts.dataset or "",
+        subset=texts.subset,
+        split=texts.split,
+        column=texts.column,
+        chat=texts.chat,
+        labels=tuple(texts.label or ()),
+    )
+    read = read_files(texts.text, config.labels) if texts.text else documents(config, tokenizer)
+    budget = None if texts.tokens is None else TokenBudget(tokenizer, texts.tokens)
+    corpus = Corpus.from_texts(
+        read if budget is None else budget.documents(read),
+        budget or tokenizer,
+        seq_len=sequences.seq_len,
+        prepend_bos=sequences.bos,
+        mask=(sequences.skip or None, None),
+        source=", ".join(path.name for path in texts.text) if texts.text else config.source,
+    )
+    spelled = TokenText.from_tokenizer(tokenizer)
+    with progress_bars() as progress:
+        if parts is None:
+            loaded = load_model(model, dtype=dtype)
+            made = index_layers(corpus, loaded, several, out, hooks=hook_names, text=spelled, progress=progress)
+        else:
+            made = {"": index_features(corpus, parts, out, text=spelled, progress=progress)}
+    say_indices(made, out)

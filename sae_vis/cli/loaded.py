@@ -1,0 +1,51 @@
+"""What the options of commands name: models, SAEs, layouts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sae_vis.cli.said import hide_loading_bars
+
+if TYPE_CHECKING:
+    from sae_vis.index.index import Index
+    from sae_vis.layout import SaeVisLayoutConfig
+    from sae_vis.parts import ModelAndSae
+    from sae_vis.saes.base import Dictionary
+
+
+def load_parts(model: str, sae: str, hooks: tuple[str | None, str | None], dtype: str | None) -> ModelAndSae:
+    """Model and SAE by their names; `hooks`: where the SAE reads and writes."""
+    from sae_vis.models.huggingface import load_model
+    from sae_vis.parts import ModelAndSae
+    from sae_vis.saes.formats import load_dictionary
+
+    hide_loading_bars()
+    hook, hook_out = hooks
+    return ModelAndSae(model=load_model(model, dtype=dtype), sae=load_dictionary(sae), hook=hook, hook_out=hook_out)
+
+
+def load_layers(sae: str, match: str | None, *, every_layer: bool) -> dict[str, Dictionary]:
+    """Those of every layer, where `sae` has them; empty where it is one dictionary."""
+    from sae_vis.errors import InputError
+    from sae_vis.saes.layers import is_layer_set, load_dictionaries
+
+    if every_layer or is_layer_set(sae):
+        return load_dictionaries(sae, match=match)
+    if match is not None:
+        raise InputError(f"--match chooses among the layers of --sae, but {sae} is one SAE: leave it out")
+    return {}
+
+
+def dtype_of(index: Index) -> str | None:
+    """In which dtype the index's model was run."""
+    made = index.manifest.provenance.model or {}
+    return str(made["dtype"]) if "dtype" in made else None
+
+
+def read_layout(path: Path | None) -> SaeVisLayoutConfig | None:
+    """The layout in a JSON file; None for none."""
+    from sae_vis.corpus.tokens import read_document
+    from sae_vis.layout import SaeVisLayoutConfig
+
+    return None if path is None else SaeVisLayoutConfig.from_json(read_document(path))

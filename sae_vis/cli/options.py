@@ -1,0 +1,187 @@
+"""Options of the commands. What belongs together is one object; names are those of the Python calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+N_FEATURES = 300
+Out = Annotated[Path, typer.Option("--out", "-o", help="where to write")]
+Layout = Annotated[Path | None, typer.Option(help="layout of a card as JSON; default: the default layout")]
+IndexAt = Annotated[str, typer.Argument(help="index directory or address")]
+Hook = Annotated[str | None, typer.Option(help="hook name or module path; default: what the SAE names")]
+HookOut = Annotated[str | None, typer.Option(help="where a transcoder writes; default: what it names")]
+Dtype = Annotated[str | None, typer.Option(help="of the model's weights; default: the index's")]
+NewDtype = Annotated[
+    str | None, typer.Option(help="of the model's weights; default: as stored, but float32 for slow half precision")
+]
+Title = Annotated[str | None, typer.Option(help="page title; default: made from the hook point")]
+First = Annotated[int | None, typer.Option(help="feature that the page opens with; default: the first")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerOptions:
+    """Which layers of a set of SAEs are indexed."""
+
+    every_layer: Annotated[
+        bool,
+        typer.Option("--every-layer", help="--sae has one for each layer: index them all in one pass"),
+    ] = False
+    match: Annotated[str | None, typer.Option(help="which of them, a pattern for their paths")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions:
+    """The text that is indexed: files, or a dataset."""
+
+    text: Annotated[list[Path] | None, typer.Option(help="text file, one document; give several times")] = None
+    dataset: Annotated[str | None, typer.Option(help="Hugging Face dataset, streamed: hub name, folder, file")] = None
+    subset: Annotated[str | None, typer.Option(help="configuration of the dataset")] = None
+    split: Annotated[str, typer.Option(help="split of the dataset")] = "train"
+    column: Annotated[str | None, typer.Option(help="column with the text, or the messages")] = None
+    label: Annotated[
+        list[str] | None, typer.Option(help="column that labels the documents, such as their language")
+    ] = None
+    chat: Annotated[bool, typer.Option("--chat", help="the column holds messages: use the chat template")] = False
+    tokens: Annotated[int | None, typer.Option(help="stop after so many tokens of text")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceOptions:
+    """How the text is cut into sequences."""
+
+    seq_len: Annotated[int, typer.Option(help="tokens in a sequence")] = 128
+    bos: Annotated[bool, typer.Option(help="start every sequence with BOS")] = True
+    skip: Annotated[int, typer.Option(min=0, help="leave out the first positions of each sequence")] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HookOptions:
+    """Where an SAE reads and writes."""
+
+    hook: Hook = None
+    hook_out: HookOut = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Where an SAE reads and writes, and how its model is run."""
+
+    hook: Hook = None
+    hook_out: HookOut = None
+    dtype: Dtype = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartsOptions:
+    """Model and SAE of an index; none, or both."""
+
+    model: Annotated[str | None, typer.Option(help="the index's model, for logit effects on the tokens shown")] = None
+    sae: Annotated[str | None, typer.Option(help="the index's SAE, with --model")] = None
+    hook: Hook = None
+    hook_out: HookOut = None
+    dtype: Dtype = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenOptions:
+    """Which features a page has."""
+
+    ids: Annotated[list[int] | None, typer.Argument(help="feature ids; none: evenly spaced over those that fire")] = (
+        None
+    )
+    count: Annotated[int, typer.Option(help="features on the page, where no ids are given")] = N_FEATURES
+    every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False
+    most_uneven: Annotated[
+        str | None, typer.Option(help="the features that fire most unevenly over this labelling, --count of them")
+    ] = None
+    label: Annotated[str | None, typer.Option(help="with --most-uneven: those that prefer this label most")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureOptions:
+    """As `sae_vis.FeatureSettings`."""
+
+    title: Title = None
+    selection: Annotated[
+        str | None, typer.Option(help="how the features were chosen, said on the page; default: the rule that did it")
+    ] = None
+    first: First = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeOptions:
+    """As `sae_vis.ComputeSettings`, what of it can be said in a line."""
+
+    effects: Annotated[
+        bool, typer.Option(help="compute direct effects that the index does not keep yet; needs --model")
+    ] = True
+    seed: Annotated[int, typer.Option(help="of the random samples of examples")] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondOptions:
+    """As `sae_vis.SecondIndex`."""
+
+    index_b: Annotated[
+        str | None,
+        typer.Option(help="index of a second SAE over the same text: its features beside those of the first"),
+    ] = None
+    b_page: Annotated[str | None, typer.Option(help="address of a page of B's features, for links")] = None
+    compare_page: Annotated[str | None, typer.Option(help="address of the page that compares both, for links")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptOptions:
+    """As `sae_vis.PromptSettings`."""
+
+    compare: Annotated[str | None, typer.Option(help="a second prompt, shown beside the first")] = None
+    metric: Annotated[str, typer.Option(help="metric to begin with")] = "act_size"
+    seq_pos: Annotated[
+        int | None, typer.Option("--seq-pos", "--pos", help="position to begin with; default: the whole prompt")
+    ] = None
+    num_top_features: Annotated[int, typer.Option("--num-top-features", "--top", help="features in a ranking")] = 10
+    logit_tokens: Annotated[
+        list[str] | None,
+        typer.Option("--logit-tokens", "--token", help="text of a token whose logit is of interest, too"),
+    ] = None
+    full_effects: Annotated[
+        int,
+        typer.Option("--full-effects", "--full", help="measure the full effects of so many (token, feature) pairs"),
+    ] = 0
+    title: Title = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenOfAOptions:
+    """Which features of A a page has."""
+
+    ids: Annotated[list[int] | None, typer.Argument(help="feature ids of A; none: some that are worth comparing")] = (
+        None
+    )
+    count: Annotated[int, typer.Option(help="features of A on the page, where no ids are given")] = 128
+    every: Annotated[bool, typer.Option("--all", help="show every feature of A that fires")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """As `sae_vis.CompareSettings`, what of it can be said in a line."""
+
+    partners: Annotated[int, typer.Option(help="nearest features of B shown for each of A")] = 6
+    a_page: Annotated[str | None, typer.Option(help="address of a page of A's features, for links")] = None
+    b_page: Annotated[str | None, typer.Option(help="address of a page of B's features, for links")] = None
+    title: Title = None
+    first: First = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BothPartsOptions:
+    """Model and SAEs of two indices; none, or all."""
+
+    model: Annotated[str | None, typer.Option(help="the indices' model, with --sae-a and --sae-b")] = None
+    sae_a: Annotated[str | None, typer.Option(help="the SAE of A, for decoder cosines and logit effects")] = None
+    sae_b: Annotated[str | None, typer.Option(help="the SAE of B")] = None
+    dtype: Dtype = None
