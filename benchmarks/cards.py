@@ -129,10 +129,11 @@ def cards(made: Any) -> dict[str, Any]:  # noqa: ANN401
 
 def page_of(made: Any, features: list[int], parts: Any) -> Any:  # noqa: ANN401
     """A page in the default layout, before it is written."""
-    from sae_vis.api import _sources
+    from sae_vis.api import ComputeSettings
+    from sae_vis.api.sources import view_sources
     from sae_vis.views.feature import feature_page
 
-    sources = _sources(made.index, parts, effects=False, seed=0, target_logits=None)
+    sources = view_sources(made.index, parts, ComputeSettings(), effects=False)
     return feature_page(sources, features)
 
 

@@ -47,7 +47,7 @@ def testbed(folder: Path, n_tokens: int) -> Made:
         tokenizer,
         seq_len=SEQ_LEN,
         prepend_bos=False,
-        seqpos_slice=(1, None),
+        mask=(1, None),
         source=", ".join(CORPORA),
     )
     n_seqs = min(n_tokens, whole.n_tokens) // SEQ_LEN

@@ -19,7 +19,17 @@ sys.path.insert(0, str(FOLDER))
 
 from dialogues import dialogues, load_base, load_tuned  # noqa: E402  (beside this script)
 
-from sae_vis import Corpus, Index, ModelAndSae, TokenText, index_features, load_model, load_tokenizer, save_feature_page  # noqa: E402
+from sae_vis import (  # noqa: E402
+    Corpus,
+    FeatureSettings,
+    Index,
+    ModelAndSae,
+    TokenText,
+    index_features,
+    load_model,
+    load_tokenizer,
+    save_feature_page,
+)
 from sae_vis.demo.run import assets, demo_texts  # noqa: E402
 from sae_vis.effects.decoder_norms import relative_norms  # noqa: E402
 from sae_vis.saes.crosscoder import CrosscoderPlaces  # noqa: E402
@@ -54,7 +64,8 @@ def chosen(index: Index, n: int = 12) -> list[int]:
 def main(path: Path) -> None:
     """Write the page."""
     index, parts = make_index()
-    save_feature_page(index, path, features=chosen(index), parts=parts, title="sae_vis: a crosscoder of two models")
+    settings = FeatureSettings(title="sae_vis: a crosscoder of two models")
+    save_feature_page(index, path, features=chosen(index), parts=parts, settings=settings)
 
 
 if __name__ == "__main__":

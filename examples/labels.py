@@ -11,7 +11,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sae_vis import Column, LabelsConfig, SaeVisLayoutConfig, SeqMultiGroupConfig, index_features, save_feature_page
+from sae_vis import (
+    Column,
+    FeatureSettings,
+    LabelsConfig,
+    SaeVisLayoutConfig,
+    SeqMultiGroupConfig,
+    index_features,
+    save_feature_page,
+)
 from sae_vis.demo.run import RESID, demo_corpus, demo_parts
 from sae_vis.layout import ActsHistogramConfig, LogitsTableConfig
 from sae_vis.views.labels import most_uneven
@@ -35,10 +43,8 @@ def main(path: Path, n_features: int = 64) -> None:
         said = ", ".join(f"{feature} ({table.labels[table.top[feature]]})" for feature in first)
         print(f"most uneven over {labelling.name}: {said}")
     chosen = most_uneven(index, "source", n_features)
-    title = "Features by the source of the text"
-    save_feature_page(
-        index, path, features=chosen.features, parts=parts, layout=LAYOUT, title=title, selection=chosen.rule
-    )
+    settings = FeatureSettings(title="Features by the source of the text", selection=chosen.rule)
+    save_feature_page(index, path, features=chosen.features, parts=parts, layout=LAYOUT, settings=settings)
 
 
 if __name__ == "__main__":

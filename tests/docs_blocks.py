@@ -175,7 +175,10 @@ def run_command(words: list[str], where: str) -> None:
     """Run a command of this library, or check one that builds or installs it."""
     program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
     if program == "sae-vis" and arguments != ["demo"] and arguments != ["demo", "--all"]:
-        with mock.patch("sae_vis.cli._progress", _no_progress):
+        with (
+            mock.patch("sae_vis.cli.pages.progress_bars", _no_progress),
+            mock.patch("sae_vis.cli.indexing.progress_bars", _no_progress),
+        ):
             app(arguments, standalone_mode=False)
     elif program == "python" and arguments[0].endswith(".py"):
         with mock.patch.object(sys, "argv", arguments):

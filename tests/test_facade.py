@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from sae_vis.compat import CreateOptions
 from sae_vis.data_config_classes import (
     ActsHistogramConfig,
     Column,
@@ -195,7 +196,7 @@ def test_links_lead_to_pages_only(address, two, tmp_path):
 
 
 def test_links_to_b_need_a_b(data, tmp_path):
-    with pytest.raises(InputError, match=r"compare_page is 'c.html', but there is no second dictionary: give index_b="):
+    with pytest.raises(InputError, match=r"compare_page is 'c.html', but there is no second SAE: give sae_B="):
         data.save_feature_centric_vis(tmp_path / "a.html", compare_page="c.html")
 
 
@@ -279,7 +280,7 @@ def test_help(capsys):
 def test_labels_of_rows_reach_the_index_and_the_page(tokens, tmp_path):
     labels = {"half": ["first"] * 8 + [None] * 8}
     cfg = SaeVisConfig(features=range(3))
-    data = SaeVisData.create(sae=SAE, model=MODEL, tokens=tokens[:16], cfg=cfg, labels=labels)
+    data = SaeVisData.create(sae=SAE, model=MODEL, tokens=tokens[:16], cfg=cfg, options=CreateOptions(labels=labels))
     assert data.index.labels("half").tokens.n_documents.tolist() == [8, 8]
     data.save_feature_centric_vis(tmp_path / "page.html")
     head, _ = pages(tmp_path / "page.html")

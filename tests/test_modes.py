@@ -85,10 +85,10 @@ def everything(model: LanguageModel, sae: Any, folder: Path) -> dict[str, Any]:
     hook, neurons = model.hook_point(SITE), model.hook_point(NEURONS)
     direct, full = DirectEffects(model, sae, hook), FullEffects(model, sae, hook)
     reading = parts.probes([PROBE])
-    tables = {"decoder": WEIGHTS["W_dec"], "unembedding": WEIGHTS["W_dec"], "d_sae": 40}
-    own = sv.index_activations(TOKENS[:2], sae.encode(X), **tables)
+    facts = sv.ActivationFacts(decoder=WEIGHTS["W_dec"], unembedding=WEIGHTS["W_dec"], d_sae=40)
+    own = sv.index_activations(TOKENS[:2], sae.encode(X), facts=facts)
     stream = sv.index_activations(
-        TOKENS[:2], lambda: (sae.encode_dense(X[i : i + 8]) for i in range(0, 32, 8)), **tables
+        TOKENS[:2], lambda: (sae.encode_dense(X[i : i + 8]) for i in range(0, 32, 8)), facts=facts
     )
     assert stream.features.equals(own.features)
     found = {
@@ -107,10 +107,13 @@ def everything(model: LanguageModel, sae: Any, folder: Path) -> dict[str, Any]:
         "model": model.fingerprint(),
         "sae": sae.fingerprint(),
     }
-    sv.save_feature_page(index, folder / "page.html", features=4, parts=parts, linear_probes=[PROBE])
+    compute = sv.ComputeSettings(linear_probes=[PROBE])
+    index.save_page(folder / "page.html", features=4, parts=parts, compute=compute)
+    assert "Feature" in repr(index.feature(2))
+    assert "<iframe" in index.feature(2, parts=parts, compute=compute)._repr_html_()
     settings = PromptSettings(full_effects=5)
     sv.save_prompt_page(index, folder / "prompt.html", TOKENS[0].tolist(), parts=parts, settings=settings)
-    sv.save_compare_page(index, index, folder / "compare.html", features=3, parts_a=parts, parts_b=parts)
+    sv.save_compare_page(index, index, folder / "compare.html", features=3, parts=(parts, parts))
     prompt = read_page((folder / "prompt.html").read_text())[0]["prompt"].prompts[0]
     return found | {"prompt": {metric.name: metric.values for metric in prompt.metrics}}
 
@@ -578,7 +581,7 @@ def test_a_stream_that_holds_its_mode_while_it_waits():
 
     dense = sv.index_activations(TOKENS[:2], torch.relu(X - 0.5))
     before = state()
-    assert sv.index_activations(TOKENS[:2], blocks, d_sae=12).features.equals(dense.features)
+    assert sv.index_activations(TOKENS[:2], blocks, facts=sv.ActivationFacts(d_sae=12)).features.equals(dense.features)
     assert state() == before
 
 

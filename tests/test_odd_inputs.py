@@ -24,7 +24,8 @@ from sae_vis import (
     save_feature_page,
     save_prompt_page,
 )
-from sae_vis.api import index_activations, index_features
+from sae_vis.api import ComputeSettings, FeatureSettings, index_activations, index_features
+from sae_vis.compat import CreateOptions
 from sae_vis.data_config_classes import SeqMultiGroupConfig, SequencesConfig
 from sae_vis.demo import run as demo
 from sae_vis.errors import IndexFileError, InputError
@@ -147,10 +148,10 @@ def test_features_that_do_not_exist_are_refused_before_the_model_runs(index, tok
 
 
 def test_the_first_feature_of_a_page(index, tmp_path):
-    save_feature_page(index, tmp_path / "a.html", features=[4, 7], first=np.int64(7))
+    save_feature_page(index, tmp_path / "a.html", features=[4, 7], settings=FeatureSettings(first=np.int64(7)))
     assert pages(tmp_path / "a.html")[0]["meta"]["first"] == 7
     with says("first is 7.0 (float), expected a whole number"):
-        save_feature_page(index, tmp_path / "a.html", features=[4, 7], first=7.0)
+        save_feature_page(index, tmp_path / "a.html", features=[4, 7], settings=FeatureSettings(first=7.0))
 
 
 # Prompts
@@ -205,11 +206,12 @@ def test_what_is_no_prompt(given, words, index, parts, tmp_path, tokens):
         save_prompt_page(index, tmp_path / "a.html", given[1:], parts=parts)
         (tmp_path / "a.html").unlink()
     tokenizer = sae_vis.load_tokenizer(MODEL)
-    for one in ({"prompt": given}, {"prompt": [5], "compare": given}):
-        if one["prompt"] is not given and given is None:
+    for prompt, second in ((given, None), ([5], given)):
+        if prompt is not given and given is None:
             continue  # no second prompt
+        settings = PromptSettings(compare=second)
         with says(words):
-            save_prompt_page(index, tmp_path / "a.html", **one, parts=parts, tokenizer=tokenizer)
+            save_prompt_page(index, tmp_path / "a.html", prompt, parts=parts, tokenizer=tokenizer, settings=settings)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -357,15 +359,15 @@ def test_titles_and_seeds(index, tmp_path):
     path = tmp_path / "a.html"
     for title in (5, b"x"):
         with says("title is "):
-            save_feature_page(index, path, features=[4], title=title)
+            save_feature_page(index, path, features=[4], settings=FeatureSettings(title=title))
     for seed, words in ((2.5, "2.5 (float)"), ("1", "'1'"), (None, "None"), (True, "True (bool)")):
         with says(f"seed is {words}, expected a whole number"):
-            save_feature_page(index, path, features=[4], seed=seed)
+            save_feature_page(index, path, features=[4], compute=ComputeSettings(seed=seed))
         if seed is not None:
             with says(f"SaeVisConfig.seed is {words}, expected a whole number"):
                 SaeVisConfig(seed=seed)
     for seed in (-1, np.int64(3), 1 << 70):
-        save_feature_page(index, path, features=[4], seed=seed, title=None)
+        save_feature_page(index, path, features=[4], compute=ComputeSettings(seed=seed))
     assert pages(path)[0]["meta"]["title"] == "Features at blocks.2.hook_resid_post — sae_vis"
 
 
@@ -476,11 +478,11 @@ def test_settings_of_sae_vis_0_2_and_saedashboard(tokens, tmp_path, capsys):
         cache_dir=None,
         batch_size=None,
     )
-    data = SaeVisData.create(encoder=SAE, model=str(MODEL), tokens=tokens, cfg=cfg)
+    data = SaeVisData.create(sae=SAE, model=str(MODEL), tokens=tokens, cfg=cfg)
     assert "seconds" in capsys.readouterr().out
     rest = tokens[:, 2:]
     assert data.index.n_counted == int(((rest != BOS) & (rest != 12) & (rest != 261)).sum())
-    data.save_feature_centric_vis(tmp_path / "a.html", feature_idx=2)
+    data.save_feature_centric_vis(tmp_path / "a.html", feature=2)
     head, views = pages(tmp_path / "a.html")
     assert head["meta"]["first"] == 2
     assert all(group.contexts.effects is None for view in views.values() for group in view.sequences)
@@ -541,7 +543,9 @@ def test_arguments_of_sae_vis_0_2(index, parts, tokens, tmp_path):
     with says("sae and encoder are two names of one parameter, and both are given; give one"):
         SaeVisData.create(sae=SAE, encoder=MODEL, model=MODEL, tokens=tokens)
     with says("hook and hook_point are two names of one parameter, and both are given; give one"):
-        SaeVisData.create(SAE, MODEL, tokens, SaeVisConfig(hook_point="blocks.2"), hook="blocks.1")
+        SaeVisData.create(
+            SAE, MODEL, tokens, SaeVisConfig(hook_point="blocks.2"), options=CreateOptions(hook="blocks.1")
+        )
     with says("feature and feature_idx are two names of one parameter, and both are given; give one"):
         data.save_feature_centric_vis(tmp_path / "a.html", 4, feature_idx=5)
     for given in ({"model": MODEL, "tokens": tokens}, {"sae": SAE, "tokens": tokens}, {"sae": SAE, "model": MODEL}):

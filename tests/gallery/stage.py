@@ -11,6 +11,7 @@ import torch
 
 from examples.othello.page import othello_data
 from sae_vis.api import (
+    FeatureSettings,
     ModelAndSae,
     index_features,
     index_several,
@@ -28,6 +29,7 @@ from sae_vis.layout import Column, DecoderNormsConfig, LogitsByPlaceConfig, Mode
 from sae_vis.models.huggingface import load_tokenizer
 from sae_vis.saes.directions import from_directions
 from sae_vis.saes.saelens_format import load_sae
+from sae_vis.views.compare import CompareSettings
 from sae_vis.views.prompt import PromptSettings
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -39,7 +41,7 @@ CROSSCODER = SaeVisLayoutConfig(
     ]
 )
 EVERY = 4
-TITLE = "sae_vis demo: residual stream after layer 2"
+TITLED = FeatureSettings(title="sae_vis demo: residual stream after layer 2")
 SELF_DOT, COMMENT, UNITED, WARM = 1945, 111, 1594, 1008
 """Features of the demo that FEATURES.md describes."""
 SPLIT = (1533, 198)
@@ -110,7 +112,9 @@ class Stage:
             corpus = Corpus.from_texts(texts, tokenizer, seq_len=demo.SEQ_LEN, source="some of the embedded demo text")
             index = index_features(corpus, parts, text=TokenText.from_tokenizer(tokenizer))
             path = self.folder / "signed.html"
-            save_feature_page(index, path, features=None, parts=parts, title="Steering vectors")
+            save_feature_page(
+                index, path, features=None, parts=parts, settings=FeatureSettings(title="Steering vectors")
+            )
             self.files["signed"] = path
         return self.files["signed"]
 
@@ -145,7 +149,14 @@ class Stage:
             file = self.folder / f"page{len(self.files)}.html"
             uneven = [int(f) for f in self.labelled.rank_by_label("source", k=30) if f not in features]
             every = [*features, *uneven]
-            save_feature_page(self.labelled, file, features=every, parts=self.parts, layout=layout, title=TITLE)
+            save_feature_page(
+                self.labelled,
+                file,
+                features=every,
+                parts=self.parts,
+                layout=layout,
+                settings=FeatureSettings(title=TITLE),
+            )
             self.files[key] = file
         return self.files[key]
 
@@ -163,7 +174,14 @@ class Stage:
         key = (features, layout)
         if key not in self.files:
             file = self.folder / f"page{len(self.files)}.html"
-            save_feature_page(self.index, file, features=features, parts=self.parts, layout=layout, title=TITLE)
+            save_feature_page(
+                self.index,
+                file,
+                features=features,
+                parts=self.parts,
+                layout=layout,
+                settings=FeatureSettings(title=TITLE),
+            )
             self.files[key] = file
         return self.files[key]
 
@@ -175,10 +193,10 @@ class Stage:
                 *self.indices,
                 self.files["compare"],
                 features=(*demo.RESID_PICKED, *SPLIT),
-                parts_a=self.parts,
-                parts_b=self.narrow,
-                title="sae_vis demo: two widths at the residual stream after layer 2",
-                first=SPLIT[0],
+                parts=(self.parts, self.narrow),
+                settings=CompareSettings(
+                    title="sae_vis demo: two widths at the residual stream after layer 2", first=SPLIT[0]
+                ),
             )
         return self.files["compare"]
 
@@ -193,9 +211,11 @@ class Stage:
                 text,
                 parts=self.parts,
                 tokenizer=load_tokenizer(demo.assets() / "model"),
-                compare=compare,
-                settings=PromptSettings(metric="act_size" if compare else "loss_effect"),
-                title="sae_vis demo: one prompt" if compare is None else "sae_vis demo: two prompts",
+                settings=PromptSettings(
+                    metric="act_size" if compare else "loss_effect",
+                    compare=compare,
+                    title="sae_vis demo: one prompt" if compare is None else "sae_vis demo: two prompts",
+                ),
             )
             self.files[key] = file
         return self.files[key]

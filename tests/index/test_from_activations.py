@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sae_vis.api import ModelAndSae, index_activations, index_features, save_feature_page
+from sae_vis.api import ActivationFacts, ModelAndSae, index_activations, index_features, save_feature_page
 from sae_vis.config import IndexConfig
 from sae_vis.corpus.mask import MaskConfig
 from sae_vis.corpus.text import TokenText
@@ -24,6 +24,7 @@ from tests.index.test_build import same, some_corpus
 from tests.whole_numbers import VOCAB, WholeModel, WholeSae
 
 CONFIG = IndexConfig(logits_bins=5, logit_tokens=4)
+WHOLE = ActivationFacts(decoder=WholeSae().decoder, unembedding=WholeModel().unembed)
 
 
 def ordinary(corpus: Corpus, config: IndexConfig = CONFIG) -> Index:
@@ -61,7 +62,10 @@ def test_equals_the_ordinary_index_to_the_last_bit(kind):
         "csr": acts.flatten(0, 1).to_sparse_csr(),
     }[kind]
     index = index_activations(
-        corpus, given, decoder=WholeSae().decoder, unembedding=WholeModel().unembed, config=CONFIG
+        corpus,
+        given,
+        facts=WHOLE,
+        config=CONFIG,
     )
     expected = ordinary(corpus)
     assert same(index, expected)
@@ -86,7 +90,7 @@ def test_streams_of_any_blocks(sizes, kind, shard, batch):
         calls.append(1)
         return blocks_of(acts, sizes, kind)
 
-    index = index_activations(corpus, stream, d_sae=9, config=config)
+    index = index_activations(corpus, stream, facts=ActivationFacts(d_sae=9), config=config)
     expected = ordinary(corpus)
     names = [name for name in index.column_names if name in expected.features.column_names]
     assert index.features.select(names).equals(expected.features.select(names))
@@ -115,7 +119,9 @@ def test_half_precision_is_widened_exactly():
 def test_pages_say_what_was_not_computed(tmp_path):
     corpus = some_corpus()
     vocab = {token: f" w{token}" for token in range(VOCAB)}
-    bare = index_activations(corpus, dense_of(corpus), text=TokenText.from_vocab(vocab), name="my dictionary")
+    bare = index_activations(
+        corpus, dense_of(corpus), text=TokenText.from_vocab(vocab), facts=ActivationFacts(name="my dictionary")
+    )
     save_feature_page(bare, tmp_path / "bare.html", features=[8])
     head, views = read_page((tmp_path / "bare.html").read_text())
     assert head["meta"]["model"] is None
@@ -123,7 +129,10 @@ def test_pages_say_what_was_not_computed(tmp_path):
     assert (views[8].logits_table, views[8].neuron_alignment, views[8].decoder_neighbours) == (None, None, None)
     assert views[8].sequences[0].contexts.effects is None
     full = index_activations(
-        corpus, dense_of(corpus), decoder=WholeSae().decoder, unembedding=WholeModel().unembed, config=IndexConfig()
+        corpus,
+        dense_of(corpus),
+        facts=WHOLE,
+        config=IndexConfig(),
     )
     save_feature_page(full, tmp_path / "full.html", features=[8])
     _, views = read_page((tmp_path / "full.html").read_text())
@@ -145,7 +154,13 @@ def test_a_build_on_disk_goes_on_and_is_found_finished(tmp_path):
             yield block
 
     def index(fingerprint: str | None) -> Index:
-        return index_activations(corpus, dies_once, tmp_path / "index", d_sae=9, fingerprint=fingerprint, config=config)
+        return index_activations(
+            corpus,
+            dies_once,
+            tmp_path / "index",
+            facts=ActivationFacts(d_sae=9, fingerprint=fingerprint),
+            config=config,
+        )
 
     with pytest.raises(KeyboardInterrupt):
         index("mine")
@@ -179,7 +194,7 @@ def test_a_build_on_disk_goes_on_and_is_found_finished(tmp_path):
 def test_activations_that_do_not_fit(change, message):
     corpus = some_corpus()
     with pytest.raises(InputError, match=message):
-        index_activations(corpus, change(dense_of(corpus)), d_sae=9)
+        index_activations(corpus, change(dense_of(corpus)), facts=ActivationFacts(d_sae=9))
 
 
 def test_parts_that_do_not_fit():
@@ -188,13 +203,15 @@ def test_parts_that_do_not_fit():
     with pytest.raises(InputError, match="the number of features is not known"):
         index_activations(corpus, lambda: iter([acts]))
     with pytest.raises(InputError, match="the decoder has 8 directions, but the activations are of 9"):
-        index_activations(corpus, acts, decoder=WholeSae().decoder[:8])
+        index_activations(corpus, acts, facts=ActivationFacts(decoder=WholeSae().decoder[:8]))
     with pytest.raises(InputError, match=r"need decoder directions \[d_sae, 6\]; found none"):
-        index_activations(corpus, acts, unembedding=unembedding)
+        index_activations(corpus, acts, facts=ActivationFacts(unembedding=unembedding))
     with pytest.raises(InputError, match=r"found a tensor of shape \[9, 5\]"):
-        index_activations(corpus, acts, decoder=WholeSae().decoder[:, :5], unembedding=unembedding)
+        index_activations(
+            corpus, acts, facts=ActivationFacts(decoder=WholeSae().decoder[:, :5], unembedding=unembedding)
+        )
     with pytest.raises(InputError, match="outside the model's vocabulary of 3"):
-        index_activations(corpus, acts, decoder=WholeSae().decoder, unembedding=unembedding[:3])
+        index_activations(corpus, acts, facts=ActivationFacts(decoder=WholeSae().decoder, unembedding=unembedding[:3]))
     with pytest.raises(InputError, match="activations alone have no neurons"):
         index_activations(corpus, acts, config=IndexConfig(neuron_correlations="always"))
 

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_vis.api import ModelAndSae, index_activations, index_features, save_feature_page
+from sae_vis.api import ActivationFacts, ModelAndSae, index_activations, index_features, save_feature_page
 from sae_vis.config import IndexConfig
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.index.build import Source, build_index
@@ -111,10 +111,12 @@ def test_activations_of_ones_own_and_directions_give_one_index():
     signed = from_directions(torch.eye(6)[:4], signed=True, hook_name="here")
     ordinary = index_features(corpus, ModelAndSae(model=model, sae=signed))
     x = model.activations(torch.from_numpy(corpus.tokens.astype(np.int64)).view(12, 10), model.hook_point("here"))
-    own = index_activations(corpus, x[..., :4], decoder=torch.eye(6)[:4], unembedding=model.unembed)
+    own = index_activations(
+        corpus, x[..., :4], facts=ActivationFacts(decoder=torch.eye(6)[:4], unembedding=model.unembed)
+    )
     assert ordinary.signed
     assert same(own, ordinary)
-    blocks = index_activations(corpus, lambda: iter(x[..., :4].flatten(0, 1).split(7)), d_sae=4)
+    blocks = index_activations(corpus, lambda: iter(x[..., :4].flatten(0, 1).split(7)), facts=ActivationFacts(d_sae=4))
     assert np.array_equal(blocks.column("min"), own.column("min"))
     counted = torch.from_numpy(corpus.counted).view(12, 10)
     assert own.column("n_firings").tolist() == [int((x[..., f][counted] != 0).sum()) for f in range(4)]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from sae_vis.facade import SaeVisConfig, SaeVisData
 from torch import Tensor
 
 from sae_vis.api import ModelAndSae, index_features
+from sae_vis.compat import SaeVisConfig, SaeVisData
 from sae_vis.config import IndexConfig
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.effects.ablation import DirectEffects

@@ -63,9 +63,7 @@ def parts(model_folder: Path, sae_folder: Path) -> ModelAndSae:
 def corpus(model_folder: Path, texts: list[str]) -> Corpus:
     from sae_vis.models.huggingface import load_tokenizer
 
-    whole = Corpus.from_texts(
-        texts, load_tokenizer(model_folder), seq_len=SEQ_LEN, prepend_bos=False, seqpos_slice=(1, None)
-    )
+    whole = Corpus.from_texts(texts, load_tokenizer(model_folder), seq_len=SEQ_LEN, prepend_bos=False, mask=(1, None))
     rows = whole.tokens[: min(N_SEQS, whole.n_tokens // SEQ_LEN) * SEQ_LEN].reshape(-1, SEQ_LEN)
     separator = whole.mask.pad_id  # of documents, too
     return Corpus.from_tokens(rows, replace(whole.mask, pad_id=None, ids=(separator,)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sae_vis.api import index_activations, save_feature_page
+from sae_vis.api import ComputeSettings, index_activations, save_feature_page
 from sae_vis.boards.base import LAST, LEGAL, BoardStates, Games
 from sae_vis.boards.othello import othello_vocabulary, square_name
 from sae_vis.contract import BoardLook, Piece
@@ -114,7 +114,7 @@ class Counter:
 def test_a_game_of_ones_own(tmp_path):
     tokens = torch.randint(0, 9, (4, 12), generator=torch.Generator().manual_seed(0))
     index = index_of(tokens, TokenText.labels())
-    save_feature_page(index, tmp_path / "a.html", features=None, layout=BOARDS, game=Counter())
+    save_feature_page(index, tmp_path / "a.html", features=None, layout=BOARDS, compute=ComputeSettings(game=Counter()))
     head, views = read_page((tmp_path / "a.html").read_text(encoding="utf-8"))
     assert head["board"]["game"] == "Counter"
     for view in views.values():

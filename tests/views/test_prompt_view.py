@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sae_vis import Corpus, Index, ModelAndSae, TokenText, index_features, load_tokenizer
-from sae_vis.api import mask_of, save_prompt_page, token_ids
+from sae_vis.api import ComputeSettings, mask_of, save_prompt_page, token_ids
 from sae_vis.corpus.mask import MaskConfig
 from sae_vis.demo import run as demo
 from sae_vis.effects.ablation import DirectEffects
@@ -213,7 +213,9 @@ def test_page_and_cards(sources, tokens, tmp_path, parts, tokenizer):
 
 def test_two_prompts(sources, tokens, tmp_path, parts):
     other = [*tokens[:5], tokens[2], *tokens[6:], tokens[3]]
-    report = save_prompt_page(sources.views.index, tmp_path / "two.html", tokens, compare=other, parts=parts)
+    report = save_prompt_page(
+        sources.views.index, tmp_path / "two.html", tokens, settings=PromptSettings(compare=other), parts=parts
+    )
     head, views = read_page(report.path.read_text(encoding="utf-8"))
     part = head["prompt"]
     assert [prompt.tokens.tolist() for prompt in part.prompts] == [tokens, other]
@@ -287,7 +289,14 @@ def test_cards_have_probes(parts, index, tokens, tmp_path):
     classes = torch.randn(parts.model.d_model, 5, generator=torch.Generator().manual_seed(4))
     path = tmp_path / "probes.html"
     layout = SaeVisLayoutConfig([Column(ProbeLogitsTablesConfig(n_rows=2))])
-    save_prompt_page(index, path, tokens, parts=parts, layout=layout, linear_probes=[("output", "kind", classes)])
+    save_prompt_page(
+        index,
+        path,
+        tokens,
+        parts=parts,
+        layout=layout,
+        compute=ComputeSettings(linear_probes=[("output", "kind", classes)]),
+    )
     head, views = read_page(path.read_text(encoding="utf-8"))
     assert [probe["name"] for probe in head["probes"]] == ["kind"]
     feature, view = next(iter(views.items()))
