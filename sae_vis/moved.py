@@ -92,7 +92,9 @@ def moved(*several: Moved) -> Callable[[_F], _F]:
             if unknown:
                 raise TypeError(_unknown(name, unknown[0], signature, homes))
             old = {key: given.pop(key) for key in strange}
-            told = "; ".join(one.new_way(used) for one in several if (used := [key for key in old if key in one.names]))
+            told = "; ".join(
+                one.new_way(names) for one in several if (names := [key for key in old if key in one.names])
+            )
             there = signature.bind_partial(*args, **given).arguments
             for one in several:
                 used = {key: value for key, value in old.items() if key in one.names and value is not None}

@@ -175,8 +175,8 @@ KINDS = "expected a text, token ids [n], or a list of chat messages with role an
     [
         ([[1, 2]], "the prompt is [[1, 2]] (list), expected one row of token ids [n]: give prompt[0]"),
         (torch.tensor([[1, 2]]), "the prompt is tensor([[1, 2]]) (Tensor), expected one row of token ids [n]: give"),
-        (["a", "b"], f"the prompt is ['a', 'b'] (list), {KINDS}; for two prompts there is compare="),
-        (["a", 1], f"the prompt is ['a', 1] (list), {KINDS}; for two prompts there is compare="),
+        (["a", "b"], f"the prompt is ['a', 'b'] (list), {KINDS}; for two prompts there is settings="),
+        (["a", 1], f"the prompt is ['a', 1] (list), {KINDS}; for two prompts there is settings="),
         (None, f"the prompt is None, {KINDS}"),
         (5, f"the prompt is 5 (int), {KINDS}"),
         (b"abc", f"the prompt is b'abc', {KINDS}"),

@@ -11,7 +11,9 @@ from typing import Any, get_type_hints
 def spelled_out(command: Callable[..., None]) -> Callable[..., None]:
     """The command with each field of its option objects as an option of its own, which is what typer reads."""
     signature = inspect.signature(command, eval_str=True)
-    groups = {name: p.annotation for name, p in signature.parameters.items() if is_dataclass(p.annotation)}
+    groups: dict[str, Any] = {
+        name: p.annotation for name, p in signature.parameters.items() if is_dataclass(p.annotation)
+    }
     options: list[inspect.Parameter] = []
     for name, parameter in signature.parameters.items():
         if name in groups:

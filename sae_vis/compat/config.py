@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import KW_ONLY, InitVar, dataclass, field
+from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
 
 from sae_vis.checks import a_text, feature_ids, is_whole_number, shown, whole_number
 from sae_vis.corpus.mask import MaskConfig, Positions
 from sae_vis.errors import InputError
-from sae_vis.layout import SaeVisLayoutConfig
+from sae_vis.layout import SaeVisLayoutConfig, SeqMultiGroupConfig
 
 NEW_WAYS = {
     "batch_size": "as many sequences are used as are given: give tokens[:n]; sequences in one forward pass are "
@@ -109,6 +109,15 @@ class SaeVisConfig:
         """Print both layouts as trees under a ``title``, every option with its value, default and meaning."""
         self.feature_centric_layout.help(title=f"{title}: feature-centric")
         self.prompt_centric_layout.help(title=f"{title}: prompt-centric", key=False)
+
+
+def layout_with_dfa(cfg: SaeVisConfig) -> SaeVisLayoutConfig:
+    """The feature-centric layout, with or without source tokens of attention SAEs if the settings say which."""
+    layout = cfg.feature_centric_layout
+    sequences = layout.find(SeqMultiGroupConfig)
+    if cfg.use_dfa is None or sequences is None:
+        return layout
+    return layout.replacing(replace(sequences, dfa_for_attn_saes=cfg.use_dfa))
 
 
 def _ids(features: object) -> tuple[int, ...] | None:

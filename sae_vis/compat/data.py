@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sae_vis.api import (
     ComputeSettings,
     FeatureSettings,
     Index,
     Prompt,
     SecondIndex,
-    index_several,
     reference_of,
     save_compare_page,
     save_feature_page,
@@ -23,22 +20,19 @@ from sae_vis.api import (
 )
 from sae_vis.boards.base import BoardGame
 from sae_vis.checks import shown, whole_number
-from sae_vis.compat.config import SaeVisConfig
+from sae_vis.compat.config import SaeVisConfig, layout_with_dfa
 from sae_vis.compat.corpus import corpus_of
+from sae_vis.compat.indices import indices_of
 from sae_vis.compat.options import CreateOptions
 from sae_vis.compat.parts import every_part
 from sae_vis.compat.told import told
 from sae_vis.compat.words import token_text, vocabularies
-from sae_vis.config import IndexConfig
 from sae_vis.corpus.rows import Tokens
-from sae_vis.corpus.text import TokenText
-from sae_vis.corpus.tokens import Corpus
 from sae_vis.deliver.page import PageReport
 from sae_vis.effects.probes import Probes
 from sae_vis.effects.reference import Reference, Rows
 from sae_vis.errors import InputError
 from sae_vis.index.between import Between, between
-from sae_vis.layout import SaeVisLayoutConfig, SeqMultiGroupConfig
 from sae_vis.models.any_model import bos_of, tokenizer_of
 from sae_vis.moved import Moved, moved
 from sae_vis.neutral import all_neutrally
@@ -128,7 +122,7 @@ class SaeVisData:
         names, classes = vocabularies(vocab_dict)
         corpus = corpus_of(tokens, cfg, options.labels, bos=bos_of(first.model), pad=pad)
         probes = None if linear_probes is None else first.probes(linear_probes, classes)
-        index, *more = _indices([first, *others], corpus, token_text(names, tokenizer), cfg, verbose=verbose)
+        index, *more = indices_of([first, *others], corpus, token_text(names, tokenizer), cfg, verbose=verbose)
         data = cls(index=index, parts=first, cfg=cfg, tokenizer=tokenizer, probes=probes, game=options.game)
         data = replace(data, reference=reference_of(index, first, target_logits))
         return replace(data, index_b=more[0], parts_b=others[0]) if more else data
@@ -166,7 +160,7 @@ class SaeVisData:
                 filename,
                 features=chosen,
                 parts=self.parts,
-                layout=_with_dfa(self.cfg),
+                layout=layout_with_dfa(self.cfg),
                 settings=FeatureSettings(first=feature),
                 compute=replace(
                     self._compute,
@@ -299,20 +293,3 @@ class SaeVisData:
         features = self.cfg.features
         assert isinstance(features, tuple)
         return features
-
-
-def _indices(
-    every: Sequence[ModelAndSae], corpus: Corpus, text: TokenText, cfg: SaeVisConfig, *, verbose: bool
-) -> list[Index]:
-    config = IndexConfig(batch_tokens=cfg.minibatch_size_tokens * int(np.diff(corpus.offsets).max()))
-    with told(verbose or cfg.verbose) as note:
-        return index_several(corpus, [(parts, None) for parts in every], text=text, config=config, progress=note)
-
-
-def _with_dfa(cfg: SaeVisConfig) -> SaeVisLayoutConfig:
-    """The feature-centric layout, with or without source tokens of attention SAEs if the settings say which."""
-    layout = cfg.feature_centric_layout
-    sequences = layout.find(SeqMultiGroupConfig)
-    if cfg.use_dfa is None or sequences is None:
-        return layout
-    return layout.replacing(replace(sequences, dfa_for_attn_saes=cfg.use_dfa))

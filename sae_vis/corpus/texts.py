@@ -70,5 +70,5 @@ def checked_texts(texts: Iterable[str]) -> Iterator[str]:
         warnings.warn(
             f"{several} surrogates (halves of characters), which are no text; the first is document {damaged[0]}: they "
             "are read as U+FFFD, pairs as the characters that they stand for",
-            stacklevel=4,  # where Corpus.from_texts is called
+            stacklevel=5,  # where Corpus.from_texts is called, through `moved`
         )

@@ -97,7 +97,7 @@ def test_wrong_input_says_what_to_do(tmp_path):
         Corpus.from_texts([], Letters(), seq_len=8)
     with pytest.raises(InputError, match="seq_len is 1; it must leave room"):
         Corpus.from_texts(["a"], Letters(), seq_len=1)
-    with pytest.raises(InputError, match="both mask and seqpos_slice"):
+    with pytest.raises(InputError, match="seqpos_slice has step 0"):
         Corpus.from_texts(["a"], Letters(), seq_len=4, mask=(0, 1, 0))
     with pytest.raises(InputError, match="step 0"):
         MaskConfig(seqpos_slice=(0, 1, 0))

@@ -155,7 +155,7 @@ class Stage:
                 features=every,
                 parts=self.parts,
                 layout=layout,
-                settings=FeatureSettings(title=TITLE),
+                settings=TITLED,
             )
             self.files[key] = file
         return self.files[key]
@@ -180,7 +180,7 @@ class Stage:
                 features=features,
                 parts=self.parts,
                 layout=layout,
-                settings=FeatureSettings(title=TITLE),
+                settings=TITLED,
             )
             self.files[key] = file
         return self.files[key]
