@@ -7,7 +7,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -74,6 +74,8 @@ class Moved:
 def moved(*several: Moved) -> Callable[[_F], _F]:
     """A function that still takes old keywords, each call with one `DeprecationWarning`; its signature is the new one.
 
+    Its attribute ``moved`` says where they have gone.
+
     An old keyword that is None counts as not given. A keyword that is neither new nor old is a `TypeError` that lists
     those of similar names.
     """
@@ -108,6 +110,7 @@ def moved(*several: Moved) -> Callable[[_F], _F]:
             warnings.warn(message, DeprecationWarning, stacklevel=_level())
             return function(*args, **given)
 
+        called.__dict__["moved"] = several
         return cast("_F", called)
 
     return decorated
@@ -129,7 +132,7 @@ def _twice(name: str, function: str, to: str) -> str:
 def _unknown(function: str, name: str, signature: inspect.Signature, homes: Mapping[str, Moved]) -> str:
     """What is said of a keyword that nobody knows."""
     every = [key for key in signature.parameters if key not in {"self", "cls"}]
-    fields_of = {field.name: one for one in homes.values() if one.kind is not None for field in fields(one.kind)}
+    fields_of = {field.name: one for one in homes.values() if is_dataclass(one.kind) for field in fields(one.kind)}
     near = difflib.get_close_matches(name, [*every, *fields_of], n=3)
     said = [f"{key}=" if key in every else fields_of[key].new_way([key]) for key in near]
     return f"{function}() has no parameter {name!r}; " + (

@@ -35,10 +35,12 @@ def found(path: str) -> object:
 
 
 def methods(kind: type) -> dict[str, object]:
-    """Public functions and properties that a class of the library defines itself."""
+    """Public functions and properties of a class that the library defines."""
+    ours = [base for base in reversed(kind.__mro__) if base.__module__.startswith("sae_vis")]
     return {
         name: getattr(value, "__func__", value)
-        for name, value in vars(kind).items()
+        for base in ours
+        for name, value in vars(base).items()
         if not name.startswith("_")
         and (inspect.isfunction(value) or isinstance(value, (property, classmethod, staticmethod)))
     }
