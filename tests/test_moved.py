@@ -175,18 +175,12 @@ def test_create(parts):
 
 def test_what_the_old_names_are_is_in_the_docs():
     text = (ROOT / "docs" / "how-to" / "new-calls.md").read_text(encoding="utf-8")
-    every = [
-        sv.save_feature_page,
-        sv.save_compare_page,
-        sv.save_prompt_page,
-        sv.index_activations,
-        sv.SaeVisData.create,
-    ]
-    for function in [*every, sv.Corpus.from_texts]:
-        cells = inspect.getclosurevars(inspect.unwrap(function, stop=lambda f: "homes" in f.__code__.co_freevars))
-        for name, one in cells.nonlocals["homes"].items():
-            assert f"`{name}=`" in text, name
-            assert one.new_way([name]).partition("(")[0].removesuffix("…") in text
+    pages = [sv.save_feature_page, sv.save_compare_page, sv.save_prompt_page]
+    old = [sv.SaeVisData.create, sv.SaeVisData.save_feature_centric_vis]
+    for function in [*pages, *old, sv.index_activations, sv.Corpus.from_texts]:
+        for one in function.moved:
+            assert [name for name in one.names if f"`{name}=`" not in text] == []
+            assert one.new_way(list(one.names)).partition("(")[0].removesuffix("…") in text
 
 
 # Methods of an index
@@ -203,7 +197,8 @@ def test_an_index_has_its_pages_wherever_it_comes_from(index, tmp_path, parts):
         assert type(one) is sv.Index
         assert sv.Index.of(one) is one
     inner = build_index(source_of(some_corpus(), seed=1))
-    assert sv.Index.of(inner).features is inner.features
+    assert sv.Index.of(inner).tokens is inner.tokens
+    assert sv.Index.of(inner).density().tolist() == inner.density().tolist()
 
 
 def test_a_feature_of_an_index(index, tmp_path, monkeypatch):
