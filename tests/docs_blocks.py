@@ -345,7 +345,8 @@ class _Names(ast.NodeVisitor):
         if isinstance(called, type) and called is not _Unknown:
             return _Instance(called)
         try:
-            kind = typing.get_type_hints(called).get("return")
+            own = {"Self": getattr(called, "__self__", _Unknown)}
+            kind = typing.get_type_hints(called, localns=own).get("return")
         except (TypeError, NameError):
             return _Unknown
         return _Instance(kind) if isinstance(kind, type) else _Unknown

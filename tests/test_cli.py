@@ -14,6 +14,7 @@ import torch
 
 import sae_vis
 from sae_vis import Corpus, Index, ModelAndSae, TokenText, index_features, save_feature_page
+from sae_vis.api import ComputeSettings, FeatureSettings
 from sae_vis.cli import main
 from sae_vis.demo import run as demo
 from sae_vis.errors import ForeignIndexError, InputError
@@ -256,9 +257,11 @@ def test_data_of_a_users_component(built: Path, tmp_path: Path):
 def test_prompt_page(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     both = ("--model", MODEL, "--sae", demo.assets() / "sae-resid")
     page = tmp_path / "prompt.html"
-    options = ("--compare", "self.path", "--metric", "rarity", "--pos", 1, "--token", " the")
+    options = ("--compare", "self.path", "--metric", "rarity", "--pos", 1, "--token", " the", "--title", "Two")
     command("prompt", built, "self.tk", *both, *options, "-o", page)
-    part = read_page(page.read_text())[0]["prompt"]
+    head, _ = read_page(page.read_text())
+    part = head["prompt"]
+    assert head["meta"]["title"] == "Two"
     assert (len(part.prompts), part.metric, part.position) == (2, "rarity", 1)
     assert [prompt.n_targets for prompt in part.prompts] == [7, 7]
     before = page.read_bytes()
@@ -273,6 +276,18 @@ def test_prompt_page(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     other = ("--model", MODEL, "--sae", demo.assets() / "sae-mlp")
     assert "made with another SAE" in failure(capsys, "prompt", built, "self.tk", *other, "-o", page)
     assert page.read_bytes() == before
+
+
+def test_what_a_page_says_of_itself(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    page = tmp_path / "a.html"
+    said = ("--title", "Two features", "--selection", "picked", "--first", 18, "--seed", 3)
+    command("feature", built, 1945, 18, *said, "-o", page)
+    by_hand = tmp_path / "b.html"
+    settings = FeatureSettings(title="Two features", selection="picked", first=18)
+    Index.open(built).save_page(by_hand, features=[1945, 18], settings=settings, compute=ComputeSettings(seed=3))
+    assert page.read_bytes() == by_hand.read_bytes()
+    words = "--b-page is 'b.html', but there is no second index: give --index-b, too"
+    assert words in failure(capsys, "feature", built, "--b-page", "b.html", "-o", page)
 
 
 def test_two_saes(built: Path, small_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
