@@ -29,7 +29,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sae_vis.effects.ablation import DirectEffects, Prepared
+from sae_vis.effects.ablation import DirectEffects
+from sae_vis.effects.direct import Prepared
 from sae_vis.models.huggingface import HuggingFaceModel
 from sae_vis.saes.activations import TopK
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder

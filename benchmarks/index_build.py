@@ -165,7 +165,7 @@ def real(n_tokens: int) -> tuple[Corpus, ModelAndSae] | None:
     import gzip
     import os
 
-    from sae_vis.models.huggingface import load_model, load_tokenizer
+    from sae_vis.models.loading import load_model, load_tokenizer
     from sae_vis.saes.saelens_format import load_sae
 
     folder = Path(os.environ.get("SAE_VIS_TESTBED", Path.home() / ".cache" / "sae_vis" / "testbed"))

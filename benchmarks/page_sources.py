@@ -35,7 +35,7 @@ def testbed(folder: Path, n_tokens: int) -> Made:
     Raises:
         SystemExit: a part of the test bed is not there.
     """
-    from sae_vis.models.huggingface import load_model, load_tokenizer
+    from sae_vis.models.loading import load_model, load_tokenizer
     from sae_vis.saes.saelens_format import load_sae
 
     model_folder = _folder("SAE_VIS_TESTBED", Path.home() / ".cache" / "sae_vis" / "testbed", "model.safetensors")

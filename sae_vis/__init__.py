@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from sae_vis.layout import SeqMultiGroupConfig as SeqMultiGroupConfig
     from sae_vis.layout import TopTokensConfig as TopTokensConfig
     from sae_vis.models.any_model import as_model as as_model
-    from sae_vis.models.huggingface import load_model as load_model
-    from sae_vis.models.huggingface import load_tokenizer as load_tokenizer
+    from sae_vis.models.loading import load_model as load_model
+    from sae_vis.models.loading import load_tokenizer as load_tokenizer
     from sae_vis.parts import ModelAndSae as ModelAndSae
     from sae_vis.saes.formats import load_dictionary as load_dictionary
     from sae_vis.saes.layers import load_dictionaries as load_dictionaries
@@ -109,9 +109,9 @@ _HOMES = {
     "index_several": "api",
     "load_dictionaries": "saes.layers",
     "load_dictionary": "saes.formats",
-    "load_model": "models.huggingface",
+    "load_model": "models.loading",
     "load_sae": "saes.saelens_format",
-    "load_tokenizer": "models.huggingface",
+    "load_tokenizer": "models.loading",
     "push_index": "index.push",
     "save_compare_page": "api",
     "save_feature_page": "api",

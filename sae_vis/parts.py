@@ -28,7 +28,7 @@ class ModelAndSae:
     """A model and a dictionary of features at one of its hook points.
 
     Attributes:
-        model: the language model, adapted (`sae_vis.models.huggingface.load_model`).
+        model: the language model, adapted (`sae_vis.models.loading.load_model`).
         sae: the dictionary (`sae_vis.saes.saelens_format.load_sae`).
         hook: hook name or module path; None: where the dictionary says it reads. Of a crosscoder one name for all
             places, or one for each.

@@ -17,7 +17,7 @@ from sae_vis.effects.intervention import FullEffects
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import InputError
 from sae_vis.index.index import Index
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.tensors import TensorOptions, from_tensors
 from tests.fixtures.page_decoder import read_page

@@ -27,7 +27,7 @@ def index(
     from sae_vis.corpus.text import TokenText
     from sae_vis.corpus.tokens import Corpus, read_files
     from sae_vis.errors import InputError
-    from sae_vis.models.huggingface import load_model, load_tokenizer
+    from sae_vis.models.loading import load_model, load_tokenizer
 
     if bool(texts.text) == (texts.dataset is not None):
         raise InputError("give the text to index as --text FILE or as --dataset NAME, one of the two")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def load_parts(model: str, sae: str, hooks: tuple[str | None, str | None], dtype: str | None) -> ModelAndSae:
     """Model and SAE by their names; `hooks`: where the SAE reads and writes."""
-    from sae_vis.models.huggingface import load_model
+    from sae_vis.models.loading import load_model
     from sae_vis.parts import ModelAndSae
     from sae_vis.saes.formats import load_dictionary
 

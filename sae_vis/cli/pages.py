@@ -117,7 +117,7 @@ def prompt(
     """Write a page about one text: at every token, the features that matter most, by several metrics."""
     from sae_vis.api import Index, save_prompt_page, single_token
     from sae_vis.deliver.output import output_file
-    from sae_vis.models.huggingface import load_tokenizer
+    from sae_vis.models.loading import load_tokenizer
     from sae_vis.views.prompt import PromptSettings
 
     output_file(out)

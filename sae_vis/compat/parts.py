@@ -10,7 +10,7 @@ from sae_vis.compat.options import CreateOptions
 from sae_vis.errors import InputError
 from sae_vis.models.any_model import as_model
 from sae_vis.models.base import LanguageModel
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from sae_vis.parts import ModelAndSae, Names
 from sae_vis.saes.formats import as_dictionary
 

@@ -90,7 +90,7 @@ def demo_parts(sae: DemoSae) -> ModelAndSae:
     """The embedded model and one of its SAEs, in float32."""
     import torch
 
-    from sae_vis.models.huggingface import load_model
+    from sae_vis.models.loading import load_model
     from sae_vis.saes.saelens_format import load_sae
 
     model = load_model(assets() / "model", dtype=torch.float32)
@@ -100,7 +100,7 @@ def demo_parts(sae: DemoSae) -> ModelAndSae:
 
 def demo_corpus(*, labels: bool = False) -> tuple[Corpus, TokenText]:
     """The embedded text as tokens, with labels if asked for, and what the tokens spell."""
-    from sae_vis.models.huggingface import load_tokenizer
+    from sae_vis.models.loading import load_tokenizer
 
     tokenizer = load_tokenizer(assets() / "model")
     texts = demo_documents() if labels else demo_texts()
@@ -126,7 +126,7 @@ def run_demo(
             all that fire.
         progress: called with stage, done, total.
     """
-    from sae_vis.models.huggingface import load_tokenizer
+    from sae_vis.models.loading import load_tokenizer
 
     corpus, spelled = text
     parts = demo_parts(sae)

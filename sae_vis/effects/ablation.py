@@ -20,8 +20,7 @@ at each. Where these reach the stream through different post-norms, ``d`` differ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sae_vis.effects.batches import batches
+from sae_vis.effects.direct import DirectEffectTable, Evaluated, Predictions, Prepared, Scaled, Way
 from sae_vis.effects.pairs import (
     Numbers,
     Pairs,
@@ -37,7 +37,7 @@ from sae_vis.effects.pairs import (
     checked_text,
     output_scales,
 )
-from sae_vis.effects.rank_one import Head, Mixed, Mixes, mixed
+from sae_vis.effects.rank_one import Head, Mixes, mixed
 from sae_vis.effects.reference import Reference, expected_logits
 from sae_vis.effects.wiring import Wiring, wired
 from sae_vis.errors import InputError, UnknownWiringError
@@ -46,115 +46,6 @@ from sae_vis.neutral import all_neutrally
 from sae_vis.saes.base import Dictionary
 
 DOT_PAIRS = 4096  # pairs whose vectors are gathered at a time, in float64
-
-
-@dataclass(frozen=True, kw_only=True)
-class DirectEffectTable:
-    """Direct effects of n pairs of a token and a feature, in the order they were asked for.
-
-    Everything is with the feature minus without it, in nats where it is of a loss or log-probability. NaN where a
-    sequence has no next token.
-
-    Attributes:
-        loss: float32 ``[n]``, effect on the loss of the next token: negative where the feature helps. With a
-            `Reference`, on the cross entropy against that, also at the end of a sequence; probabilities are NaN then.
-        logit: float32 ``[n]``, effect on the next token's logit, as the model gives it (capped where it caps).
-        prob_with: float32 ``[n]``, probability of the next token.
-        prob_without: float32 ``[n]``, the same without the feature.
-        top_tokens: int64 ``[n, k]``: those whose log-probability the feature raises most, descending.
-        top_changes: float32 ``[n, k]``, by how much.
-        bottom_tokens: int64 ``[n, k]``: those whose log-probability it lowers most, most lowered first.
-        bottom_changes: float32 ``[n, k]``, by how much (negative where lowered).
-    """
-
-    loss: NDArray[np.float32]
-    logit: NDArray[np.float32]
-    prob_with: NDArray[np.float32]
-    prob_without: NDArray[np.float32]
-    top_tokens: NDArray[np.int64]
-    top_changes: NDArray[np.float32]
-    bottom_tokens: NDArray[np.int64]
-    bottom_changes: NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """What direct effects need of n tokens of text, shared by all features.
-
-    Attributes:
-        positions: int64 ``[n]``, ascending: what effects are asked for by.
-        hooked: ``[n, d_in]`` what the SAE reads there.
-        residual: float32 ``[n, d_model]`` what the final norm reads.
-        next_tokens: int64 ``[n]``, -1 at the end of a sequence.
-        factors: float64 ``[n, n_ways]``: what one unit of activation there is worth in the residual stream, in units
-            of the feature's direction (`Dictionary.output_scale` over the post-norm's divisor; 1 nearly always), for
-            each way there: places behind one post-norm, or behind none, have one way.
-    """
-
-    positions: NDArray[np.int64]
-    hooked: Tensor
-    residual: Tensor
-    next_tokens: Tensor
-    factors: Tensor
-
-
-class Predictions(NamedTuple):
-    """What the model expects next at n positions.
-
-    Attributes:
-        tokens: int64 ``[n, k]``, the likeliest next tokens, likeliest first.
-        probs: float32 ``[n, k]``, their probabilities.
-        loss: float32 ``[n]``, loss of the token that really follows, in nats; NaN where none does.
-    """
-
-    tokens: NDArray[np.int64]
-    probs: NDArray[np.float32]
-    loss: NDArray[np.float32]
-
-
-class _Scaled(NamedTuple):
-    """Pairs with all that their ablation needs but the vocabulary.
-
-    Attributes:
-        row, direction: int64 ``[n]`` which of the rows of `x`, of `d` a pair is of.
-        used: int64 ``[n_rows]`` which prepared positions the rows of `x` are.
-        x: ``[n_rows, d_model]`` final residuals, centred where the final norm centres.
-        d: ``[n_directions, d_model]`` directions, alike.
-        a: float64 ``[n]`` what is taken out, in units of the direction.
-        clean: float64 ``[n_rows]``, one over the norm's divisor.
-        scale: float64 ``[n]``, the same without the feature.
-    """
-
-    row: Tensor
-    direction: Tensor
-    used: Tensor
-    x: Tensor
-    d: Tensor
-    a: Tensor
-    clean: Tensor
-    scale: Tensor
-
-
-class _Evaluated(NamedTuple):
-    """Losses and target logits (float64 ``[n]``) with and without the feature, and what else was found of the pairs."""
-
-    with_loss: Tensor
-    without_loss: Tensor
-    logit: Tensor
-    log_change: Tensor
-    found: Mixed
-
-
-class _Way(NamedTuple):
-    """Places where the dictionary writes with one way to the residual stream.
-
-    Attributes:
-        post_norm: what lies on it, or None.
-        writes: their numbers.
-    """
-
-    post_norm: PostNorm | None
-    writes: list[int]
 
 
 @all_neutrally
@@ -342,7 +233,7 @@ class DirectEffects:
         cap = self._model.logit_softcap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
-    def _evaluate(self, prepared: Prepared, rows: Tensor, pairs: Pairs, n_changed: int) -> _Evaluated:
+    def _evaluate(self, prepared: Prepared, rows: Tensor, pairs: Pairs, n_changed: int) -> Evaluated:
         device = self._end.weight.device
         row, direction, used, x, d, a, clean, scale = self._scaled(prepared, rows, pairs)
         # The clean logits go the same way, as further pairs without weight: equal logits give equal bits.
@@ -363,7 +254,7 @@ class DirectEffects:
             expected = expected_logits(self._head, x * gain, d * gain, everything, self.reference, at)
             loss = found.log_total + found.offset - expected
         n = len(rows)
-        return _Evaluated(
+        return Evaluated(
             with_loss=loss[n:][row],
             without_loss=loss[:n],
             logit=logit[n:][row] - logit[:n],
@@ -371,7 +262,7 @@ class DirectEffects:
             found=found,
         )
 
-    def _scaled(self, prepared: Prepared, rows: Tensor, pairs: Pairs) -> _Scaled:
+    def _scaled(self, prepared: Prepared, rows: Tensor, pairs: Pairs) -> Scaled:
         device = self._end.weight.device
         used, row = torch.unique(rows, return_inverse=True)
         x, a = self._centred(prepared.residual[used]), torch.from_numpy(pairs.acts).to(device)
@@ -379,7 +270,7 @@ class DirectEffects:
         a = a * worth
         clean = self._scale(_square(x))
         scale = self._scale(_square(x)[row] - 2 * a * _dots(x, d, row, direction) + a**2 * _square(d)[direction])
-        return _Scaled(row, direction, used, x, d, a, clean, scale)
+        return Scaled(row, direction, used, x, d, a, clean, scale)
 
     def _directions(self, features: NDArray[np.int64], factors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Directions in the stream, which of them each pair has, and what a unit of activation is worth in it.
@@ -411,12 +302,12 @@ class DirectEffects:
         return (square.clamp(min=0) / self._model.d_model + self._end.eps).rsqrt()
 
 
-def _ways(post_norms: list[PostNorm | None]) -> list[_Way]:
+def _ways(post_norms: list[PostNorm | None]) -> list[Way]:
     """Places by the post-norm ahead of them, in the order of the first of each."""
-    found: dict[str | None, _Way] = {}
+    found: dict[str | None, Way] = {}
     for number, norm in enumerate(post_norms):
         place = None if norm is None else norm.reads.place
-        found.setdefault(place, _Way(norm, [])).writes.append(number)
+        found.setdefault(place, Way(norm, [])).writes.append(number)
     return list(found.values())
 
 

@@ -9,13 +9,11 @@ Every step writes whole files under a temporary name, so a build that is killed 
 
 from __future__ import annotations
 
-import platform
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from importlib import metadata
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,19 @@ from numpy.typing import NDArray
 from sae_vis.checks import shown
 from sae_vis.config import IndexConfig
 from sae_vis.errors import ForeignIndexError, InputError
+from sae_vis.index.build_files import (
+    PLAN,
+    WORK,
+    Stretches,
+    by_token_name,
+    labels_name,
+    more_name,
+    rows_name,
+    shard_name,
+    sums_name,
+    version,
+    versions,
+)
 from sae_vis.index.by_label import LabelStatistics, require_few_cells
 from sae_vis.index.codes_by_position import position_type
 from sae_vis.index.cofirings import Cofirings, count_products, plan_blocks
@@ -41,10 +52,11 @@ from sae_vis.index.feature_table import (
     pair_columns,
 )
 from sae_vis.index.fired_tokens import token_columns
-from sae_vis.index.index import Index, stored_corpus, stored_text
+from sae_vis.index.index import Index
 from sae_vis.index.lock import LOCK, build_lock, clear_lock
 from sae_vis.index.manifest import MANIFEST, CodesRecord, Manifest, Provenance
 from sae_vis.index.neurons import MOST_BYTES, NeuronSums, NeuronTotals, sums_bytes
+from sae_vis.index.opened import stored_corpus, stored_text
 from sae_vis.index.postings import gather, plan_parts
 from sae_vis.index.shards import CodedBatch, RunCodes, Shard, plan_batches, plan_runs, run_codes
 from sae_vis.index.source import CodeSource, Source, batches_of
@@ -65,7 +77,6 @@ from sae_vis.index.writing import (
 from sae_vis.neutral import neutrally
 
 Progress = Callable[[str, int, int], None]
-PLAN, WORK = "build/plan.json", "build"
 __all__ = ["Order", "Progress", "Source", "build_index", "build_indices"]
 
 
@@ -269,13 +280,13 @@ class _Build:
 
     def lacks(self, number: int) -> bool:
         """Whether the shard of a run is still to be made."""
-        return not self.store.exists(_shard_name(number))
+        return not self.store.exists(shard_name(number))
 
     def sums_before(self, number: int) -> NeuronSums | None:
         """Sums of all runs before one; None where neurons are not correlated."""
         if self.correlate_neurons and self._sums is None:
             self._sums = (
-                NeuronSums.from_arrays(self.store.arrays(_sums_name(number - 1)))
+                NeuronSums.from_arrays(self.store.arrays(sums_name(number - 1)))
                 if number
                 else NeuronSums(self.d_sae, self.source.centre)
             )
@@ -285,16 +296,16 @@ class _Build:
         """Make a run's shard safe."""
         codes = hand.codes()
         if hand.sums is not None:  # before the shard: a shard that exists has its sums
-            self.store.write_arrays(_sums_name(number), hand.sums.to_arrays())
+            self.store.write_arrays(sums_name(number), hand.sums.to_arrays())
         if self.config.codes:  # likewise
             write_codes(self.store, number, codes, self.source.corpus.n_tokens)
-        self.store.write_arrays(_shard_name(number), codes.by_feature(self.d_sae).to_arrays())
-        self.store.delete(_sums_name(number - 1))
+        self.store.write_arrays(shard_name(number), codes.by_feature(self.d_sae).to_arrays())
+        self.store.delete(sums_name(number - 1))
 
     def _shards(self) -> Iterator[Shard]:
         """The shards in corpus order, one mapped at a time."""
         for number in range(len(self.runs)):
-            yield Shard(**self.store.arrays(_shard_name(number)))
+            yield Shard(**self.store.arrays(shard_name(number)))
 
     def _reduce(self, parts: list[tuple[int, int]], counts: NDArray[np.int64], *, signed: bool) -> None:
         corpus = self.source.corpus
@@ -302,7 +313,7 @@ class _Build:
         labels = LabelStatistics(corpus.labellings, corpus.documents, corpus.counted) if corpus.labellings else None
         for number, (first, stop) in enumerate(parts):
             self.progress("sort", first, self.d_sae)
-            if self.store.exists(_rows_name(number)):
+            if self.store.exists(rows_name(number)):
                 continue
             postings = gather(self._shards(), first, stop, counts, dtype)
             write_postings(self.store, number, postings, first)
@@ -310,19 +321,19 @@ class _Build:
             rows |= token_columns(postings, corpus.tokens, self.config.fired_tokens)
             if labels is not None:
                 by_label, measures = labels.of(postings, first)
-                self.store.write_table(_labels_name(number), by_label)
+                self.store.write_table(labels_name(number), by_label)
                 rows |= measures
-            self.store.write_table(_rows_name(number), pa.table(rows))
+            self.store.write_table(rows_name(number), pa.table(rows))
         self.progress("sort", self.d_sae, self.d_sae)
 
     def _finish(self, parts: list[tuple[int, int]]) -> None:
-        rows = pa.concat_tables([self.store.table(_rows_name(number)) for number in range(len(parts))])
+        rows = pa.concat_tables([self.store.table(rows_name(number)) for number in range(len(parts))])
         moments = overall_moments(lambda name: rows[name].to_numpy(), self.n_counted)
         scales = Scales.of(moments)
         sums = None
         if self.correlate_neurons:
-            sums = NeuronSums.from_arrays(self.store.arrays(_sums_name(len(self.runs) - 1))).closed()
-        lacking = [number for number in range(len(self._blocks)) if not self.store.exists(_more_name(number))]
+            sums = NeuronSums.from_arrays(self.store.arrays(sums_name(len(self.runs) - 1))).closed()
+        lacking = [number for number in range(len(self._blocks)) if not self.store.exists(more_name(number))]
         codes = self._by_token() if lacking and self.config.correlated_features else []
         shards = list(self._shards()) if codes else []
         for number in lacking:
@@ -334,7 +345,7 @@ class _Build:
                 k = self.config.correlated_features
                 found = pair_columns("correlated_features", top_features(pairs, first, scales, self.n_counted, k))
             more = self._more_columns(first, stop, moments, sums)
-            self.store.write_table(_more_name(number), pa.table(found | more or {NOTHING: pa.nulls(stop - first)}))
+            self.store.write_table(more_name(number), pa.table(found | more or {NOTHING: pa.nulls(stop - first)}))
         self.progress("tables", self.d_sae, self.d_sae)
 
     @cached_property
@@ -353,9 +364,9 @@ class _Build:
         """The codes of all shards token by token, mapped; written beside the shards when they are first needed."""
         found = []
         for number, shard in enumerate(self._shards()):
-            if not self.store.exists(_by_token_name(number)):
-                self.store.write_arrays(_by_token_name(number), shard.by_token().to_arrays())
-            found.append(RunCodes(**self.store.arrays(_by_token_name(number))))
+            if not self.store.exists(by_token_name(number)):
+                self.store.write_arrays(by_token_name(number), shard.by_token().to_arrays())
+            found.append(RunCodes(**self.store.arrays(by_token_name(number))))
         return found
 
     def _more_columns(self, first: int, stop: int, moments: Moments, sums: NeuronTotals | None) -> Columns:
@@ -373,10 +384,10 @@ class _Build:
 
     def _seal(self, parts: list[tuple[int, int]], *, signed: bool) -> None:
         """Join the feature table, then the manifest, last; then forget the shards."""
-        rows = _Stretches(self.store, [(*part, _rows_name(number)) for number, part in enumerate(parts)])
-        more = _Stretches(self.store, [(*block, _more_name(number)) for number, block in enumerate(self._blocks)])
+        rows = Stretches(self.store, [(*part, rows_name(number)) for number, part in enumerate(parts)])
+        more = Stretches(self.store, [(*block, more_name(number)) for number, block in enumerate(self._blocks)])
         if self.source.corpus.labellings:
-            by_label = [self.store.table(_labels_name(number)) for number in range(len(parts))]
+            by_label = [self.store.table(labels_name(number)) for number in range(len(parts))]
             self.store.write_table(LABELS, pa.concat_tables(by_label))
         lists, list_columns = write_features(
             self.store, self.d_sae, lambda first, stop: merged([rows.table(first, stop), more.table(first, stop)])
@@ -386,10 +397,10 @@ class _Build:
             part_record(self.store, number, first, firings[first:stop]) for number, (first, stop) in enumerate(parts)
         )
         manifest = Manifest(
-            version=_version(),
+            version=version(),
             provenance=self.provenance,
             **single_records(self.store),
-            versions=_versions(),
+            versions=versions(),
             parts=records,
             codes=self._codes_records(),
             lists=lists,
@@ -407,22 +418,6 @@ class _Build:
         return tuple(codes_record(self.store, number, first, len(shard.acts)) for number, (first, shard) in shards)
 
 
-class _Stretches:
-    """Tables of consecutive features, one after the other: any stretch of them, however they are cut."""
-
-    def __init__(self, store: Store, pieces: list[tuple[int, int, str]]) -> None:
-        self._store, self._pieces = store, pieces
-
-    def table(self, first: int, stop: int) -> pa.Table:
-        """Of features ``first`` to ``stop``."""
-        found = []
-        for low, high, name in self._pieces:
-            if low < stop and first < high:
-                begin, end = max(low, first), min(high, stop)
-                found.append(self._store.table(name).slice(begin - low, end - begin))
-        return pa.concat_tables(found)
-
-
 def _correlates_neurons(source: CodeSource, config: IndexConfig) -> bool:
     """Whether neurons are correlated: as source and settings say, unless by default their sums are too large."""
     if not config.correlated_neurons or not source.has_neurons(config.neuron_correlations):
@@ -437,42 +432,3 @@ def _correlates_neurons(source: CodeSource, config: IndexConfig) -> bool:
         stacklevel=2,
     )
     return False
-
-
-def _version() -> str:
-    from sae_vis import __version__
-
-    return __version__
-
-
-def _versions() -> dict[str, str]:
-    """Of what computes the numbers; they are told, and are no part of what an index is."""
-    found = {"python": platform.python_version()}
-    for package in ("torch", "transformers", "numpy", "pyarrow"):
-        with suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
-
-
-def _shard_name(number: int) -> str:
-    return f"{WORK}/shard-{number:05d}.safetensors"
-
-
-def _by_token_name(number: int) -> str:
-    return f"{WORK}/by-token-{number:05d}.safetensors"
-
-
-def _sums_name(number: int) -> str:
-    return f"{WORK}/neurons-{number:05d}.safetensors"
-
-
-def _rows_name(number: int) -> str:
-    return f"{WORK}/rows-{number:05d}.parquet"
-
-
-def _labels_name(number: int) -> str:
-    return f"{WORK}/labels-{number:05d}.parquet"
-
-
-def _more_name(number: int) -> str:
-    return f"{WORK}/more-{number:05d}.parquet"

@@ -4,40 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from sae_vis.checks import shown, whole_number
+from sae_vis.checks import whole_number
 from sae_vis.corpus.labels import Labelling
-from sae_vis.corpus.text import TokenText
-from sae_vis.corpus.tokens import Corpus
-from sae_vis.errors import DamagedIndexError, IndexFileError, InputError
-from sae_vis.index.by_label import LabelTable, LabelTokens, RankBy, read_counts, read_labellings, stored_labellings
+from sae_vis.errors import InputError
+from sae_vis.index.by_label import LabelTable, LabelTokens, RankBy, read_counts
 from sae_vis.index.by_position import PositionBins, PositionCounts
-from sae_vis.index.codes_by_position import CodeFiles, TokenCodes
+from sae_vis.index.codes_by_position import TokenCodes
 from sae_vis.index.effects_cache import EffectKind, EffectsCache
 from sae_vis.index.examples import distinct_contexts, sample_priority, spans
-from sae_vis.index.feature_rows import FeatureFiles
 from sae_vis.index.fired_tokens import FiredTokens, read_fired_tokens
 from sae_vis.index.firings import FiringFiles, Firings
-from sae_vis.index.manifest import MANIFEST, Manifest
 from sae_vis.index.mean_effects import MeanEffect, MeanEffects, mean_effects
+from sae_vis.index.opened import OpenedIndex
 from sae_vis.index.postings import Postings, bins_of, histograms
-from sae_vis.index.remote import RemoteStore, is_address
 from sae_vis.index.shards import offsets_of, ranges
-from sae_vis.index.storage import Arrays, DirectoryStore, Store
 from sae_vis.index.text_search import Matches, TextSearch
 from sae_vis.index.token_codes import FeatureRank, FeaturesThere, codes_at, corpus_positions, features_there
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
-SMALL_BYTES = 1 << 26
 """Files without checksums of their parts (tokens) are checked on opening up to this size."""
 
 __all__ = ["Examples", "Firings", "Index", "Interval", "Windows"]
@@ -87,24 +78,7 @@ class Windows(NamedTuple):
     focus: NDArray[np.int64]
 
 
-def stored_corpus(corpus: Corpus) -> Arrays:
-    """A corpus as the arrays of ``tokens.safetensors``."""
-    return {
-        "tokens": corpus.tokens,
-        "offsets": corpus.offsets,
-        "documents": corpus.documents,
-        "counted": corpus.counted.astype(np.uint8),
-        **stored_labellings(corpus.labellings),
-    }
-
-
-def stored_text(text: TokenText) -> pa.Table:
-    """Token text as the table of ``vocabulary.parquet``."""
-    schema = pa.schema([("token", pa.int32()), ("bytes", pa.binary()), ("special", pa.bool_())])
-    return pa.Table.from_pylist([dict(zip(schema.names, entry, strict=True)) for entry in text.entries()], schema)
-
-
-class Index:
+class Index(OpenedIndex):
     """Postings of every feature over a corpus, and the feature table: the queries.
 
     Users have `sae_vis.Index`, which is this class with pages.
@@ -118,115 +92,6 @@ class Index:
         signed: whether some activation is negative.
         labellings: ways to tell parts of the corpus apart, such as by language; () where it has no labels.
     """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.manifest = Manifest.from_json(store.json(MANIFEST), MANIFEST)
-        self.signed = self.manifest.signed
-        arrays = store.arrays(self.manifest.tokens.file)
-        self.tokens: NDArray[np.int32] = arrays["tokens"]
-        self.offsets: NDArray[np.int64] = arrays["offsets"]
-        self.documents: NDArray[np.int64] = arrays["documents"]
-        self._counted: NDArray[np.uint8] = arrays["counted"]
-        self.n_counted = int(self.manifest.provenance.corpus["n_counted"])
-        self.labellings = read_labellings(self._label_facts, arrays)
-        self.n_features = sum(part.n_features for part in self.manifest.parts)
-        self._rows = FeatureFiles(store, self.manifest)
-        self._codes = CodeFiles(store, self.manifest.codes)
-        self._postings: FiringFiles | None = None
-        self._table: pa.Table | None = None
-        self._labels: dict[str, LabelTable] = {}
-        self._position_bins: dict[int, PositionBins] = {}
-        self._effects: dict[tuple[EffectKind, str | None], EffectsCache] = {}
-        self._held: dict[str, Arrays] = {}
-
-    @classmethod
-    def open(cls, path: str | Path, *, verify: Literal["lazily", "contents", "sizes"] = "lazily") -> Self:
-        """Open an index directory, or one at an address, of which only what is needed is fetched.
-
-        Args:
-            path: the directory, or the address of one: ``https://…``, ``s3://…``, ``hf://datasets/USER/NAME``, whatever
-                fsspec reads.
-            verify: ``lazily`` looks at the sizes of all files now (not at an address), and at the checksum of every
-                part when it is read; ``contents`` compares every file with its checksum now (about a second a
-                gigabyte), ``sizes`` only the sizes.
-
-        Raises:
-            DamagedIndexError: no index there, or a missing, truncated or altered file, which is named.
-            IndexFileError: an address that can't be read.
-            InputError: an address for which a package is missing.
-        """
-        if not isinstance(path, (str, PathLike)):
-            raise InputError(f"the index's path is {shown(path)}, expected a directory or an address")
-        if is_address(path):
-            return cls._at_address(str(path), verify)
-        root = Path(path)
-        store = DirectoryStore(root)
-        if not store.exists(MANIFEST):
-            state = (
-                "an unfinished build; run the same command again to finish it"
-                if (root / "build").exists()
-                else ("no index" if root.exists() else "nothing")
-            )
-            raise DamagedIndexError(f"{root} has no {MANIFEST}: there is {state}")
-        manifest = Manifest.from_json(store.json(MANIFEST), root / MANIFEST)
-        for record in manifest.files:
-            small = verify == "lazily" and record.footer is None and record.bytes <= SMALL_BYTES
-            store.check(record, contents=verify == "contents" or small)
-        return cls(store)
-
-    @classmethod
-    def _at_address(cls, address: str, verify: str) -> Self:
-        store = RemoteStore(address)
-        index = cls(store)
-        if verify != "lazily":
-            for record in index.manifest.files:
-                store.check(record, contents=verify == "contents")
-        return index
-
-    @property
-    def features(self) -> pa.Table:
-        """The feature table, one row a feature, all columns: at a million features about a gigabyte."""
-        if self._table is None:
-            self._table = self._rows.whole()
-        return self._table
-
-    @property
-    def column_names(self) -> list[str]:
-        """Of the feature table."""
-        return self._rows.names
-
-    @property
-    def text(self) -> TokenText:
-        """What the token ids spell; labels where the index was built without a tokenizer."""
-        if self.manifest.vocabulary is None:
-            return TokenText.labels()
-        table = self._store.whole(self.manifest.vocabulary)
-        ids, special = table["token"].to_numpy(), table["special"].to_numpy(zero_copy_only=False)
-        return TokenText(dict(zip(ids.tolist(), table["bytes"].to_pylist(), strict=True)), ids[special].tolist())
-
-    @property
-    def n_seqs(self) -> int:
-        """Number of sequences of the corpus."""
-        return len(self.offsets) - 1
-
-    def column(self, name: str) -> NDArray[Any]:
-        """A numeric column of the feature table by its ``name``, ``[n_features]``."""
-        return self._rows.column(name)
-
-    def lists(self, name: str, feature: int) -> NDArray[Any]:
-        """One ``feature``'s entry in the list column ``name`` of the feature table."""
-        self._check(feature)
-        values: NDArray[Any] = self.list_column(name, feature, feature + 1)[0].values.to_numpy(zero_copy_only=False)
-        return values
-
-    def list_rows(self, name: str, features: NDArray[np.int64]) -> pa.ListArray:
-        """The entries of some ``features``, in their order, in the list column ``name`` of the feature table."""
-        return self._rows.list_rows(name, features)
-
-    def list_column(self, name: str, first: int = 0, stop: int | None = None) -> pa.ListArray:
-        """The list column ``name`` of the feature table for features ``first`` to ``stop`` (None: all from there)."""
-        return self._rows.lists(name, first, self.n_features if stop is None else stop)
 
     # Queries of tokens and words: each is a line over the module that answers it.
 
@@ -382,22 +247,6 @@ class Index:
             self._position_bins[n_bins] = PositionBins(self.offsets, self._counted, n_bins)
         return self._position_bins[n_bins]
 
-    @property
-    def counted(self) -> NDArray[np.bool_]:
-        """Which tokens count, bool ``[n_tokens]``: the mask."""
-        return self._counted.view(np.bool_)
-
-    def kept(self, name: str) -> Arrays | None:
-        """Arrays that were kept beside the index under a name (`keep`); None where there are none."""
-        return self._store.arrays(name) if self._store.exists(name) else self._held.get(name)
-
-    def keep(self, name: str, arrays: Arrays) -> None:
-        """Keep ``arrays`` beside the index as ``name``; as long as it is open, where nothing can be written there."""
-        try:
-            self._store.write_arrays(name, arrays)
-        except IndexFileError:  # an index that may only be read, or a full disk
-            self._held[name] = arrays
-
     def labelling(self, name: str) -> Labelling:
         """A labelling by its name.
 
@@ -444,10 +293,6 @@ class Index:
         table = self.labels(name)
         most = None if k is None else whole_number(k, "k", 0)
         return table.rank(None if label is None else self.labelling(name).code(label), by)[:most]
-
-    @property
-    def _label_facts(self) -> list[dict[str, Any]]:
-        return list(self.manifest.provenance.corpus.get("labellings", []))
 
     def effects(self, kind: EffectKind, reference: str | None = None) -> EffectsCache:
         """Effects on single tokens that pages made before have left here.
@@ -584,7 +429,3 @@ class Index:
         if n is None or n >= len(firing):
             return firing
         return firing[np.arange(n) * len(firing) // n]
-
-    def _check(self, feature: int) -> None:
-        if not 0 <= whole_number(feature, "a feature") < self.n_features:
-            raise InputError(f"feature {feature} does not exist: the SAE has features 0 to {self.n_features - 1}")

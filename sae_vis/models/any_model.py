@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sae_vis.errors import InputError
 from sae_vis.models.base import LanguageModel
-from sae_vis.models.huggingface import HuggingFaceModel, load_model
+from sae_vis.models.huggingface import HuggingFaceModel
+from sae_vis.models.loading import load_model
 from sae_vis.models.transformer_lens import TransformerLensModel, transformer_lens_classes
 from sae_vis.models.wrapped import unwrapped
 from sae_vis.neutral import neutrally

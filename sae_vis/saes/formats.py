@@ -24,7 +24,7 @@ from sae_vis.saes import (
     gemma_scope_2_format,
     gemma_scope_format,
     qwen_scope_format,
-    saelens_format,
+    saelens_config,
     sparsify_format,
     tensors,
 )
@@ -100,7 +100,7 @@ def _dictionary_learning(path: Path, options: TensorOptions) -> Dictionary:
 FORMATS = (
     Format(
         name="saelens",
-        files=(saelens_format.CONFIG_NAME, saelens_format.WEIGHTS_NAME),
+        files=(saelens_config.CONFIG_NAME, saelens_config.WEIGHTS_NAME),
         says="a folder with cfg.json and sae_weights.safetensors",
         fits=lambda file, names: False,
         load=lambda path, options: load_sae(_folder(path), dtype=options.dtype, device=options.device),

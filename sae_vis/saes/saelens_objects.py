@@ -18,7 +18,8 @@ from sae_vis.neutral import all_neutrally, neutrally
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.linear import Decoder, InputMap
 from sae_vis.saes.module import Encoder, ModuleDictionary
-from sae_vis.saes.saelens_format import from_parts, parse_config
+from sae_vis.saes.saelens_config import parse_config
+from sae_vis.saes.saelens_format import from_parts
 
 _HALVES_TOO = (torch.float32, torch.bfloat16, torch.float16)
 

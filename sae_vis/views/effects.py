@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sae_vis.config import MOST_CHANGED
 from sae_vis.contract import TokenEffects
-from sae_vis.effects.ablation import DirectEffects, DirectEffectTable
+from sae_vis.effects.ablation import DirectEffects
+from sae_vis.effects.direct import DirectEffectTable
 from sae_vis.index.effects_cache import StoredEffects, merged, no_effects
 from sae_vis.index.index import Index, Windows
 from sae_vis.views.sources import ViewSources

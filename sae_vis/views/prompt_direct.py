@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sae_vis.effects.ablation import DirectEffects, Predictions
+from sae_vis.effects.ablation import DirectEffects
 from sae_vis.effects.attribution import AttributionTable
+from sae_vis.effects.direct import Predictions
 from sae_vis.errors import UnknownWiringError
 
 if TYPE_CHECKING:

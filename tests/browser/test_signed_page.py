@@ -10,7 +10,7 @@ from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.demo import run as demo
 from sae_vis.index.build import Source, build_index
-from sae_vis.models.huggingface import load_tokenizer
+from sae_vis.models.loading import load_tokenizer
 from sae_vis.saes.directions import from_directions
 from tests.index.test_build import some_corpus
 from tests.whole_numbers import VOCAB, SignedSae, WholeModel

@@ -15,7 +15,7 @@ from sae_vis.corpus.tokens import Corpus
 from sae_vis.demo import run as demo
 from sae_vis.errors import InputError
 from sae_vis.index.index import Index
-from sae_vis.models.huggingface import load_tokenizer
+from sae_vis.models.loading import load_tokenizer
 from tests.libraries import library
 from tests.test_cli import command, failure
 

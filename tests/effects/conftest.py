@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from sae_vis.models.base import HookPoint
-from sae_vis.models.huggingface import HuggingFaceModel, load_model
+from sae_vis.models.huggingface import HuggingFaceModel
+from sae_vis.models.loading import load_model
 from sae_vis.saes.activations import JumpReLU, Linear
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder
 from tests.tiny_models import build

@@ -14,7 +14,8 @@ from sae_vis.effects.attention import AttentionAttribution
 from sae_vis.errors import InputError
 from sae_vis.models import attention as models_attention
 from sae_vis.models.base import Destinations, HookPoint
-from sae_vis.models.huggingface import HuggingFaceModel, load_model
+from sae_vis.models.huggingface import HuggingFaceModel
+from sae_vis.models.loading import load_model
 from sae_vis.saes.activations import GroupMax, JumpReLU, TopK
 from sae_vis.saes.base import Dictionary
 from sae_vis.saes.directions import from_neurons

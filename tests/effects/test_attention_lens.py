@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from sae_vis.effects.attention import AttentionAttribution
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from sae_vis.models.transformer_lens import TransformerLensModel
 from sae_vis.saes.base import Dictionary
 from tests.effects.conftest import tiny_sae

@@ -16,7 +16,7 @@ from sae_vis.api import index_several, save_feature_page, save_prompt_page
 from sae_vis.effects.attribution import NextTokenLoss, attribute
 from sae_vis.effects.intervention import FullEffects
 from sae_vis.errors import ForeignIndexError, InputError
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from sae_vis.saes.crosscoder import Crosscoder, CrosscoderOptions, CrosscoderPlaces, from_crosscoder_tensors
 from tests.effects.conftest import Bench, Firing, log_probs, plainly_edited
 from tests.effects.test_direct_effects import in_the_stream, slow_logits

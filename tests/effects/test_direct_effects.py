@@ -13,7 +13,7 @@ from torch import Tensor
 from sae_vis.effects import rank_one
 from sae_vis.effects.ablation import DirectEffects
 from sae_vis.errors import InputError
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from tests.effects.conftest import Bench, make_bench, tiny_sae
 from tests.tiny_models import N_VOCAB, build
 

@@ -12,7 +12,7 @@ from sae_vis.effects import intervention
 from sae_vis.effects.intervention import FullEffects
 from sae_vis.errors import InputError
 from sae_vis.models.base import Edit
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from tests.effects.conftest import Bench, log_probs, make_bench, plainly_edited, tiny_sae
 from tests.tiny_models import build
 

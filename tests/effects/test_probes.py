@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from sae_vis.effects.probes import LinearProbe, Probes, as_probes
 from sae_vis.effects.wiring import writes_at
 from sae_vis.errors import InputError
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from tests.effects.conftest import D_SAE, tiny_sae
 from tests.tiny_models import build
 

@@ -22,7 +22,8 @@ from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.effects.wiring import Wiring, Write
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.models.base import Edit, HookPoint
-from sae_vis.models.huggingface import HuggingFaceModel, load_model
+from sae_vis.models.huggingface import HuggingFaceModel
+from sae_vis.models.loading import load_model
 from sae_vis.saes.activations import JumpReLU
 from sae_vis.saes.linear import Decoder, InputMap, SparseAutoencoder
 from sae_vis.saes.neighbours import decoder_neighbours

@@ -26,7 +26,7 @@ from sae_vis.data_storing_fns import SaeVisData
 from sae_vis.demo import run as demo
 from sae_vis.index.index import Index
 from sae_vis.layout import Column, DecoderNormsConfig, LogitsByPlaceConfig, ModelDiffConfig, SaeVisLayoutConfig
-from sae_vis.models.huggingface import load_tokenizer
+from sae_vis.models.loading import load_tokenizer
 from sae_vis.saes.directions import from_directions
 from sae_vis.saes.saelens_format import load_sae
 from sae_vis.views.compare import CompareSettings

@@ -9,7 +9,8 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from sae_vis.models.huggingface import HuggingFaceModel, load_model
+from sae_vis.models.huggingface import HuggingFaceModel
+from sae_vis.models.loading import load_model
 from tests.tiny_models import BUILDERS, N_LAYERS, build
 
 

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 from sae_vis.errors import InputError
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from tests.models import zoo
 from tests.models.proof import CLAIMS, N_TOKENS, Proved, Trial
 

@@ -11,7 +11,7 @@ from torch import nn
 from sae_vis.errors import InputError
 from sae_vis.models.anatomy import Anatomy, Norm
 from sae_vis.models.discovery import discover
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from sae_vis.models.norms import norm_of
 from sae_vis.models.stream import summed
 from sae_vis.models.trace import Call, Trace, traced

@@ -15,7 +15,8 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from sae_vis.errors import InputError
 from sae_vis.models.base import Edit
-from sae_vis.models.huggingface import HuggingFaceModel, load_model
+from sae_vis.models.huggingface import HuggingFaceModel
+from sae_vis.models.loading import load_model
 from sae_vis.models.norms import norm_of
 from sae_vis.models.trace import Call, Trace
 from tests.tiny_models import GEMMA

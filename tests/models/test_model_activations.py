@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 
 PARALLEL = {"gpt_neox-parallel", "gptj", "phi"}
 FIRST = {"gpt2": "c_fc", "gpt_neo": "c_fc", "gptj": "fc_in", "phi": "fc1"}

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from sae_vis.errors import InputError
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 
 EPS = 0.5
 

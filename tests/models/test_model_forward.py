@@ -11,7 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from sae_vis.errors import InputError
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 
 
 class ExplosionError(Exception):

@@ -9,7 +9,7 @@ import torch
 import transformers as hf
 
 from sae_vis.errors import InputError, UnknownWiringError
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 
 GEMMA2_POST = "model.layers.1.post_feedforward_layernorm"
 

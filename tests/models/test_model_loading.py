@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from sae_vis.errors import InputError, UnknownWiringError
 from sae_vis.models import half
 from sae_vis.models.fingerprint import fingerprint
-from sae_vis.models.huggingface import load_model, load_tokenizer
+from sae_vis.models.loading import load_model, load_tokenizer
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from sae_vis.errors import InputError
 from sae_vis.models.base import Edit
 from sae_vis.models.forward import changed
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 
 NAMES = ("blocks.2.hook_resid_post", "blocks.0.hook_resid_pre", "blocks.1.attn.hook_z", "blocks.1.hook_mlp_out")
 Pair = namedtuple("Pair", "number tensor")

@@ -9,7 +9,7 @@ from sae_vis.api import index_features, save_feature_page, save_prompt_page
 from sae_vis.corpus.mask import MaskConfig
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import InputError
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from sae_vis.parts import ModelAndSae
 from tests.effects.conftest import tiny_sae
 from tests.models import zoo

@@ -23,7 +23,8 @@ from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import InputError
 from sae_vis.models.any_model import as_model, tokenizer_of
 from sae_vis.models.base import Edit
-from sae_vis.models.huggingface import HuggingFaceModel, load_model
+from sae_vis.models.huggingface import HuggingFaceModel
+from sae_vis.models.loading import load_model
 from sae_vis.models.transformer_lens import TransformerLensModel
 from sae_vis.saes.formats import as_dictionary
 from tests.effects.conftest import tiny_sae
@@ -312,7 +313,7 @@ def test_too_long_and_half_precision():
 
 def test_a_tokenizer_that_pads_on_the_left_changes_nothing():
     from sae_vis.demo import run as demo
-    from sae_vis.models.huggingface import load_tokenizer
+    from sae_vis.models.loading import load_tokenizer
 
     tokenizer = load_tokenizer(demo.assets() / "model")
     tokenizer.padding_side = "left"

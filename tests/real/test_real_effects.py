@@ -29,7 +29,7 @@ def _folder(variable: str, default: Path, holds: str) -> Path:
 
 @pytest.fixture(scope="module")
 def model():
-    from sae_vis.models.huggingface import load_model
+    from sae_vis.models.loading import load_model
 
     folder = _folder("SAE_VIS_TESTBED", Path.home() / ".cache" / "sae_vis" / "testbed", "model.safetensors")
     return load_model(folder, dtype=torch.float32)
@@ -44,7 +44,7 @@ def sae():
 
 @pytest.fixture(scope="module")
 def tokens(model) -> torch.Tensor:
-    from sae_vis.models.huggingface import load_tokenizer
+    from sae_vis.models.loading import load_tokenizer
 
     corpora = _folder("SAE_VIS_TESTBED_CORPORA", SHARED / "corpora", "sotu.txt.gz")
     tokenizer = load_tokenizer(os.environ.get("SAE_VIS_TESTBED", Path.home() / ".cache" / "sae_vis" / "testbed"))

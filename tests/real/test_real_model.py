@@ -53,7 +53,7 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="module")
 def parts(model_folder: Path, sae_folder: Path) -> ModelAndSae:
-    from sae_vis.models.huggingface import load_model
+    from sae_vis.models.loading import load_model
     from sae_vis.saes.saelens_format import load_sae
 
     return ModelAndSae(model=load_model(model_folder, dtype=torch.float32), sae=load_sae(sae_folder))
@@ -61,7 +61,7 @@ def parts(model_folder: Path, sae_folder: Path) -> ModelAndSae:
 
 @pytest.fixture(scope="module")
 def corpus(model_folder: Path, texts: list[str]) -> Corpus:
-    from sae_vis.models.huggingface import load_tokenizer
+    from sae_vis.models.loading import load_tokenizer
 
     whole = Corpus.from_texts(texts, load_tokenizer(model_folder), seq_len=SEQ_LEN, prepend_bos=False, mask=(1, None))
     rows = whole.tokens[: min(N_SEQS, whole.n_tokens // SEQ_LEN) * SEQ_LEN].reshape(-1, SEQ_LEN)
@@ -71,7 +71,7 @@ def corpus(model_folder: Path, texts: list[str]) -> Corpus:
 
 @pytest.fixture(scope="module")
 def text(model_folder: Path) -> TokenText:
-    from sae_vis.models.huggingface import load_tokenizer
+    from sae_vis.models.loading import load_tokenizer
 
     return TokenText.from_tokenizer(load_tokenizer(model_folder))
 

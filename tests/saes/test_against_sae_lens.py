@@ -15,7 +15,7 @@ from sae_vis.corpus.tokens import Corpus
 from sae_vis.effects.ablation import DirectEffects
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import CheckpointError, InputError
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from sae_vis.saes.base import dense_to_codes
 from sae_vis.saes.directions import from_directions
 from sae_vis.saes.formats import as_dictionary, load_dictionary

@@ -14,7 +14,7 @@ from sae_vis.config import IndexConfig
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.demo import run as demo
 from sae_vis.errors import CheckpointError, InputError
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from sae_vis.saes.formats import load_dictionary
 from sae_vis.saes.layers import is_layer_set, load_dictionaries
 from tests.saes.checkpoints import checkpoint

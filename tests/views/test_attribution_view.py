@@ -18,7 +18,7 @@ from sae_vis.deliver.page import render_page
 from sae_vis.effects.attention import AttentionAttribution, NoAttention
 from sae_vis.errors import InputError
 from sae_vis.layout import Column, SaeVisLayoutConfig, SeqMultiGroupConfig
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from sae_vis.saes.module import from_module
 from sae_vis.views.attribution import NAMED, SIGNIFICANT_BITS, rounded
 from sae_vis.views.feature import feature_page

@@ -16,7 +16,7 @@ from sae_vis.layout import (
     ModelDiffConfig,
     SaeVisLayoutConfig,
 )
-from sae_vis.models.huggingface import load_model
+from sae_vis.models.loading import load_model
 from sae_vis.saes.crosscoder import CrosscoderPlaces
 from sae_vis.views.places import place_labels
 from tests.effects.test_crosscoder_effects import ADDED, D_SAE, D, tiny_crosscoder, two_models

@@ -1,0 +1,113 @@
+"""Models and tokenizers by name or path."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from sae_vis.errors import InputError
+from sae_vis.models.half import dtype_to_run, say_if_slow, say_widened
+from sae_vis.models.huggingface import HuggingFaceModel
+from sae_vis.models.huggingface_places import shown_name
+from sae_vis.models.wrapped import unwrapped
+from sae_vis.neutral import neutrally
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@neutrally
+def load_model(
+    name_or_path_or_module: str | PathLike[str] | PreTrainedModel,
+    *,
+    dtype: torch.dtype | str | None = None,
+    device: torch.device | str | None = None,
+) -> HuggingFaceModel:
+    """A model by hub name or local path, or one that is in memory already.
+
+    Args:
+        name_or_path_or_module: what ``AutoModelForCausalLM.from_pretrained`` takes, or a `transformers` model, which is
+            used as it is, without what ``torch.compile``, ``DataParallel`` or PEFT wrap around it.
+        dtype: of the weights, such as ``torch.bfloat16`` or ``"bfloat16"``; None for that of the checkpoint, but
+            float32 where the checkpoint is in half precision and the device a CPU without fast products of it (one
+            line of the log of ``sae_vis`` says so).
+        device: where to put the model; None for the CPU.
+
+    Raises:
+        InputError: nothing can be loaded from there, or a model in memory has another dtype or device than asked for.
+    """
+    from transformers import PreTrainedModel
+
+    asked_dtype, given = _dtype(dtype), unwrapped(name_or_path_or_module)
+    if isinstance(given, PreTrainedModel):
+        _check_as_asked(given, asked_dtype, device)
+        say_if_slow(type(given).__name__, given.dtype, given.device)
+        return HuggingFaceModel(given)
+    if isinstance(given, nn.Module):
+        raise InputError(
+            f"a {type(given).__name__} is no transformers model (PreTrainedModel); give one, or a hub name or path"
+        )
+    name = str(given)
+    model, stored = _from_pretrained(name, asked_dtype), None
+    if asked_dtype is None and dtype_to_run(model.dtype, device) != model.dtype:
+        stored = model.dtype
+        say_widened(shown_name(name), stored)
+        del model
+        model = _from_pretrained(name, torch.float32)  # not `.float()`: buffers made in half precision stay rounded
+    if device is not None:
+        nn.Module.to(model, device)
+    return HuggingFaceModel(model, stored_dtype=stored)
+
+
+def _from_pretrained(name: str, dtype: torch.dtype | None) -> PreTrainedModel:
+    import transformers
+    from transformers import AutoModelForCausalLM
+
+    version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
+    keyword = "dtype" if version >= (4, 56) else "torch_dtype"
+    options: dict[str, Any] = {keyword: "auto" if dtype is None else dtype}
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            return AutoModelForCausalLM.from_pretrained(name, **options)
+    except (OSError, ValueError) as error:
+        adapter = (Path(name) / "adapter_config.json").is_file() and find_spec("peft") is None
+        todo = ". It is an adapter, which takes the package peft: pip install peft" if adapter else ""
+        raise InputError(f"can't load a causal language model from {name!r}: {error}{todo}") from error
+
+
+def _dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    if not isinstance(dtype, str):
+        return dtype
+    found = getattr(torch, dtype.removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype):
+        raise InputError(f"no torch dtype {dtype!r}; such as 'float32', 'bfloat16', 'float16'")
+    return found
+
+
+def _check_as_asked(model: PreTrainedModel, dtype: torch.dtype | None, device: torch.device | str | None) -> None:
+    if dtype is not None and model.dtype != dtype:
+        raise InputError(f"the model given is {model.dtype}, not {dtype}; it is used as it is: convert it yourself")
+    if device is not None and model.device.type != torch.device(device).type:
+        raise InputError(f"the model given is on {model.device}, not {device}; it is used as it is: move it yourself")
+
+
+def load_tokenizer(name_or_path: str | PathLike[str]) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model.
+
+    Args:
+        name_or_path: hub name or local path.
+
+    Raises:
+        InputError: nothing can be loaded from there.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(name_or_path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"can't load a tokenizer from {str(name_or_path)!r}: {error}") from error
