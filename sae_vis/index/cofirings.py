@@ -25,6 +25,7 @@ T = TypeVar("T")
 PAIR_BYTES = 12  # a product and its column, kept
 DENSE = 4  # a row of at least 1/DENSE as many products as columns is dense
 SLICE = 1 << 17  # products that a thread handles at a time: they stay in its cache
+DENSE_CELLS = 1 << 20  # sums of dense rows that a thread holds at a time: a pass over a run of tokens has to be worth it
 BLOCK_ROWS = 4096  # most rows of a block
 
 
@@ -134,7 +135,7 @@ class Cofirings:
         return _in_threads(lambda group: function(*group()), self._groups())
 
     def _groups(self) -> Iterator[Callable[[], tuple[I64, Pairs]]]:
-        step = max(1, SLICE // self._n_columns)
+        step = max(1, DENSE_CELLS // self._n_columns)
         for low in range(0, len(self._dense), step):
             yield lambda low=low: self._dense_pairs(low, low + step)  # type: ignore[misc]
         most = (1 << 32) >> _bits(self._n_columns)  # rows whose keys are numbers of 32 bits

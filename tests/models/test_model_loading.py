@@ -202,6 +202,6 @@ def test_description_is_plain_json(saved) -> None:
 
 def test_a_folder_of_an_adapter_without_the_package_that_reads_it(tmp_path, monkeypatch) -> None:
     (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tmp_path / "nowhere")}))
-    monkeypatch.setattr("sae_vis.models.huggingface.find_spec", lambda name: None)
+    monkeypatch.setattr("sae_vis.models.loading.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"It is an adapter, which takes the package peft: pip install peft$"):
         load_model(tmp_path)
