@@ -25,7 +25,7 @@ T = TypeVar("T")
 PAIR_BYTES = 12  # a product and its column, kept
 DENSE = 4  # a row of at least 1/DENSE as many products as columns is dense
 SLICE = 1 << 17  # products that a thread handles at a time: they stay in its cache
-DENSE_CELLS = 1 << 20  # sums of dense rows that a thread holds at a time: a pass over a run of tokens has to be worth it
+DENSE_CELLS = 1 << 20  # sums of dense rows that a thread holds at a time: a pass over a run of tokens must be worth it
 BLOCK_ROWS = 4096  # most rows of a block
 
 

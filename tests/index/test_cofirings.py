@@ -12,10 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sae_vis.index import cofirings
+from sae_vis.config import IndexConfig
+from sae_vis.index import build, cofirings
+from sae_vis.index.build import build_index
 from sae_vis.index.cofirings import Cofirings, count_products, plan_blocks
 from sae_vis.index.shards import CodedBatch, RunCodes, Shard, run_codes
 from sae_vis.saes.base import SparseCodes
+from tests.index.test_build import some_corpus, source_of
 
 Token = dict[int, float]
 
@@ -108,3 +111,16 @@ def test_a_wide_dictionary_costs_its_products_not_its_width():
     tracemalloc.stop()
     assert made == 60 * 16 * 16
     assert peak < 64 << 20  # a row of every column for each feature of one block alone would take 32 GiB
+
+
+def test_neuron_sums_that_are_too_large_are_left_out_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = some_corpus(30)
+    monkeypatch.setattr(build, "MOST_BYTES", 10)
+    words = r"neurons are not correlated: .* more than 0; IndexConfig\(neuron_correlations='always'\)"
+    with pytest.warns(UserWarning, match=words):
+        without = build_index(source_of(corpus))
+    assert "correlated_neurons_index" not in without.column_names
+    made = build_index(source_of(corpus), config=IndexConfig(neuron_correlations="always"))
+    assert "correlated_neurons_index" in made.column_names
+    silent = build_index(source_of(corpus), config=IndexConfig(neuron_correlations="never"))
+    assert "correlated_neurons_index" not in silent.column_names
