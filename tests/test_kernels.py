@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 
-import pytest
 import torch
 
 from tests.kernels import NOISE, ShapeNoise, binary, noise_everywhere
@@ -80,26 +79,26 @@ def test_float64_stays_as_it_is():
         assert all(torch.equal(way(), expected) for way, expected in zip(ways, plain, strict=True))
 
 
-@pytest.fixture
-def one_thread():
-    """Products of one thread: a new thread may else share one out in another way, and round in another."""
+def alone(product):
+    """The product by one thread of the library: two may round in another way. The number is each thread's own."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    try:
+        return product()
+    finally:
+        torch.set_num_threads(before)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_threads_have_it_too():
     x, w = drawn(5, 24), drawn(24, 64)
-    plain, found = x @ w, []
+    plain, found = alone(lambda: x @ w), []
     end = noise_everywhere()
     try:
-        thread = threading.Thread(target=lambda: found.append(x @ w))
+        thread = threading.Thread(target=lambda: found.append(alone(lambda: x @ w)))
         thread.start()
         thread.join()
-        assert torch.equal(found[0], x @ w)
+        assert torch.equal(found[0], alone(lambda: x @ w))
         assert not torch.equal(found[0], plain)
     finally:
         end()
-    assert torch.equal(x @ w, plain)
+    assert torch.equal(alone(lambda: x @ w), plain)
