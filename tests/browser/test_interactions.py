@@ -81,7 +81,8 @@ class TestTooltip:
 
     def test_the_legend_names_the_kind_of_loss_effect(self, tab):
         assert "loss effect (direct)" in text_of(tab, ".legend")
-        assert "final residual stream" in tab.locator(".legend [title]").get_attribute("title")
+        tab.get_by_label("What is a loss effect?").click()
+        assert "taken out before the final norm" in text_of(tab, ".legend .why p")
 
 
 class TestPin:
