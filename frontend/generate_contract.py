@@ -19,8 +19,8 @@ PAGE = ROOT.parent / "docs" / "contract.md"
 sys.path.insert(0, str(ROOT.parent))
 
 from sae_vis.contract import annotations  # noqa: E402
-from sae_vis.contract.schema import ByName, Choice, Kind, Many, Maybe, One, Record, Values, below, record_of  # noqa: E402
-from sae_vis.deliver.encoding import BLOCKS, digest, table  # noqa: E402
+from sae_vis.contract.schema import ByName, Choice, Kind, Many, Maybe, One, Record, Values  # noqa: E402
+from sae_vis.deliver.encoding import digest, records, table  # noqa: E402
 
 ARRAYS = {"float32": "Float32Array", "int32": "Int32Array", "uint8": "Uint8Array"}
 PLAIN = {
@@ -68,11 +68,6 @@ def interface(record: Record) -> str:
             lines.append(f"  /** {of_field[name]} */")
         lines.append(f"  readonly {name}: {type_text(kind)};")
     return "\n".join([*lines, "}"])
-
-
-def records() -> list[Record]:
-    """Every record that crosses to a page, those that others are made of first."""
-    return list({record.name: record for block in BLOCKS for record in below(record_of(block))}.values())
 
 
 def types_file() -> str:

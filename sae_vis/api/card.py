@@ -16,6 +16,7 @@ from sae_vis.index.index import Examples, Index
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.neutral import neutrally
 from sae_vis.parts import ModelAndSae
+from sae_vis.views.feature import feature_summary
 
 
 class FeatureStats(NamedTuple):
@@ -62,10 +63,7 @@ class FeatureCard:
         number, index = self.feature, self.index
         n, density, largest = (index.column(name)[number] for name in ("n_firings", "density", "max"))
         moments = index.moments([number])
-        token = None
-        if n:
-            firings = index.firings(number)
-            token = int(index.tokens[firings.positions[int(np.abs(firings.acts).argmax())]])
+        token = int(feature_summary(index, np.array([number])).top_token[0]) if n else None
         return FeatureStats(
             int(n), float(density), float(largest), float(moments["mean"][0]), float(moments["std"][0]), token
         )

@@ -14,9 +14,7 @@ from sae_vis.api.card import FeatureCard
 from sae_vis.api.feature_pages import save_feature_page
 from sae_vis.api.options import ComputeSettings, FeatureSettings, SecondIndex
 from sae_vis.api.prompt_pages import save_prompt_page
-from sae_vis.checks import whole_number
 from sae_vis.deliver.page import PageReport
-from sae_vis.errors import InputError
 from sae_vis.index.index import Index as Queries
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.parts import ModelAndSae
@@ -113,7 +111,5 @@ class Index(Queries):
         Raises:
             InputError: no such feature.
         """
-        number = whole_number(number, "a feature")
-        if not 0 <= number < self.n_features:
-            raise InputError(f"feature {number} does not exist: the SAE has features 0 to {self.n_features - 1}")
-        return FeatureCard(index=self, feature=number, parts=parts, layout=layout, compute=compute)
+        self._check(number)
+        return FeatureCard(index=self, feature=int(number), parts=parts, layout=layout, compute=compute)

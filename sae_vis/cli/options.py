@@ -67,11 +67,9 @@ class HookOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
+class RunOptions(HookOptions):
     """Where an SAE reads and writes, and how its model is run."""
 
-    hook: Hook = None
-    hook_out: HookOut = None
     dtype: Dtype = None
 
 

@@ -5,15 +5,17 @@
              all but the last.
 ``floats``   float32 by byte plane: all lowest bytes, … all highest bytes (deflates better).
 ``doubles``  float64 likewise.
+``json``     the length in bytes as ``ints``, then JSON in UTF-8.
 ``raw``      bytes.
 ===========  ========================================================================================================
 
-How many there are of each is not in here: what is written in which order is `sae_vis.deliver.codec`'s business.
+How many there are of the others is not in here: what is written in which order is `sae_vis.deliver.codec`'s business.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import zlib
 from collections.abc import Sequence
 from itertools import pairwise
@@ -52,6 +54,20 @@ class BlockWriter:
         """float64 values, bit for bit."""
         found = np.ascontiguousarray(values, dtype="<f8")
         self._parts.append(found.view(np.uint8).reshape(-1, 8).T.tobytes())
+
+    def json(self, value: object) -> None:
+        """A value as JSON in UTF-8; where a text holds half a surrogate pair, in ASCII, which has a form for it.
+
+        Raises:
+            TypeError: a value that JSON has no form for.
+            ValueError: NaN or infinity.
+        """
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:
+            text = json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+        self.ints([len(text)])
+        self.raw(text)
 
     def raw(self, value: bytes) -> None:
         """Bytes as they are."""

@@ -7,7 +7,7 @@ all the records of a list lies side by side, which deflates better than record a
 whole number           ``ints``
 float                  ``doubles``
 bool                   ``ints``, 0 or 1
-text, JSON             ``ints``: the length in bytes of a JSON array of all of them, then it (UTF-8)
+text, JSON             ``json``: an array of all of them
 choice                 ``ints``: the place of the word
 or None                ``ints``, 0 for None, else 1; then the column of those that are there
 tuple                  ``ints`` of their lengths; then the column of what is in all of them
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from sae_vis.contract.schema import ByName, Choice, Kind, Many, Maybe, One, Record, Values, record_of
 from sae_vis.deliver.blocks import BlockWriter
-from sae_vis.deliver.named import encode_named, json_bytes
+from sae_vis.deliver.named import encode_named
 from sae_vis.errors import InputError
 
 Array = NDArray[Any]
@@ -95,7 +95,7 @@ class Encoder:
     def _by_name(self, kind: ByName, values: Sequence[Mapping[str, Any]], _scope: Scope, where: str) -> None:
         self._out.ints([len(value) for value in values])
         pairs = [pair for value in values for pair in value.items()]
-        self._words([name for name, _ in pairs])
+        self._out.json([name for name, _ in pairs])
         for name, value in pairs:
             self.column(kind.of, [value], {}, f"{where}.{name}")
 
@@ -113,15 +113,10 @@ class Encoder:
             case "float":
                 self._out.doubles(values)
             case "str" | "json":
-                self._words(values)
+                self._out.json(list(values))
             case "named":
                 for value in values:
                     encode_named(self._out, where, value)
-
-    def _words(self, values: Sequence[Any]) -> None:
-        text = json_bytes(list(values))
-        self._out.ints([len(text)])
-        self._out.raw(text)
 
     def _arrays(self, kind: Values, values: Sequence[Array], scope: Scope, where: str) -> None:
         sizes = [len(value) for value in values]

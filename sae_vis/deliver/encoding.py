@@ -33,7 +33,7 @@ from sae_vis.contract import (
     PromptPart,
     TokenTable,
 )
-from sae_vis.contract.schema import below, record_of, told
+from sae_vis.contract.schema import Record, below, record_of, told
 from sae_vis.contract.tokens import page_token_arrays
 from sae_vis.deliver.blocks import BlockWriter
 from sae_vis.deliver.codec import encode
@@ -45,10 +45,15 @@ BLOCKS = (TokenTable, PageHead, FeatureView, PromptPart, Overview, Compared)
 
 
 @cache
+def records() -> tuple[Record, ...]:
+    """Every record that travels, those that others are made of first."""
+    return tuple({record.name: record for block in BLOCKS for record in below(record_of(block))}.values())
+
+
+@cache
 def table() -> dict[str, list[list[Any]]]:
     """Every record that travels, by name: pairs of field and kind, as the page's decoder reads them."""
-    records = {record.name: record for block in BLOCKS for record in below(record_of(block))}
-    return {name: [[field, told(kind)] for field, kind in record.fields] for name, record in records.items()}
+    return {record.name: [[field, told(kind)] for field, kind in record.fields] for record in records()}
 
 
 @cache

@@ -1,14 +1,13 @@
 """How data of a component of the user's own travels: values by name, of any shape.
 
-A block holds a JSON array of the names (its length in bytes as ``ints``, then it in UTF-8). For each name follow the
-number of its kind (`KINDS`), and what it is: JSON likewise; an array as its number of dimensions and their sizes as
+A block holds the names as a ``json`` array. For each name follow the number of its kind (`KINDS`), and what it is:
+``json``; an array as its number of dimensions and their sizes as
 ``ints``, then its values row by row: whole numbers as ``ints``, float32 as ``floats``, float64 as ``doubles``, the rest
 ``raw``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +27,7 @@ def encode_named(out: BlockWriter, component: str, data: Mapping[str, Any]) -> N
     Raises:
         InputError: a value that can't travel; names component and value.
     """
-    _text(out, json_bytes(list(data)))
+    out.json(list(data))
     for name, value in data.items():
         _encode(out, f"{component}: its value {name!r}", value)
 
@@ -40,28 +39,10 @@ def _encode(out: BlockWriter, what: str, value: object) -> None:
         raise InputError(f"{what} can't be put into a page: {error}") from error
 
 
-def json_bytes(value: object) -> bytes:
-    """JSON in UTF-8; where a text holds half a surrogate pair, in ASCII, which has a form for it.
-
-    Raises:
-        TypeError: a value that JSON has no form for.
-        ValueError: NaN or infinity.
-    """
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
-
-
-def _text(out: BlockWriter, text: bytes) -> None:
-    out.ints([len(text)])
-    out.raw(text)
-
-
 def _encode_value(out: BlockWriter, value: object) -> None:
     if not isinstance(value, np.ndarray | np.generic):
         out.ints([KINDS.index("json")])
-        _text(out, json_bytes(value))
+        out.json(value)
         return
     array = _portable(np.asarray(value))
     out.ints([KINDS.index(array.dtype.name), array.ndim, *array.shape])

@@ -40,22 +40,7 @@ Progress = Callable[[str, int, int], None]
 def convert_index(
     old: str | Path, new: str | Path, *, config: IndexConfig | None = None, progress: Progress | None = None
 ) -> Index:
-    """Make an index of format 1 one of this version's format. It equals one built anew.
-
-    Every file of the old index is compared with its checksum, and none is changed. A conversion that was interrupted is
-    done again.
-
-    Args:
-        old: directory of an index of format 1.
-        new: directory to make: a new or an empty one.
-        config: of it only ``codes``, ``shard_tokens`` (the tokens in a file of codes) and ``fired_tokens`` are used.
-        progress: called with stage, done, total.
-
-    Raises:
-        DamagedIndexError: no index of format 1 there, or a damaged one.
-        ForeignIndexError: ``new`` holds something else.
-        IndexFileError: the disk refused.
-    """
+    """As `sae_vis.convert_index`, which gives it with pages."""
     config, note = config or IndexConfig(), progress or (lambda stage, done, total: None)
     store = DirectoryStore(Path(new))
     source = _Old(Path(old))

@@ -23,6 +23,7 @@ from sae_vis.index.mean_effects import MeanEffect, MeanEffects, mean_effects
 from sae_vis.index.opened import OpenedIndex
 from sae_vis.index.postings import Postings, bins_of, histograms
 from sae_vis.index.shards import offsets_of, ranges
+from sae_vis.index.storage import Store
 from sae_vis.index.text_search import Matches, TextSearch
 from sae_vis.index.token_codes import FeatureRank, FeaturesThere, codes_at, corpus_positions, features_there
 
@@ -81,17 +82,15 @@ class Windows(NamedTuple):
 class Index(OpenedIndex):
     """Postings of every feature over a corpus, and the feature table: the queries.
 
-    Users have `sae_vis.Index`, which is this class with pages.
-
-    Attributes:
-        manifest: what it was made from.
-        n_features: number of features of the dictionary.
-        n_counted: unmasked tokens, what densities are shares of.
-        tokens: int32 ``[n_tokens]`` of the corpus.
-        offsets: int64 ``[n_seqs + 1]``.
-        signed: whether some activation is negative.
-        labellings: ways to tell parts of the corpus apart, such as by language; () where it has no labels.
+    Users have `sae_vis.Index`, which is this class with pages and lists its attributes.
     """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._postings: FiringFiles | None = None
+        self._labels: dict[str, LabelTable] = {}
+        self._position_bins: dict[int, PositionBins] = {}
+        self._effects: dict[tuple[EffectKind, str | None], EffectsCache] = {}
 
     # Queries of tokens and words: each is a line over the module that answers it.
 

@@ -14,12 +14,9 @@ from sae_vis.checks import shown, whole_number
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import DamagedIndexError, IndexFileError, InputError
-from sae_vis.index.by_label import LabelTable, read_labellings, stored_labellings
-from sae_vis.index.by_position import PositionBins
+from sae_vis.index.by_label import read_labellings, stored_labellings
 from sae_vis.index.codes_by_position import CodeFiles
-from sae_vis.index.effects_cache import EffectKind, EffectsCache
 from sae_vis.index.feature_rows import FeatureFiles
-from sae_vis.index.firings import FiringFiles
 from sae_vis.index.manifest import MANIFEST, Manifest
 from sae_vis.index.remote import RemoteStore, is_address
 from sae_vis.index.storage import Arrays, DirectoryStore, Store
@@ -48,11 +45,7 @@ class OpenedIndex:
         self.n_features = sum(part.n_features for part in self.manifest.parts)
         self._rows = FeatureFiles(store, self.manifest)
         self._codes = CodeFiles(store, self.manifest.codes)
-        self._postings: FiringFiles | None = None
         self._table: pa.Table | None = None
-        self._labels: dict[str, LabelTable] = {}
-        self._position_bins: dict[int, PositionBins] = {}
-        self._effects: dict[tuple[EffectKind, str | None], EffectsCache] = {}
         self._held: dict[str, Arrays] = {}
 
     @classmethod

@@ -30,6 +30,7 @@ from sae_vis.contract import (
 )
 from sae_vis.contract.tokens import page_token_arrays
 from sae_vis.errors import InputError
+from sae_vis.index.fired_tokens import read_fired_tokens
 from sae_vis.index.index import Index
 from sae_vis.index.many import FeatureBlock, blocks, lists_of
 from sae_vis.layout import (
@@ -331,15 +332,17 @@ def _top_tokens(index: Index, block: FeatureBlock, config: TopTokensConfig) -> S
     rows = np.asarray(block.features)
     names = ("fired_tokens", "fired_tokens_count", "fired_tokens_mass")
     columns = [[own[: config.n_rows] for own in lists_of(index, name, block.features)] for name in names]
-    mass, distinct = (index.column(name)[rows].tolist() for name in ("mass", "n_fired_tokens"))
+    numbers = (index.column(name)[rows].tolist() for name in ("n_firings", "mass", "n_fired_tokens"))
+    lists = (dict(zip(names, own, strict=True)) for own in zip(*columns, strict=True))
+    found = [read_fired_tokens(own, *of_feature) for own, *of_feature in zip(lists, *numbers, strict=True)]
     return [
         TopTokens(
-            tokens=tokens,
-            n_firings=counts.astype(np.int32),
-            mass_share=(sizes / (mass[i] or 1.0)).astype(np.float32),
-            n_distinct=distinct[i],
+            tokens=one.tokens,
+            n_firings=one.counts.astype(np.int32),
+            mass_share=one.mass_shares.astype(np.float32),
+            n_distinct=one.n_tokens,
         )
-        for i, (tokens, counts, sizes) in enumerate(zip(*columns, strict=True))
+        for one in found
     ]
 
 
