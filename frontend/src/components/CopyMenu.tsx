@@ -1,16 +1,20 @@
 // What can be taken along of a feature: its number, its address, a line of Python, its tables.
 import type { VNode } from "preact";
-import { useRef } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { csv, tablesOf } from "../data/csv";
 import type { Card } from "../state/card";
-import { say } from "../state/notice";
-import { copyText } from "./copy";
+import { copyAndSay } from "./copy";
 
 export function CopyMenu({ card, href }: { readonly card: Card; readonly href: string }): VNode {
   const menu = useRef<HTMLDetailsElement>(null);
+  const [open, setOpen] = useState(false); // tables are made for the menu alone: the next feature does not wait for them
   const { feature } = card.view;
   const close = (): void => {
     if (menu.current !== null) menu.current.open = false;
+  };
+  const leave = (): void => {
+    close();
+    menu.current?.querySelector("summary")?.focus({ preventScroll: true });
   };
   const item = (name: string, text: () => string): VNode => (
     <li key={name}>
@@ -20,20 +24,19 @@ export function CopyMenu({ card, href }: { readonly card: Card; readonly href: s
     </li>
   );
   const take = async (name: string, text: string): Promise<void> => {
-    close();
-    menu.current?.querySelector("summary")?.focus({ preventScroll: true });
-    say((await copyText(text)) ? `Copied: ${name}` : "The browser does not let this page copy");
+    leave();
+    await copyAndSay(text, `Copied: ${name}`);
   };
   return (
     <details
       class="copy-menu"
       ref={menu}
+      onToggle={(event) => setOpen(event.currentTarget.open)}
       onFocusOut={(event) => event.currentTarget.contains(event.relatedTarget as Node | null) || close()}
       onKeyDown={(event) => {
         if (event.key !== "Escape" || menu.current?.open !== true) return;
         event.stopPropagation();
-        close();
-        menu.current.querySelector("summary")?.focus({ preventScroll: true });
+        leave();
       }}
     >
       <summary aria-label={`Copy from feature ${feature}`}>Copy</summary>
@@ -41,7 +44,7 @@ export function CopyMenu({ card, href }: { readonly card: Card; readonly href: s
         {item("number", () => String(feature))}
         {window.location.protocol !== "about:" && item("link", () => new URL(href, window.location.href).href)}
         {item("Python", () => python(card))}
-        {tablesOf(card.view, (id) => card.texts.raw(Int32Array.of(id))).map((table) => item(`${table.name}, CSV`, () => csv(table)))}
+        {open && tablesOf(card.view, (id) => card.texts.raw(Int32Array.of(id))).map((table) => item(`${table.name}, CSV`, () => csv(table)))}
       </ul>
     </details>
   );

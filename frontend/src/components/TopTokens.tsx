@@ -4,7 +4,7 @@ import { useMemo } from "preact/hooks";
 import type { TopTokens as Table } from "../data/contract";
 import { count, percent, plural } from "../data/format";
 import { Chip } from "../marks/TokenText";
-import type { Card } from "../state/card";
+import { fires, type Card } from "../state/card";
 import { NotComputed } from "./Messages";
 import { goToToken } from "./pointing";
 import type { ComponentProps } from "./types";
@@ -31,7 +31,7 @@ export function TopTokens({ card }: ComponentProps): VNode {
 function Rows({ card, table }: { readonly card: Card; readonly table: Table }): VNode {
   const shown = useMemo(() => firingTokens(card), [card]);
   const most = Math.max(...table.n_firings);
-  const light = (id: number | null): void => card.range.set(id === null ? null : { of: "id", low: id - 1, high: id, closed: false });
+  const light = (id: number | null): void => card.range.set(id === null ? null : { of: "id", low: id, high: id, closed: true });
   return (
     <table class="top-tokens">
       <thead>
@@ -81,8 +81,7 @@ function firingTokens({ view }: Card): ReadonlySet<number> {
   const found = new Set<number>();
   for (const { contexts } of view.sequences) {
     contexts.tokens.forEach((id, i) => {
-      const act = contexts.acts[i] ?? 0;
-      if (act !== 0 && !Number.isNaN(act)) found.add(id);
+      if (fires(contexts.acts[i] ?? 0)) found.add(id);
     });
   }
   return found;

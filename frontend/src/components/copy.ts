@@ -1,7 +1,13 @@
 // Text to the clipboard.
+import { say } from "../state/notice";
+
+/** Copies a text and says so, or that the page may not. */
+export async function copyAndSay(text: string, copied: string): Promise<void> {
+  say((await copyText(text)) ? copied : "The browser does not let this page copy");
+}
 
 /** Returns whether it got there. A page opened from a file may be refused the clipboard, so an older way stands by. */
-export async function copyText(text: string): Promise<boolean> {
+async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;

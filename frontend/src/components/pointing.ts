@@ -1,6 +1,6 @@
 // Pointer and keyboard on the tokens of a card's examples: one set of listeners for all of them.
 import { useLayoutEffect, useMemo } from "preact/hooks";
-import { pin, point, setPin, tip, within, type Card, type Range, type TokenAt } from "../state/card";
+import { fires, pin, point, setPin, tip, within, type Card, type Range, type TokenAt } from "../state/card";
 import { detail, expand } from "../marks/examples";
 import { TIP_ID } from "../marks/Tooltip";
 import { copyRow, RowTools } from "./rowTools";
@@ -103,7 +103,7 @@ export function goToToken(from: Element, card: Card, id: number): void {
   const tokens = from.closest("article")?.querySelectorAll<HTMLElement>(".examples [data-t]") ?? [];
   for (const token of tokens) {
     const at = tokenAt(card, token);
-    if (at?.id !== id || at.act === 0 || Number.isNaN(at.act)) continue;
+    if (at?.id !== id || !fires(at.act)) continue;
     const row = rowAt(token);
     if (row !== null) detail(row, card); // its elements are new then
     const found = row?.querySelector<HTMLElement>(`[data-t="${token.dataset["t"] ?? ""}"]`) ?? token;

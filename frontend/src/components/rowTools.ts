@@ -1,9 +1,8 @@
 // Buttons of the row that the pointer or the keyboard is on: one set, which moves from row to row.
 import type { Card } from "../state/card";
-import { copyText } from "./copy";
+import { copyAndSay } from "./copy";
 import { plural } from "../data/format";
 import { nextView, rowLabels, shownTokens } from "../marks/examples";
-import { say } from "../state/notice";
 
 export const NO_WIDER =
   "This page holds no more of the text than it shows. SeqMultiGroupConfig(expand=16) or (expand=\"sequence\") in the layout would add it.";
@@ -69,6 +68,5 @@ function labelWords(row: HTMLLIElement, card: Card): string {
 
 export async function copyRow(row: HTMLLIElement, card: Card): Promise<void> {
   const tokens = shownTokens(row);
-  const done = await copyText(card.texts.raw(tokens) + labelWords(row, card));
-  say(done ? `Copied ${plural(tokens.length, "token")}` : "The browser does not let this page copy");
+  await copyAndSay(card.texts.raw(tokens) + labelWords(row, card), `Copied ${plural(tokens.length, "token")}`);
 }

@@ -1,4 +1,5 @@
 // Tables of a feature as comma-separated values (RFC 4180).
+import { edges } from "./bins";
 import type { FeatureView, Histogram, LogitTable } from "./contract";
 
 type Cell = string | number;
@@ -44,9 +45,9 @@ function logitColumns({ top_tokens, top_values, bottom_tokens, bottom_values }: 
   return [ids, ids.map(text), [...top_values, ...bottom_values]];
 }
 
-function binColumns({ low, high, counts }: Histogram): ArrayLike<Cell>[] {
-  const edge = (i: number): number => low + (i * (high - low)) / counts.length;
-  return [Array.from(counts, (_, i) => edge(i)), Array.from(counts, (_, i) => edge(i + 1)), counts];
+function binColumns(histogram: Histogram): ArrayLike<Cell>[] {
+  const ends = Array.from(histogram.counts, (_, i) => edges(histogram, i));
+  return [ends.map(([from]) => from), ends.map(([, to]) => to), histogram.counts];
 }
 
 export function csv({ heads, rows }: Table): string {

@@ -2,6 +2,7 @@
 import type { VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { tip, type Card, type Range, type TokenAt } from "../state/card";
+import { edges, type Bins } from "../data/bins";
 import { count, number } from "../data/format";
 import { say } from "../state/notice";
 import { useSignal } from "../state/signal";
@@ -11,13 +12,6 @@ import { linear, logarithmic, tickFormat, type Ends, type Scale } from "./scale"
 
 const HEIGHT = 150;
 const MARGIN = { top: 30, right: 10, bottom: 22, left: 42 };
-
-/** Heights of the bars between two ends of an axis. */
-export interface Bins {
-  readonly low: number;
-  readonly high: number;
-  readonly counts: Int32Array | Float32Array;
-}
 
 export interface BarsProps {
   readonly card: Card;
@@ -128,15 +122,6 @@ function useWidth(): [{ current: HTMLDivElement | null }, number] {
     return () => watcher.disconnect();
   }, []);
   return [box, width];
-}
-
-export function edges({ low, high, counts }: Bins, i: number): [number, number] {
-  const step = (high - low) / counts.length;
-  const edge = (k: number): number => {
-    const at = k === counts.length ? high : low + k * step;
-    return Math.abs(at) < step * 1e-9 ? 0 : at; // of both sides of zero, zero is an edge: not what rounding left of it
-  };
-  return [edge(i), edge(i + 1)];
 }
 
 interface BinHandlers {

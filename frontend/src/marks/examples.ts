@@ -2,7 +2,7 @@
 //
 // A row starts with elements for the tokens that matter (firing, masked, in focus, with a loss effect); the text between
 // them is plain. `detail` gives every token of a row its element, once the pointer or the keyboard comes to the row.
-import { lossOf, type Card } from "../state/card";
+import { fires, lossOf, type Card } from "../state/card";
 import { boardNodes, type GroupBoards } from "./boards";
 import { count, number } from "../data/format";
 import type { Contexts } from "../data/contract";
@@ -176,6 +176,6 @@ function band(token: number, { contexts, from, first, focus, scale, focusOnly }:
   if (loss < 0) name += " loss helps";
   else if (loss > 0) name += " loss harms";
   made.className = name;
-  if (act !== 0 && !Number.isNaN(act)) made.style.setProperty("--a", String(strength(act / scale)));
+  if (fires(act)) made.style.setProperty("--a", String(strength(act / scale)));
   return made;
 }

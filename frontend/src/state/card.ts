@@ -304,10 +304,15 @@ export function lossOf({ effects, tokens }: Contexts): Float32Array | null {
   return out;
 }
 
+/** Whether an activation is that of a firing: neither 0 nor masked. */
+export function fires(act: number): boolean {
+  return act !== 0 && !Number.isNaN(act);
+}
+
 /** Whether a token's value is in a range; what is not known is in none. But for logit effects, only firings are. */
 export function within(token: TokenAt, range: Range): boolean {
   const value = range.of === "label" ? (token.labels[range.labelling ?? -1] ?? null) : token[range.of];
-  if (value === null || (range.of !== "logit" && (token.act === 0 || Number.isNaN(token.act)))) return false;
+  if (value === null || (range.of !== "logit" && !fires(token.act))) return false;
   if (range.of === "act" && value < 0) return value >= range.low && value < range.high;
   return (value > range.low || (range.closed && value === range.low)) && value <= range.high;
 }
