@@ -121,7 +121,7 @@ def cards(made: Any) -> dict[str, Any]:  # noqa: ANN401
         started = time.process_time()
         page = page_of(made, [feature], None)
         viewed = time.process_time()
-        encode_feature(page.features[0], TokenIndex(page))
+        encode_feature(page.features[0], TokenIndex.of_page(page))
         views.append(viewed - started)
         blocks.append(time.process_time() - viewed)
     return {"one card: view and token table": 1000 * median(views), "one card: block": 1000 * median(blocks)}

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from sae_vis.saes.formats import load_dictionary as load_dictionary
     from sae_vis.saes.layers import load_dictionaries as load_dictionaries
     from sae_vis.saes.saelens_format import load_sae as load_sae
+    from sae_vis.server.run import ServerSettings as ServerSettings
+    from sae_vis.server.serve import serve as serve
     from sae_vis.views.compare import CompareSettings as CompareSettings
     from sae_vis.views.prompt import PromptSettings as PromptSettings
 
@@ -99,6 +101,7 @@ _HOMES = {
     "SaeVisLayoutConfig": "layout",
     "SecondIndex": "api",
     "SeqMultiGroupConfig": "layout",
+    "ServerSettings": "server.run",
     "TokenText": "corpus.text",
     "TopTokensConfig": "layout",
     "as_model": "models.any_model",
@@ -116,6 +119,7 @@ _HOMES = {
     "save_compare_page": "api",
     "save_feature_page": "api",
     "save_prompt_page": "api",
+    "serve": "server.serve",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  a list, made from the table
 

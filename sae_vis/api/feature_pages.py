@@ -86,7 +86,7 @@ def made_feature_page(
     if parts is not None:
         require_parts(index, parts)
     ids, rule = selected_features(index, features)
-    layout = _layout(index, second, layout)
+    layout = card_layout(index, layout, second)
     sources = view_sources(index, parts, compute, effects=True)
     attention = None if parts is None else parts.attribution()
     sources = replace(sources, b=_second(index, second, layout, compute), attention=attention)
@@ -94,7 +94,9 @@ def made_feature_page(
     return feature_page(sources, ids, layout, title=title, selection=settings.selection or rule, first=settings.first)
 
 
-def _layout(index: Index, second: SecondIndex | None, layout: SaeVisLayoutConfig | None) -> SaeVisLayoutConfig | None:
+def card_layout(
+    index: Index, layout: SaeVisLayoutConfig | None, second: SecondIndex | None = None
+) -> SaeVisLayoutConfig | None:
     """What was asked for; in place of the default one for crosscoders, or one with the table of B features."""
     if layout not in (None, SaeVisLayoutConfig.default_feature_centric_layout()):
         return layout

@@ -58,17 +58,37 @@ def save_prompt_page(
     path = checked_file(path, index)
     settings = settings or PromptSettings()
     require_parts(index, parts)
+    sources = prompt_sources(index, parts, compute or ComputeSettings())
+    prompts = named_prompts(index, prompt, settings, tokenizer)
+    title = settings.title or f"Prompt at {hooks_of(index)} — sae_vis"
+    return write_page(prompt_page(sources, prompts, settings, layout, title=title), path)
+
+
+def prompt_sources(index: Index, parts: ModelAndSae, compute: ComputeSettings) -> PromptSources:
+    """What prompts are read with.
+
+    Raises:
+        InputError: a model that can't be run to its end.
+    """
     if not isinstance(parts.measured, RunnableModel):
         raise InputError(f"a prompt page runs the model to its end, which a {type(parts.measured).__name__} can't")
-    mask, second = mask_of(index), settings.compare
-    named = [("Prompt", prompt)] if second is None else [("Prompt A", prompt), ("Prompt B", second)]
-    sources = PromptSources(
-        views=view_sources(index, parts, compute or ComputeSettings(), effects=False),
+    return PromptSources(
+        views=view_sources(index, parts, compute, effects=False),
         model=parts.measured,
         sae=parts.sae,
         hook=parts.wiring,
-        mask=mask,
+        mask=mask_of(index),
     )
-    prompts = [(name, prompt_ids(one, tokenizer, mask)) for name, one in named]
-    title = settings.title or f"Prompt at {hooks_of(index)} — sae_vis"
-    return write_page(prompt_page(sources, prompts, settings, layout, title=title), path)
+
+
+def named_prompts(
+    index: Index, prompt: Prompt, settings: PromptSettings, tokenizer: PreTrainedTokenizerBase | None
+) -> list[tuple[str, list[int]]]:
+    """Names and token ids of a prompt, and of the one that it is compared with.
+
+    Raises:
+        InputError: as `save_prompt_page`.
+    """
+    mask, second = mask_of(index), settings.compare
+    named = [("Prompt", prompt)] if second is None else [("Prompt A", prompt), ("Prompt B", second)]
+    return [(name, prompt_ids(one, tokenizer, mask)) for name, one in named]

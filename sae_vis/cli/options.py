@@ -154,6 +154,21 @@ class PromptOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServeOptions:
+    """As `sae_vis.ServerSettings`."""
+
+    host: Annotated[str, typer.Option(help="address to listen at; any but this machine's own needs --token")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int | None, typer.Option(help="port; default: 8765, or a free one where that is taken")] = None
+    token: Annotated[str | None, typer.Option(help="first part of the address; default: a random one")] = None
+    name: Annotated[list[str] | None, typer.Option(help="further name, with port, that the server is reached by")] = (
+        None
+    )
+    browser: Annotated[bool, typer.Option(help="open the page in a browser")] = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChosenOfAOptions:
     """Which features of A a page has."""
 

@@ -75,11 +75,14 @@ class BlockWriter:
 
     def finish(self, *, level: int = 9) -> str:
         """The block, deflated, as base64 text; at level 0 it is larger, and quicker to read."""
+        return base64.b64encode(self.deflated(level=level)).decode("ascii")
+
+    def deflated(self, *, level: int = 9) -> bytes:
+        """The block, deflated."""
         for place, packed in zip(self._places, pack(self._arrays), strict=True):
             self._parts[place] = packed
         packer = zlib.compressobj(level, zlib.DEFLATED, -15)
-        raw = packer.compress(b"".join(self._parts)) + packer.flush()
-        return base64.b64encode(raw).decode("ascii")
+        return packer.compress(b"".join(self._parts)) + packer.flush()
 
 
 def pack(arrays: Sequence[NDArray[np.int64]]) -> list[bytes]:

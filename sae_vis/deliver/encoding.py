@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -26,12 +26,19 @@ from numpy.typing import NDArray
 from sae_vis.contract import (
     Compared,
     ComponentData,
+    ExplorerHead,
     FeaturePage,
     FeatureView,
+    Notes,
+    NumberColumn,
     Overview,
     PageHead,
     PromptPart,
+    RowTexts,
+    SearchAnswer,
     TokenTable,
+    TriedText,
+    WholeColumn,
 )
 from sae_vis.contract.schema import Record, below, record_of, told
 from sae_vis.contract.tokens import page_token_arrays
@@ -40,7 +47,21 @@ from sae_vis.deliver.codec import encode
 from sae_vis.deliver.named import encode_named
 from sae_vis.errors import InputError
 
-BLOCKS = (TokenTable, PageHead, FeatureView, PromptPart, Overview, Compared)
+BLOCKS = (
+    TokenTable,
+    PageHead,
+    FeatureView,
+    PromptPart,
+    Overview,
+    Compared,
+    ExplorerHead,
+    NumberColumn,
+    WholeColumn,
+    RowTexts,
+    SearchAnswer,
+    TriedText,
+    Notes,
+)
 """The records that blocks are made of."""
 
 
@@ -63,25 +84,35 @@ def digest() -> int:
 
 
 class TokenIndex:
-    """Token ids of a page as indices into its table, the most frequent token first.
+    """Token ids as indices into a table of their text, the most frequent token first.
 
-    Raises:
-        InputError: a view holds a token id whose bytes are not in ``page.token_bytes``.
+    Args:
+        arrays: all ids that are to be written; -1 stands for none.
     """
 
-    def __init__(self, page: FeaturePage) -> None:
-        used = np.concatenate([np.empty(0, dtype=np.int64), *page_token_arrays(page)])
-        used = used[used >= 0]
-        ids, counts = np.unique(used, return_counts=True)
-        missing = [int(i) for i in ids if int(i) not in page.token_bytes]
-        if missing:
-            raise InputError(
-                f"the page shows {len(missing)} token ids without bytes in token_bytes, such as {missing[0]}"
-            )
-        self.ids = ids[np.lexsort((ids, -counts))]
+    def __init__(self, arrays: Iterable[NDArray[np.integer[Any]]]) -> None:
+        used = np.concatenate([np.empty(0, dtype=np.int64), *arrays])
+        ids, counts = np.unique(used[used >= 0], return_counts=True)
+        order = np.lexsort((ids, -counts))
+        self.ids = ids[order]
         """int64 ``[n_tokens]`` token id of each index."""
         self._sorted = ids
-        self._rank = np.argsort(np.lexsort((ids, -counts)))
+        self._rank = np.argsort(order)
+
+    @classmethod
+    def of_page(cls, page: FeaturePage) -> TokenIndex:
+        """Of the ids that a page shows.
+
+        Raises:
+            InputError: a view holds a token id whose bytes are not in ``page.token_bytes``.
+        """
+        index = cls(page_token_arrays(page))
+        missing = [int(i) for i in index.ids if int(i) not in page.token_bytes]
+        if missing:
+            raise InputError(
+                f"the page shows {len(missing)} token ids without bytes in token_bytes, such as {min(missing)}"
+            )
+        return index
 
     def __call__(self, tokens: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """The index of each token id; -1 for -1."""

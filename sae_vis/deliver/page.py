@@ -7,6 +7,7 @@ import hashlib
 import html
 import json
 import os
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -124,11 +125,11 @@ class _Rendered(NamedTuple):
 
 def _rendered(page: FeaturePage) -> _Rendered:
     _check(page)
-    index = TokenIndex(page)
-    blocks = [BLOCK.format(name="head", data=encode_head(page, index))]
+    index = TokenIndex.of_page(page)
+    blocks = [data_block("head", encode_head(page, index))]
     if page.prompt is not None:
-        blocks.append(BLOCK.format(name="prompt", data=encode_prompt(page.prompt, index)))
-    blocks += _shared_blocks(page)
+        blocks.append(data_block("prompt", encode_prompt(page.prompt, index)))
+    blocks += [data_block(*one) for one in shared_blocks(page.modules).items()]
     others = _feature_blocks(page, index)
     of_features = sum(map(len, others.values()))
     first = page.features[0].feature if page.meta.first is None else page.meta.first
@@ -139,12 +140,12 @@ def _rendered(page: FeaturePage) -> _Rendered:
         others |= late
     blocks.append(others.pop(f"f{first}"))
     kind = "prompt" if page.prompt is not None else "compare" if page.compare is not None else "feature"
-    scripts = [_static(name) for name in ("common.js", f"{kind}.js")]
-    own_styles = [_static(name) for name in STYLES[kind]]
+    scripts = [static_file(name) for name in ("common.js", f"{kind}.js")]
+    own_styles = [static_file(name) for name in STYLES[kind]]
     styles = [*own_styles, *(module.style for module in page.modules if module.style)]
-    modules = [_defined(module) for module in page.modules]
+    modules = [defined(module) for module in page.modules]
     text = TEMPLATE.format(
-        policy=_policy([*scripts, *modules], styles),
+        policy=policy_of([*scripts, *modules], styles),
         version=html.escape(page.meta.version),
         title=html.escape(page.meta.title.encode("utf-8", "replace").decode("utf-8")),
         styles="\n".join(f"<style>{style}</style>" for style in styles),
@@ -156,33 +157,32 @@ def _rendered(page: FeaturePage) -> _Rendered:
     return _Rendered(text, of_features)
 
 
-def _shared_blocks(page: FeaturePage, side: str = "") -> list[str]:
-    """Data that the user's own components share over all features; `side` begins the names."""
-    return [
-        BLOCK.format(name=f"{side}c{i}", data=encode_shared(module.type, module.shared))
-        for i, module in enumerate(page.modules)
-    ]
+def shared_blocks(modules: Sequence[ComponentModule], side: str = "") -> dict[str, str]:
+    """Data that the user's own components share over all features, by the names of blocks; `side` begins them."""
+    return {f"{side}c{i}": encode_shared(module.type, module.shared) for i, module in enumerate(modules)}
+
+
+def data_block(name: str, data: str) -> str:
+    """A block of data in a page."""
+    return BLOCK.format(name=name, data=data)
 
 
 def _feature_blocks(page: FeaturePage, index: TokenIndex, side: str = "") -> dict[str, str]:
     """A block for each feature, by name."""
     named = {f"{side}f{view.feature}": view for view in page.features}
-    return {name: BLOCK.format(name=name, data=encode_feature(view, index)) for name, view in named.items()}
+    return {name: data_block(name, encode_feature(view, index)) for name, view in named.items()}
 
 
 def _compare_blocks(part: ComparePart, index: TokenIndex) -> tuple[list[str], dict[str, str]]:
     """What every picture needs, and the rest by name; the second dictionary has a token table of its own."""
     _check(part.b)
-    own = TokenIndex(part.b)
+    own = TokenIndex.of_page(part.b)
     early = [
-        BLOCK.format(name="bhead", data=encode_head(part.b, own)),
-        *_shared_blocks(part.b, "b"),
-        BLOCK.format(name="compare", data=encode_overview(part, index)),
+        data_block("bhead", encode_head(part.b, own)),
+        *(data_block(*one) for one in shared_blocks(part.b.modules, "b").items()),
+        data_block("compare", encode_overview(part, index)),
     ]
-    late = {
-        f"p{one.feature}": BLOCK.format(name=f"p{one.feature}", data=encode_compared(one, index))
-        for one in part.compared
-    }
+    late = {f"p{one.feature}": data_block(f"p{one.feature}", encode_compared(one, index)) for one in part.compared}
     return early, late | _feature_blocks(part.b, own, "b")
 
 
@@ -203,12 +203,12 @@ def _check(page: FeaturePage) -> None:
         raise InputError(f"page.summary has columns of {sorted(lengths)} rows for {len(ids)} features")
 
 
-def _defined(module: ComponentModule) -> str:
+def defined(module: ComponentModule) -> str:
     """A user's ES module with a last line that hands its ``mount`` to the page, which can't import it from itself."""
     return f"{module.script}\n;globalThis.saeVisDefine({json.dumps(module.type)}, mount);"
 
 
-def _policy(scripts: list[str], styles: list[str]) -> str:
+def policy_of(scripts: list[str], styles: list[str]) -> str:
     """Nothing may load or run but these scripts and styles, by their hashes, and pictures that the page holds."""
     return (
         f"default-src 'none'; script-src {_hashes(scripts)}; style-src {_hashes(styles)}; "
@@ -224,6 +224,6 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _static(name: str) -> str:
+def static_file(name: str) -> str:
     """A file of the built front end, without line ends at either end (the hash covers every character)."""
     return (resources.files("sae_vis") / "static" / name).read_text(encoding="utf-8").strip()

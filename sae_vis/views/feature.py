@@ -96,7 +96,7 @@ def feature_page(
     ids_of_page = np.asarray(features, dtype=np.int64)
     rule = selection or f"{len(features)} features, asked for by number"
     page = FeaturePage(
-        meta=_meta(sources, layout, page_meta(sources, title, rule, first)),
+        meta=meta_of(sources, layout, page_meta(sources, title, rule, first)),
         layout=spec,
         summary=feature_summary(index, ids_of_page),
         features=views,
@@ -118,7 +118,7 @@ def feature_page(
     )
 
 
-def _meta(sources: ViewSources, layout: SaeVisLayoutConfig, meta: PageMeta) -> PageMeta:
+def meta_of(sources: ViewSources, layout: SaeVisLayoutConfig, meta: PageMeta) -> PageMeta:
     """With what depends on the layout."""
     return replace(
         meta,

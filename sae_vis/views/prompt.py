@@ -198,12 +198,23 @@ def prompt_page(
     """
     config = config or PromptSettings()
     layout = layout or SaeVisLayoutConfig.default_prompt_centric_layout()
+    part = prompt_part(sources, prompts, config)
+    firing = part.firing.feature.astype(np.int64)
+    cards = firing if len(firing) <= MOST_CARDS else np.sort(best(part.prompts, MOST_CARDS))
+    rule = f"{len(cards)} of the {len(firing)} features that fire on the prompt"
+    return feature_page(sources.views, cards.tolist(), layout, title=title, selection=rule, prompt=part)
+
+
+def prompt_part(
+    sources: PromptSources, prompts: Sequence[tuple[str, Sequence[int]]], config: PromptSettings
+) -> PromptPart:
+    """What is known of one prompt, or of two, without cards: arguments and errors as for `prompt_page`."""
     if len(prompts) not in {1, 2}:
         raise InputError(f"a page shows one prompt, or compares two; got {len(prompts)}")
     position = config.position(len(prompts[0][1]))
     views = tuple(prompt_view(sources, name, tokens, config) for name, tokens in prompts)
     firing = np.unique(np.concatenate([view.features for view in views])).astype(np.int64)
-    part = PromptPart(
+    return PromptPart(
         prompts=views,
         aligned=aligned(views[0].tokens, views[-1].tokens) if len(views) == 2 else np.zeros(0, dtype=np.int32),
         firing=feature_summary(sources.views.index, firing),
@@ -211,9 +222,6 @@ def prompt_page(
         position=position,
         n_features=config.num_top_features,
     )
-    cards = firing if len(firing) <= MOST_CARDS else np.sort(best(views, MOST_CARDS))
-    rule = f"{len(cards)} of the {len(firing)} features that fire on the prompt"
-    return feature_page(sources.views, cards.tolist(), layout, title=title, selection=rule, prompt=part)
 
 
 @neutrally

@@ -14,40 +14,53 @@ export interface Head extends PageHead {
   readonly special: ReadonlySet<number>;
 }
 
-/** The page's token table; a token's bytes are cut out when they are asked for, since a page may hold many. */
-class TokenText implements TokenBytes {
-  private readonly place = new Map<number, number>();
-  private readonly starts: Int32Array;
+/** The text of tokens, which may become more; a token's bytes are cut out when they are asked for, since there may be many. */
+export class TokenStore implements TokenBytes {
+  readonly special = new Set<number>();
+  private readonly places = new Map<number, readonly [table: TokenTable, start: number, length: number]>();
 
-  constructor(private readonly table: TokenTable) {
-    this.starts = new Int32Array(table.ids.length);
+  add(table: TokenTable): void {
     let at = 0;
     table.ids.forEach((id, i) => {
-      this.place.set(id, i);
-      this.starts[i] = at;
-      at += table.lengths[i] ?? 0;
+      const length = table.lengths[i] ?? 0;
+      if (!this.places.has(id)) this.places.set(id, [table, at, length]);
+      at += length;
     });
+    for (const i of table.special) this.special.add(table.ids[i] ?? -1);
   }
 
   get(id: number): Uint8Array | undefined {
-    const i = this.place.get(id);
-    if (i === undefined) return undefined;
-    const start = this.starts[i] ?? 0;
-    return this.table.text.subarray(start, start + (this.table.lengths[i] ?? 0));
+    const place = this.places.get(id);
+    if (place === undefined) return undefined;
+    const [table, start, length] = place;
+    return table.text.subarray(start, start + length);
   }
 }
 
 /** The head block. Throws when it is cut off, or was written by another version. */
 export function decodeHead(base64: string): Head {
-  const block = new Block(base64);
+  const block = opened(base64);
+  const table = block.record<TokenTable>("TokenTable");
+  block.use(table.ids);
+  const store = new TokenStore();
+  store.add(table);
+  return { ...block.record<PageHead>("PageHead"), ids: table.ids, tokenBytes: store, special: store.special };
+}
+
+/** An answer of a server: one record, the text of whose tokens is added to the rest. Throws as `decodeHead` does. */
+export function decodeAnswer<T>(packed: Uint8Array, record: string, store: TokenStore): T {
+  const block = opened(packed);
+  const table = block.record<TokenTable>("TokenTable");
+  store.add(table);
+  block.use(table.ids);
+  return block.record<T>(record);
+}
+
+function opened(packed: string | Uint8Array): Block {
+  const block = new Block(packed);
   const digest = block.int();
   if (digest !== DIGEST) throw new Error(`the data has format ${digest}, this page reads ${DIGEST}`);
-  const table = block.record<TokenTable>("TokenTable");
-  const { ids } = table;
-  block.use(ids);
-  const head = block.record<PageHead>("PageHead");
-  const special = new Set(Array.from(table.special, (i) => ids[i] ?? -1));
-  return { ...head, ids, tokenBytes: new TokenText(table), special };
+  return block;
 }
 
 /** The prompt block of a prompt-centric page. Throws when it is cut off. */

@@ -79,12 +79,12 @@ class Reader {
 export class Block {
   private readonly r: Reader;
 
-  /** `ids` are the token ids of the page's token table. Throws when the text is no block. */
+  /** As base64 text, or as bytes; `ids` are the token ids of the page's token table. Throws when it is no block. */
   constructor(
-    base64: string,
+    packed: string | Uint8Array,
     private ids: Int32Array = new Int32Array(),
   ) {
-    this.r = new Reader(inflateSync(bytesOf(base64)));
+    this.r = new Reader(inflateSync(typeof packed === "string" ? bytesOf(packed) : packed));
   }
 
   int(): number {

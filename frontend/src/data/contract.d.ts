@@ -600,3 +600,150 @@ export interface Compared {
   /** of each row of the table the groups ``both``, ``a``, ``b``. */
   readonly pairs: readonly readonly PairGroup[][];
 }
+
+/** A column of the table of all features. */
+export interface ColumnInfo {
+  /** as it is asked for. */
+  readonly name: string;
+  /** in the table's head. */
+  readonly title: string;
+  /** what its values are, in a sentence. */
+  readonly meaning: string;
+  /** ``number``; ``token``: ids of tokens, -1 for none; ``label``: places in a labelling, -1 for none; ``tokens`` and ``words``: texts of the rows in sight, which can't be sorted by. */
+  readonly kind: "number" | "token" | "label" | "tokens" | "words";
+  /** of its histogram. */
+  readonly scale: "linear" | "log";
+  /** whether numbers are shares, shown in percent. */
+  readonly percent: boolean;
+  /** whether they are whole numbers. */
+  readonly whole: boolean;
+  /** which end comes first when it is sorted by. */
+  readonly best: "high" | "low";
+  /** of a label, its place among the page's labellings; else -1. */
+  readonly labelling: number;
+}
+
+/** One of the indices that are served. */
+export interface IndexChoice {
+  /** of the index and of how its cards look; a part of every address of its data. */
+  readonly identity: string;
+  /** short. */
+  readonly title: string;
+  /** where its dictionary reads. */
+  readonly hook: string;
+  /** architecture and size in words. */
+  readonly sae: string;
+  /** whether it is over the same tokens as the one that is open, so that both can be compared. */
+  readonly same_text: boolean;
+}
+
+/** What can be asked beside cards, columns and rows. */
+export interface ExplorerCan {
+  /** which features fire where a phrase of the text stands: needs codes by token and token text. */
+  readonly phrases: boolean;
+  /** the text itself, with what fires on it. */
+  readonly reader: boolean;
+  /** whatever runs the model: texts of the user's own, prompts, effects. */
+  readonly live: boolean;
+  /** why there is nothing live, in words; empty where there is. */
+  readonly why_not_live: string;
+  /** whether notes can be written. */
+  readonly notes: boolean;
+  /** whether there is a map of decoder directions. */
+  readonly map: boolean;
+}
+
+/** What the explorer begins with; its page's summary is empty, since the table comes by columns. */
+export interface ExplorerHead {
+  /** what the cards were made from, and how they look. */
+  readonly page: PageHead;
+  /** of the index and of how its cards look. */
+  readonly identity: string;
+  /** every column that there is. */
+  readonly columns: readonly ColumnInfo[];
+  /** those that the table shows unless told otherwise. */
+  readonly shown: readonly string[];
+  /** the column that it is sorted by unless told otherwise. */
+  readonly sort: string;
+  /** all that are served, this one among them. */
+  readonly indices: readonly IndexChoice[];
+  /** what can be asked. */
+  readonly can: ExplorerCan;
+}
+
+/** One number for each feature of the dictionary, NaN where there is none. */
+export interface NumberColumn {
+  readonly values: Float32Array;
+}
+
+/** One whole number for each feature of the dictionary: ids of tokens or places in a labelling, -1 for none. */
+export interface WholeColumn {
+  readonly values: Int32Array;
+}
+
+/** A few tokens for each of some features, strongest first; row ``i`` has those from ``offsets[i]`` on. */
+export interface TokensOfRows {
+  readonly offsets: Int32Array;
+  readonly tokens: Int32Array;
+}
+
+/** What rows of the table show beside numbers. */
+export interface RowTexts {
+  /** ids, in the order asked for. */
+  readonly features: Int32Array;
+  /** the token on which each fires most strongly, -1 for none. */
+  readonly top: Int32Array;
+  /** tokens that each fires on most. */
+  readonly fired: TokensOfRows;
+  /** tokens that each pushes up most. */
+  readonly up: TokensOfRows;
+  /** tokens that each pushes down most. */
+  readonly down: TokensOfRows;
+}
+
+/** Features that a search found in one way, best first. */
+export interface Hits {
+  /** ``fires``: it fires most on a token of this text; ``pushes``: it pushes up such a token; ``phrase``: it fires where the phrase stands in the corpus more than elsewhere; ``note``: a note holds the words; ``text``: the text, run through the model, wakes it. */
+  readonly way: "fires" | "pushes" | "phrase" | "note" | "text";
+  /** what the score is, in words. */
+  readonly said: string;
+  /** how many tokens or places of the corpus were found, whatever fires there. */
+  readonly n_places: number;
+  /** ids. */
+  readonly features: Int32Array;
+  /** of each. */
+  readonly scores: Float32Array;
+}
+
+/** What was found, way by way; ways that found nothing are there with no features. */
+export interface SearchAnswer {
+  readonly hits: readonly Hits[];
+}
+
+/** A text of the user's own, run through model and dictionary; token ``i`` has the codes from ``offsets[i]`` on. */
+export interface TriedText {
+  /** ids, the BOS in front where the index's sequences have one. */
+  readonly tokens: Int32Array;
+  /** 1 where the index's mask would leave the token out, else 0. */
+  readonly masked: Int32Array;
+  readonly offsets: Int32Array;
+  /** those that fire. */
+  readonly features: Int32Array;
+  /** how strongly. */
+  readonly acts: Float32Array;
+}
+
+/** A note of the user's on a feature. */
+export interface Note {
+  /** its number. */
+  readonly feature: number;
+  /** of the note. */
+  readonly text: string;
+  /** 1 for the first text, one more for every text since. */
+  readonly revision: number;
+}
+
+/** All notes on an index, by feature. */
+export interface Notes {
+  readonly notes: readonly Note[];
+}

@@ -2,7 +2,7 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 3157881056;
+export const DIGEST = 930900454;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
@@ -46,4 +46,17 @@ export const TABLE: Table = {
   PairTable: [["index", ["int32", "plain", "n_rows"]], ["pearson", ["float32", "plain", "n_rows"]], ["cosine", ["float32", "plain", "n_rows"]], ["decoder", ["maybe", ["float32", "plain", "n_rows"]]], ["together", ["int32", "plain", "n_rows"]], ["share_a", ["float32", "plain", "n_rows"]], ["share_b", ["float32", "plain", "n_rows"]]],
   PairGroup: [["kind", ["choice", "both", "a", "b"]], ["n_tokens", "int"], ["offsets", ["int32", "offsets", "n_contexts+1", "n_shown"]], ["tokens", ["int32", "token", "n_shown"]], ["acts_a", ["float32", "sparse", "n_shown"]], ["acts_b", ["float32", "sparse", "n_shown"]], ["sequence", ["int32", "plain", "n_contexts"]], ["start", ["int32", "plain", "n_contexts"]], ["focus", ["int32", "plain", "n_contexts"]], ["repeats", ["int32", "plain", "n_contexts"]]],
   Compared: [["feature", "int"], ["table", ["record", "PairTable"]], ["pairs", ["many", ["many", ["record", "PairGroup"]]]]],
+  ColumnInfo: [["name", "str"], ["title", "str"], ["meaning", "str"], ["kind", ["choice", "number", "token", "label", "tokens", "words"]], ["scale", ["choice", "linear", "log"]], ["percent", "bool"], ["whole", "bool"], ["best", ["choice", "high", "low"]], ["labelling", "int"]],
+  IndexChoice: [["identity", "str"], ["title", "str"], ["hook", "str"], ["sae", "str"], ["same_text", "bool"]],
+  ExplorerCan: [["phrases", "bool"], ["reader", "bool"], ["live", "bool"], ["why_not_live", "str"], ["notes", "bool"], ["map", "bool"]],
+  ExplorerHead: [["page", ["record", "PageHead"]], ["identity", "str"], ["columns", ["many", ["record", "ColumnInfo"]]], ["shown", ["many", "str"]], ["sort", "str"], ["indices", ["many", ["record", "IndexChoice"]]], ["can", ["record", "ExplorerCan"]]],
+  NumberColumn: [["values", ["float32", "plain", "n_features"]]],
+  WholeColumn: [["values", ["int32", "plain", "n_features"]]],
+  TokensOfRows: [["offsets", ["int32", "offsets", "n_rows+1", "n_listed"]], ["tokens", ["int32", "token", "n_listed"]]],
+  RowTexts: [["features", ["int32", "plain", "n_rows"]], ["top", ["int32", "token", "n_rows"]], ["fired", ["record", "TokensOfRows"]], ["up", ["record", "TokensOfRows"]], ["down", ["record", "TokensOfRows"]]],
+  Hits: [["way", ["choice", "fires", "pushes", "phrase", "note", "text"]], ["said", "str"], ["n_places", "int"], ["features", ["int32", "plain", "n_found"]], ["scores", ["float32", "plain", "n_found"]]],
+  SearchAnswer: [["hits", ["many", ["record", "Hits"]]]],
+  TriedText: [["tokens", ["int32", "token", "n_positions"]], ["masked", ["int32", "plain", "n_positions"]], ["offsets", ["int32", "offsets", "n_positions+1", "n_codes"]], ["features", ["int32", "delta", "n_codes"]], ["acts", ["float32", "plain", "n_codes"]]],
+  Note: [["feature", "int"], ["text", "str"], ["revision", "int"]],
+  Notes: [["notes", ["many", ["record", "Note"]]]],
 };

@@ -16,7 +16,7 @@ export interface Look {
   readonly theme: Theme;
 }
 
-const LOOK: Fields<Look> = { log: flag("log"), wrap: flag("wrap"), theme: choice("theme", THEMES, "system") };
+export const LOOK: Fields<Look> = { log: flag("log"), wrap: flag("wrap"), theme: choice("theme", THEMES, "system") };
 
 /** Features side by side at most. */
 export const MOST_BESIDE = 4;

@@ -1,0 +1,42 @@
+// What the table is narrowed down to, each with a way to let it go, and what can be done with what is left.
+import type { VNode } from "preact";
+import type { ColumnInfo } from "../../data/contract";
+import { count } from "../../data/format";
+import type { Range } from "../../state/explorer/order";
+import { shown } from "./Grid";
+
+export interface ChipsProps {
+  readonly where: readonly Range[];
+  readonly columns: readonly ColumnInfo[];
+  readonly drop: (range: Range) => void;
+  readonly clear: () => void;
+  readonly left: number;
+  readonly n: number;
+}
+
+export function Chips({ where, columns, drop, clear, left, n }: ChipsProps): VNode {
+  return (
+    <div class="chips">
+      <span role="status">
+        <b>{count(left)}</b> of {count(n)} features
+      </span>
+      {where.map((range) => (
+        <button key={range.column} type="button" class="filter-chip" title="Let go of this filter" onClick={() => drop(range)}>
+          {words(range, columns.find(({ name }) => name === range.column))} <span aria-hidden="true">×</span>
+        </button>
+      ))}
+      {where.length > 1 && (
+        <button type="button" class="filter-chip" onClick={clear}>
+          all filters <span aria-hidden="true">×</span>
+        </button>
+      )}
+    </div>
+  );
+}
+
+function words({ column, low, high }: Range, info: ColumnInfo | undefined): string {
+  const name = info?.title ?? column;
+  const [from, to] = [low, high].map((value) => (info === undefined ? String(value) : shown(value, info)));
+  if (low === -Infinity) return `${name} at most ${to}`;
+  return high === Infinity ? `${name} at least ${from}` : `${name} ${from} to ${to}`;
+}

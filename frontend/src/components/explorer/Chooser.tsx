@@ -1,0 +1,54 @@
+// Which columns the table shows, and filters by typed numbers.
+import type { VNode } from "preact";
+import type { ColumnInfo } from "../../data/contract";
+import type { Range } from "../../state/explorer/order";
+
+export interface ChooserProps {
+  readonly columns: readonly ColumnInfo[];
+  readonly shown: readonly string[];
+  readonly set: (columns: readonly string[]) => void;
+  readonly where: readonly Range[];
+  readonly filter: (column: string, range: Range | null) => void;
+}
+
+export function Chooser({ columns, shown, set, where, filter }: ChooserProps): VNode {
+  const bound = (text: string, column: ColumnInfo, otherwise: number): number => {
+    const value = text.trim() === "" ? NaN : Number(text);
+    return Number.isNaN(value) ? otherwise : column.percent ? value / 100 : value;
+  };
+  return (
+    <details class="chooser">
+      <summary>Columns and filters</summary>
+      <ul>
+        {columns.map((column) => {
+          const { name, title, meaning, kind, percent } = column;
+          const range = where.find((one) => one.column === name);
+          const change = (end: "low" | "high", text: string): void => {
+            const next = { column: name, low: range?.low ?? -Infinity, high: range?.high ?? Infinity, [end]: bound(text, column, end === "low" ? -Infinity : Infinity) };
+            filter(name, next.low === -Infinity && next.high === Infinity ? null : next);
+          };
+          const value = (limit: number | undefined): string => (limit === undefined || !Number.isFinite(limit) ? "" : String(Number(((percent ? 100 : 1) * limit).toPrecision(6))));
+          return (
+            <li key={name} title={meaning}>
+              <label>
+                <input
+                  type="checkbox"
+                  checked={shown.includes(name)}
+                  onChange={(event) => set(event.currentTarget.checked ? columns.filter((one) => one === column || shown.includes(one.name)).map((one) => one.name) : shown.filter((one) => one !== name))}
+                />{" "}
+                {title}
+              </label>
+              {kind === "number" && (
+                <span class="limits">
+                  <input type="text" inputMode="decimal" size={7} value={value(range?.low)} aria-label={`${title} at least${percent ? ", in percent" : ""}`} placeholder="from" onChange={(event) => change("low", event.currentTarget.value)} />
+                  <input type="text" inputMode="decimal" size={7} value={value(range?.high)} aria-label={`${title} at most${percent ? ", in percent" : ""}`} placeholder="to" onChange={(event) => change("high", event.currentTarget.value)} />
+                  {percent ? "%" : ""}
+                </span>
+              )}
+            </li>
+          );
+        })}
+      </ul>
+    </details>
+  );
+}

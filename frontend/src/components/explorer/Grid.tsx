@@ -1,0 +1,190 @@
+// The table of all features: only the rows in sight are drawn, of a million as of a hundred.
+import type { ComponentChildren, VNode } from "preact";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { ColumnInfo, LabellingWords } from "../../data/contract";
+import type { Columns, RowText } from "../../state/explorer/columns";
+import { count, number, percent } from "../../data/format";
+import type { TokenTexts } from "../../data/tokens";
+import { Chip } from "../../marks/TokenText";
+
+export const ROW = 30;
+/** Browsers end at some 33 million pixels; above this the scroll bar stands for more rows than it has pixels. */
+const TALLEST = 8_000_000;
+
+export interface GridProps {
+  /** Features in their order. */
+  readonly list: Int32Array;
+  readonly columns: readonly ColumnInfo[];
+  readonly labellings: readonly LabellingWords[];
+  readonly data: Columns;
+  readonly texts: TokenTexts;
+  readonly text: (feature: number) => RowText | null;
+  /** Scores of a search, by feature; null where nothing was searched for. */
+  readonly scores: ReadonlyMap<number, number> | null;
+  readonly noted: ReadonlySet<number>;
+  readonly current: number | null;
+  readonly open: (feature: number) => void;
+  readonly inSight: (features: readonly number[]) => void;
+  readonly head: ComponentChildren;
+  /** Widths of all columns, as the head has them. */
+  readonly template: string;
+}
+
+export function Grid(props: GridProps): VNode {
+  const { list, current, inSight } = props;
+  const body = useRef<HTMLDivElement>(null);
+  const [height, setHeight] = useState(600);
+  const scroll = useScroll(body, list.length, height);
+  const shown = Math.ceil(height / ROW) + 1;
+  const first = Math.floor(scroll.row);
+  const rows = Array.from(list.subarray(first, first + shown));
+  useLayoutEffect(() => {
+    const element = body.current;
+    if (element === null) return undefined;
+    const watch = new ResizeObserver(() => setHeight(element.clientHeight));
+    watch.observe(element);
+    return () => watch.disconnect();
+  }, []);
+  useLayoutEffect(() => inSight(rows), [rows.join()]);
+  const place = current === null ? -1 : list.indexOf(current);
+  useLayoutEffect(() => {
+    const below = place - Math.floor(height / ROW) + 1;
+    if (place >= 0 && (place < scroll.row || below > scroll.row)) scroll.to(place < scroll.row ? place : below);
+  }, [place, list]);
+  return (
+    <div class="grid" role="grid" aria-label="Features" aria-rowcount={list.length + 1} tabIndex={0} aria-activedescendant={place >= first && place < first + shown ? `row-${current ?? ""}` : undefined} onKeyDown={(event) => keys(event, props, place, Math.max(Math.floor(height / ROW) - 1, 1))}>
+      {props.head}
+      <div ref={body} class="grid-body" role="presentation" onScroll={scroll.onScroll} onClick={(event) => clicked(event, props)}>
+        <div role="presentation" style={{ height: `${scroll.tall}px` }} />
+        <div class="grid-rows" role="rowgroup" style={{ transform: `translateY(${scroll.offset - scroll.tall}px)` }}>
+          {rows.map((feature, i) => (
+            <Row key={feature} feature={feature} place={first + i} {...props} />
+          ))}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+interface Scroll {
+  /** The first row in sight, and a part of it. */
+  readonly row: number;
+  readonly tall: number;
+  /** Where the first drawn row begins, in pixels from the top of what is scrolled. */
+  readonly offset: number;
+  readonly to: (row: number) => void;
+  readonly onScroll: () => void;
+}
+
+/** A scroll bar over `n` rows, which are taller than a browser can scroll. */
+function useScroll(body: { readonly current: HTMLDivElement | null }, n: number, height: number): Scroll {
+  const [row, setRow] = useState(0);
+  const expected = useRef(0);
+  const most = Math.max(n - height / ROW, 0);
+  const tall = Math.max(Math.min(n * ROW, TALLEST), height);
+  const scaled = n * ROW > TALLEST;
+  const top = (at: number): number => (scaled ? (most === 0 ? 0 : (at / most) * (tall - height)) : at * ROW);
+  const to = (wanted: number): void => {
+    const at = Math.min(Math.max(wanted, 0), most);
+    setRow(at);
+    expected.current = top(at);
+    if (body.current !== null) body.current.scrollTop = expected.current;
+  };
+  useLayoutEffect(() => {
+    const element = body.current;
+    if (element === null || !scaled) return undefined;
+    // A wheel moves by rows, not by the scroll bar's pixels, of which each stands for several rows.
+    const onWheel = (event: WheelEvent): void => {
+      if (event.ctrlKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) return;
+      event.preventDefault();
+      to(row + (event.deltaMode === 1 ? event.deltaY : event.deltaY / ROW));
+    };
+    element.addEventListener("wheel", onWheel, { passive: false });
+    return () => element.removeEventListener("wheel", onWheel);
+  });
+  useLayoutEffect(() => {
+    if (row > most) to(most);
+  }, [most]);
+  const at = Math.min(row, most);
+  const scrolled = top(at);
+  return {
+    row: at,
+    tall,
+    offset: scaled ? scrolled - (at - Math.floor(at)) * ROW : Math.floor(at) * ROW,
+    to,
+    onScroll() {
+      const now = body.current?.scrollTop ?? 0;
+      if (Math.abs(now - expected.current) < 1.5) return;
+      expected.current = now;
+      setRow(scaled ? (now / (tall - height)) * most : now / ROW);
+    },
+  };
+}
+
+function keys(event: KeyboardEvent, { list, open }: GridProps, place: number, page: number): void {
+  if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
+  const to: Readonly<Record<string, number>> = { ArrowDown: place + 1, ArrowUp: place - 1, PageDown: place + page, PageUp: place - page, Home: 0, End: list.length - 1 };
+  const wanted = to[event.key];
+  if (wanted === undefined) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const feature = list[Math.min(Math.max(wanted, 0), list.length - 1)];
+  if (feature !== undefined) open(feature);
+}
+
+function clicked(event: MouseEvent, { open }: GridProps): void {
+  const row = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-feature]") : null;
+  if (row !== null) open(Number(row.dataset["feature"]));
+}
+
+interface RowProps extends GridProps {
+  readonly feature: number;
+  readonly place: number;
+}
+
+function Row(props: RowProps): VNode {
+  const { feature, place, columns, current, template, scores, noted } = props;
+  const own = feature === current;
+  return (
+    <div id={`row-${feature}`} class={`grid-row ${own ? "current" : ""}`} role="row" aria-rowindex={place + 2} aria-selected={own} data-feature={feature} style={{ gridTemplateColumns: template }}>
+      <span role="rowheader" class="cell feature">
+        {feature}
+        {noted.has(feature) && <i class="noted" title="has a note" aria-label="has a note" />}
+      </span>
+      {scores !== null && (
+        <span role="gridcell" class="cell number">
+          {number(scores.get(feature) ?? NaN)}
+        </span>
+      )}
+      {columns.map((column) => (
+        <span key={column.name} role="gridcell" class={`cell ${column.kind}`}>
+          <Cell {...props} column={column} />
+        </span>
+      ))}
+    </div>
+  );
+}
+
+function Cell({ column, feature, data, texts, text, labellings }: RowProps & { readonly column: ColumnInfo }): VNode | string {
+  if (column.kind === "tokens" || column.kind === "token") {
+    const row = text(feature);
+    if (row === null) return "";
+    const ids = column.kind === "token" ? Int32Array.of(row.top).filter((id) => id >= 0) : { fired_tokens: row.fired, pushed_up: row.up, pushed_down: row.down }[column.name];
+    return (
+      <>
+        {Array.from(ids ?? [], (id, i) => (
+          <Chip key={i} list={texts.runs(id)} />
+        ))}
+      </>
+    );
+  }
+  const value = data.values(column.name)?.[feature] ?? NaN;
+  if (column.kind === "label") return value < 0 ? "" : (labellings[column.labelling]?.labels[value] ?? "");
+  return shown(value, column);
+}
+
+/** A value as its column shows it. */
+export function shown(value: number, { percent: share, whole }: Pick<ColumnInfo, "percent" | "whole">): string {
+  if (Number.isNaN(value)) return "";
+  return share ? percent(value) : whole ? count(value) : number(value);
+}

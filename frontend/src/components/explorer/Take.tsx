@@ -1,0 +1,49 @@
+// What can be taken along of the features that are left: their numbers, a line of Python, their numbers as CSV.
+import type { VNode } from "preact";
+import { count } from "../../data/format";
+import type { TokenTexts } from "../../data/tokens";
+import type { RowText } from "../../state/explorer/columns";
+import type { Table } from "../../state/explorer/table";
+import { copyAndSay } from "../copy";
+
+/** Features in a list that is copied, at most. */
+const MOST_COPIED = 10_000;
+
+export function Take({ table, texts, text }: { readonly table: Table; readonly texts: TokenTexts; readonly text: (feature: number) => RowText | null }): VNode {
+  const { list } = table;
+  const few = list.subarray(0, MOST_COPIED);
+  const more = list.length > MOST_COPIED ? ` (the first ${count(MOST_COPIED)})` : "";
+  return (
+    <details class="copy-menu">
+      <summary>Take along</summary>
+      <ul>
+        <li>
+          <button type="button" onClick={() => void copyAndSay(`features=[${few.join(", ")}]`, `Copied ${count(few.length)} features${more}`)}>
+            features=[…]{more}
+          </button>
+        </li>
+        <li>
+          <button type="button" onClick={() => void copyAndSay(csvOf(table, few, texts, text), `Copied ${count(few.length)} rows${more}`)}>
+            rows as CSV{more}
+          </button>
+        </li>
+      </ul>
+    </details>
+  );
+}
+
+/** Numbers in full; texts of the rows that were in sight. */
+function csvOf({ columns, data, scores }: Table, features: Int32Array, texts: TokenTexts, text: (feature: number) => RowText | null): string {
+  const quoted = (value: string): string => (/[",\n\r]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  const cell = (name: string, kind: string, feature: number): string => {
+    if (kind === "token") return quoted(text(feature) === null ? "" : texts.raw(Int32Array.of(text(feature)?.top ?? -1)));
+    const value = data.values(name)?.[feature] ?? NaN;
+    return Number.isNaN(value) ? "" : String(value);
+  };
+  const shown = columns.filter(({ kind }) => kind !== "tokens" && kind !== "words");
+  const head = ["feature", ...(scores === null ? [] : ["score"]), ...shown.map(({ name }) => quoted(name))].join();
+  const lines = Array.from(features, (feature) =>
+    [feature, ...(scores === null ? [] : [scores.get(feature) ?? ""]), ...shown.map(({ name, kind }) => cell(name, kind, feature))].join(),
+  );
+  return [head, ...lines].join("\n") + "\n";
+}

@@ -1,0 +1,44 @@
+// What the explorer asks for: everything about one index that does not fit into a page.
+import type { ExplorerHead, FeatureView, Hits, Note, PromptPart, RowTexts, TriedText } from "./contract";
+import type { TokenStore } from "./blocks";
+import type { Head, Late, Named } from "./source";
+
+/** Values of a column, one for each feature of the dictionary; -1 or NaN where there is none. */
+export type Values = Float32Array | Int32Array;
+
+/** A note that was changed elsewhere since it was read: the one that is there now. */
+export class StaleNote extends Error {
+  constructor(
+    reason: string,
+    readonly note: Note,
+  ) {
+    super(reason);
+  }
+}
+
+export interface ExplorerSource {
+  readonly info: ExplorerHead;
+  /** Of cards; `tokenBytes` grows with every answer. */
+  readonly head: Head;
+  readonly store: TokenStore;
+  /** Features of the dictionary. */
+  readonly n: number;
+  /** A feature's card; at once where it was asked for lately. */
+  readonly card: (feature: number) => Late<FeatureView>;
+  /** With all effects computed; from then on `card` gives it, too. */
+  readonly fullCard: (feature: number, signal: AbortSignal) => Promise<FeatureView>;
+  readonly column: (name: string) => Late<Values>;
+  readonly rows: (features: readonly number[]) => Promise<RowTexts>;
+  readonly search: (words: string, signal: AbortSignal) => Promise<readonly Hits[]>;
+  /** Features that a text wakes, through the model. */
+  readonly wakes: (text: string, signal: AbortSignal) => Promise<readonly Hits[]>;
+  readonly tried: (text: string, signal: AbortSignal) => Promise<TriedText>;
+  readonly prompt: (text: string, compare: string | null, signal: AbortSignal) => Promise<PromptPart>;
+  readonly notes: () => Promise<readonly Note[]>;
+  /** Throws `StaleNote` where the note is not that of the revision any more. */
+  readonly write: (note: Note) => Promise<Note>;
+  /** Data of a user's own component that all features share. */
+  readonly shared: (type: string) => Named;
+  /** The address of the explorer of another index of the same server. */
+  readonly other: (identity: string) => string;
+}

@@ -1,0 +1,125 @@
+// The explorer's data from the server that the page came from.
+import { decodeAnswer, decodeShared, TokenStore } from "./blocks";
+import type { ExplorerHead, FeatureView, Note, NumberColumn, PromptPart, RowTexts, SearchAnswer, TriedText, WholeColumn } from "./contract";
+import { StaleNote, type ExplorerSource, type Values } from "./explorer";
+import type { Head, Late } from "./source";
+
+/** Cards kept for the way back. */
+const MOST_CARDS = 300;
+
+/** The explorer of an index; of the server's first where none is named. */
+export async function openExplorer(page: Document, identity: string | null): Promise<ExplorerSource> {
+  const store = new TokenStore();
+  const info = decodeAnswer<ExplorerHead>(await bytes(identity === null ? "head" : `i/${identity}/head`), "ExplorerHead", store);
+  return new HttpSource(page, info, store);
+}
+
+class HttpSource implements ExplorerSource {
+  readonly head: Head;
+  readonly n: number;
+  private readonly at: string;
+  private readonly cards = new Map<number, FeatureView>();
+  private readonly asked = new Map<number, Promise<FeatureView>>();
+  private readonly columns = new Map<string, Late<Values>>();
+
+  constructor(
+    private readonly page: Document,
+    readonly info: ExplorerHead,
+    readonly store: TokenStore,
+  ) {
+    this.head = { ...info.page, ids: new Int32Array(), tokenBytes: store, special: store.special };
+    this.n = info.page.meta.d_sae;
+    this.at = `i/${info.identity}`;
+  }
+
+  readonly card = (feature: number): Late<FeatureView> => {
+    const kept = this.cards.get(feature);
+    if (kept !== undefined) return kept;
+    let asked = this.asked.get(feature);
+    if (asked === undefined) {
+      asked = this.get<FeatureView>(`card/${feature}`, "FeatureView").then((view) => this.keep(view));
+      asked.catch(() => undefined).finally(() => this.asked.delete(feature));
+      this.asked.set(feature, asked);
+    }
+    return asked;
+  };
+
+  readonly fullCard = async (feature: number, signal: AbortSignal): Promise<FeatureView> =>
+    this.keep(await this.get<FeatureView>(`full/${feature}`, "FeatureView", { signal }));
+
+  private keep(view: FeatureView): FeatureView {
+    this.cards.delete(view.feature);
+    this.cards.set(view.feature, view);
+    const oldest = this.cards.keys().next().value;
+    if (this.cards.size > MOST_CARDS && oldest !== undefined) this.cards.delete(oldest);
+    return view;
+  }
+
+  readonly column = (name: string): Late<Values> => {
+    let found = this.columns.get(name);
+    if (found === undefined) {
+      const whole = ["token", "label"].includes(this.info.columns.find((one) => one.name === name)?.kind ?? "");
+      const asked = this.get<NumberColumn | WholeColumn>(`column/${encodeURIComponent(name)}`, whole ? "WholeColumn" : "NumberColumn");
+      found = asked.then(({ values }) => {
+        this.columns.set(name, values);
+        return values;
+      });
+      found.catch(() => this.columns.delete(name));
+      this.columns.set(name, found);
+    }
+    return found;
+  };
+
+  readonly rows = (features: readonly number[]): Promise<RowTexts> => this.get(`rows?f=${features.join(",")}`, "RowTexts");
+
+  readonly search = async (words: string, signal: AbortSignal): Promise<SearchAnswer["hits"]> =>
+    (await this.get<SearchAnswer>(`search?q=${encodeURIComponent(words)}`, "SearchAnswer", { signal })).hits;
+
+  readonly wakes = async (text: string, signal: AbortSignal): Promise<SearchAnswer["hits"]> =>
+    (await this.get<SearchAnswer>("wakes", "SearchAnswer", { ...posted({ text }), signal })).hits;
+
+  readonly tried = (text: string, signal: AbortSignal): Promise<TriedText> => this.get("try", "TriedText", { ...posted({ text }), signal });
+
+  readonly prompt = (text: string, compare: string | null, signal: AbortSignal): Promise<PromptPart> =>
+    this.get("prompt", "PromptPart", { ...posted({ text, compare }), signal });
+
+  readonly notes = async (): Promise<readonly Note[]> => (await this.get<{ notes: readonly Note[] }>("notes", "Notes")).notes;
+
+  readonly write = async ({ feature, text, revision }: Note): Promise<Note> => {
+    const answer = await fetch(`${this.at}/note/${feature}`, { ...posted({ text, revision }), method: "PUT" });
+    const said = (await answer.json()) as { error?: string; note?: Note };
+    if (said.note !== undefined) throw new StaleNote(said.error ?? "", said.note);
+    if (!answer.ok) throw new Error(said.error ?? `the server answered ${answer.status}`);
+    return said as unknown as Note;
+  };
+
+  readonly shared: ExplorerSource["shared"] = (type) => {
+    const data = this.page.getElementById(`c${this.head.modules.indexOf(type)}`)?.textContent;
+    if (data === undefined || data === null) throw new Error(`the page holds no data of the component ${type}`);
+    return decodeShared(data);
+  };
+
+  readonly other = (identity: string): string => `?index=${identity}`;
+
+  private async get<T>(path: string, record: string, how?: RequestInit): Promise<T> {
+    return decodeAnswer<T>(await bytes(`${this.at}/${path}`, how), record, this.store);
+  }
+}
+
+function posted(value: object): RequestInit {
+  return { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(value) };
+}
+
+/** Throws what the server says went wrong. */
+async function bytes(path: string, how?: RequestInit): Promise<Uint8Array> {
+  let answer: Response;
+  try {
+    answer = await fetch(path, how);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new Error("the server does not answer; it may have been stopped");
+  }
+  if (answer.ok) return new Uint8Array(await answer.arrayBuffer());
+  const said = await answer.json().catch(() => null);
+  throw new Error((said as { error?: string } | null)?.error ?? `the server answered ${answer.status}`);
+}

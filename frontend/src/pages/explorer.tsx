@@ -1,0 +1,24 @@
+// The explorer of an index, with data from the server that the page came from.
+import { render } from "preact";
+import { FailedLoad } from "../components/Messages";
+import { openExplorer } from "../data/http";
+import { reasonOf } from "../state/load";
+import { ExplorerApp } from "./explorer/ExplorerApp";
+import "../styles/all.css";
+import "../marks/prompt/text.css";
+import "./explorer/explorer.css";
+
+async function start(root: HTMLElement): Promise<void> {
+  try {
+    const source = await openExplorer(document, new URLSearchParams(window.location.search).get("index"));
+    document.title = source.head.meta.title;
+    root.replaceChildren();
+    render(<ExplorerApp source={source} />, root);
+  } catch (error) {
+    root.replaceChildren();
+    render(<FailedLoad what="The explorer's data" reason={reasonOf(error)} />, root);
+  }
+}
+
+const root = document.getElementById("app");
+if (root !== null) void start(root);

@@ -1,0 +1,77 @@
+// The open feature's card, beside the table.
+import type { VNode } from "preact";
+import { useLayoutEffect, useMemo } from "preact/hooks";
+import { Columns, type Shared } from "../../components/Columns";
+import { Stats } from "../../components/CardHead";
+import { CopyMenu } from "../../components/CopyMenu";
+import { DeadFeature } from "../../components/Messages";
+import { NoteBox } from "../../components/explorer/NoteBox";
+import { TryText } from "../../components/explorer/TryText";
+import type { ExplorerSource } from "../../data/explorer";
+import type { TokenTexts } from "../../data/tokens";
+import { opened } from "../../state/card";
+import type { ExplorerAddress } from "../../state/explorer/address";
+import { useCard } from "../../state/explorer/card";
+import type { NoteBook } from "../../state/explorer/notes";
+import type { Moves } from "../../state/history";
+
+export interface CardPaneProps {
+  readonly source: ExplorerSource;
+  readonly texts: TokenTexts;
+  readonly feature: number;
+  /** The features before and after it in the table. */
+  readonly ahead: readonly number[];
+  readonly address: ExplorerAddress;
+  readonly move: Moves<ExplorerAddress>;
+  readonly href: (change: Partial<ExplorerAddress>) => string;
+  readonly book: NoteBook;
+}
+
+export function CardPane(props: CardPaneProps): VNode {
+  const { source, texts, feature, ahead, address, move, href, book } = props;
+  const { head, info } = source;
+  const { card, effects, failed } = useCard(source, texts, feature, ahead);
+  const there = card !== null && card.view.feature === feature;
+  useLayoutEffect(() => (card === null ? undefined : opened(card)), [card]);
+  const shared = useMemo<Shared>(
+    () => ({
+      log: address.log,
+      wrap: address.wrap,
+      set: (change) => move(change, "replace"),
+      go: (to) => move({ feature: to }),
+      has: (to) => to < source.n,
+      href: (to) => href({ feature: to }),
+      shared: source.shared,
+    }),
+    [address, move, href, source],
+  );
+  return (
+    <article class="card explorer-card" aria-label={`Feature ${feature}`} aria-busy={!there}>
+      <header class="card-head">
+        <h2>
+          Feature <b>{feature}</b>
+        </h2>
+        {card !== null && there && (card.dead ? <DeadFeature feature={feature} head={head} /> : <Stats stats={card.view.stats} signed={head.meta.signed} />)}
+        {effects === "computing" && (
+          <span class="quiet" role="status">
+            computing effects…
+          </span>
+        )}
+        {card !== null && there && <CopyMenu card={card} href={href({ feature })} />}
+        {(info.can.notes || info.can.live) && (
+          <div class="own">
+            {info.can.notes && <NoteBox key={feature} feature={feature} book={book} />}
+            {info.can.live && <TryText source={source} texts={texts} feature={feature} scale={there ? card.scale : 1} text={address.text} setText={(text) => move({ text }, "replace")} />}
+          </div>
+        )}
+      </header>
+      {failed !== null && (
+        <p class="message failed" role="alert" data-message="failed">
+          Feature {feature} can't be shown: {failed}
+        </p>
+      )}
+      {card === null && failed === null && <p class="message">Loading feature {feature}…</p>}
+      {card !== null && failed === null && <Columns card={card} head={head} several={false} shared={shared} />}
+    </article>
+  );
+}

@@ -1,0 +1,93 @@
+// The explorer: the table of all features, and the card of the open one.
+import type { VNode } from "preact";
+import { useCallback, useMemo, useRef, useState } from "preact/hooks";
+import { SearchBox } from "../../components/explorer/SearchBox";
+import { Header } from "../../components/Header";
+import { Help } from "../../components/Help";
+import { Notice } from "../../components/Messages";
+import { TopBar } from "../../components/TopBar";
+import type { ExplorerSource } from "../../data/explorer";
+import { TokenTexts } from "../../data/tokens";
+import { Tooltips } from "../../marks/Tooltip";
+import { tip } from "../../state/card";
+import { explorerFields } from "../../state/explorer/address";
+import { useNotes } from "../../state/explorer/notes";
+import { shownHits, useSearch } from "../../state/explorer/search";
+import { useTable } from "../../state/explorer/table";
+import { write } from "../../state/fields";
+import { useAddress } from "../../state/history";
+import { useKeys } from "../../state/keys";
+import { CardPane } from "./CardPane";
+import { KEYS } from "./keys";
+import { TablePane } from "./TablePane";
+
+export function ExplorerApp({ source }: { source: ExplorerSource }): VNode {
+  const fields = useMemo(() => explorerFields(source.info), [source]);
+  const texts = useMemo(() => new TokenTexts(source.store, source.store.special), [source]);
+  const [address, move] = useAddress(fields, hideTip);
+  const [help, setHelp] = useState(false);
+  const box = useRef<HTMLInputElement>(null);
+  const book = useNotes(source);
+  const search = useSearch(source, address.words, book.notes, source.info.can.live);
+  const hits = shownHits(search, address.way);
+  const table = useTable(source, address, hits);
+  const { list, waiting } = table;
+  const feature = address.feature ?? (waiting ? null : (list[0] ?? null));
+  const place = feature === null ? -1 : list.indexOf(feature);
+  const near = (by: number): number | undefined => list[place < 0 ? 0 : Math.min(Math.max(place + by, 0), list.length - 1)];
+  const step = (by: number): void => {
+    const next = near(by);
+    if (next !== undefined) move({ feature: next }, "replace");
+  };
+  const href = useCallback((change: Partial<typeof address>) => write(fields, { ...address, ...change }), [fields, address]);
+  const about = useMemo(() => <Header head={source.head} />, [source]);
+  useKeys(KEYS, { step, find: () => box.current?.focus(), help, setHelp });
+  return (
+    <>
+      <TopBar theme={address.theme} setTheme={(theme) => move({ theme }, "replace")} openHelp={() => setHelp(true)}>
+        <Indices source={source} />
+        <SearchBox
+          box={box}
+          words={address.words}
+          setWords={(words) => move({ words, way: null }, "replace")}
+          search={search}
+          shown={hits}
+          choose={(way) => move({ way, sort: "score", down: true }, "replace")}
+          go={(to) => move({ feature: to, words: "" })}
+          n={source.n}
+        />
+      </TopBar>
+      {about}
+      <main class="explorer">
+        <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} />
+        {feature === null ? (
+          <p class="message">{waiting ? "Loading the features…" : "No feature is left: let go of a filter."}</p>
+        ) : (
+          <CardPane source={source} texts={texts} feature={feature} ahead={[near(1), near(-1)].filter((one) => one !== undefined)} address={address} move={move} href={href} book={book} />
+        )}
+      </main>
+      <Tooltips below={false} several={false} />
+      <Notice />
+      {help && <Help keys={KEYS} close={() => setHelp(false)} />}
+    </>
+  );
+}
+
+function hideTip(): void {
+  tip.set(null);
+}
+
+/** Which of several indices is open. */
+function Indices({ source }: { source: ExplorerSource }): VNode | null {
+  const { indices, identity } = source.info;
+  if (indices.length < 2) return null;
+  return (
+    <select aria-label="Index" onChange={(event) => window.location.assign(source.other(event.currentTarget.value))}>
+      {indices.map((one) => (
+        <option key={one.identity} value={one.identity} selected={one.identity === identity}>
+          {one.title} ({one.hook})
+        </option>
+      ))}
+    </select>
+  );
+}

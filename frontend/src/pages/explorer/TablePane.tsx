@@ -1,0 +1,112 @@
+// The table of all features, with its filters.
+import type { VNode } from "preact";
+import { useState } from "preact/hooks";
+import { Chips } from "../../components/explorer/Chips";
+import { Chooser } from "../../components/explorer/Chooser";
+import { ColumnHead } from "../../components/explorer/ColumnHead";
+import { Grid } from "../../components/explorer/Grid";
+import { Take } from "../../components/explorer/Take";
+import type { ColumnInfo } from "../../data/contract";
+import type { ExplorerSource } from "../../data/explorer";
+import type { TokenTexts } from "../../data/tokens";
+import type { ExplorerAddress } from "../../state/explorer/address";
+import { useRowTexts } from "../../state/explorer/columns";
+import type { NoteBook } from "../../state/explorer/notes";
+import type { Range } from "../../state/explorer/order";
+import type { Table } from "../../state/explorer/table";
+import type { Moves } from "../../state/history";
+
+export interface TablePaneProps {
+  readonly source: ExplorerSource;
+  readonly texts: TokenTexts;
+  readonly table: Table;
+  readonly address: ExplorerAddress;
+  readonly move: Moves<ExplorerAddress>;
+  readonly current: number | null;
+  readonly book: NoteBook;
+}
+
+const WIDTHS: Readonly<Record<ColumnInfo["kind"], string>> = { number: "92px", token: "120px", label: "110px", tokens: "minmax(180px, 1fr)", words: "minmax(180px, 1fr)" };
+const NONE: readonly number[] = [];
+
+export function TablePane({ source, texts, table, address, move, current, book }: TablePaneProps): VNode {
+  const { columns, data, list, scores, byScore } = table;
+  const [sight, setSight] = useState<readonly number[]>(NONE);
+  const text = useRowTexts(source, columns.some(({ kind }) => kind === "tokens" || kind === "token") ? sight : NONE);
+  const filter = (column: string, range: Range | null): void => {
+    move({ where: [...address.where.filter((one) => one.column !== column), ...(range === null ? [] : [range])] }, "replace");
+  };
+  const sorted = (name: string): "up" | "down" | null => (name === (byScore ? "score" : address.sort) ? (address.down ? "down" : "up") : null);
+  const template = ["72px", ...(scores === null ? [] : ["84px"]), ...columns.map(({ kind }) => WIDTHS[kind])].join(" ");
+  const failed = [...data.failed].filter(([name]) => columns.some((one) => one.name === name) || address.sort === name);
+  return (
+    <section class="table-pane" aria-label="All features">
+      <div class="table-tools">
+        <Chips
+          where={address.where}
+          columns={source.info.columns}
+          drop={({ column }) => filter(column, null)}
+          clear={() => move({ where: [] }, "replace")}
+          left={list.length}
+          n={source.n}
+        />
+        <Take table={table} texts={texts} text={text} />
+        <Chooser columns={source.info.columns} shown={address.columns} set={(names) => move({ columns: names }, "replace")} where={address.where} filter={filter} />
+      </div>
+      {failed.map(([name, reason]) => (
+        <p key={name} class="message failed" role="alert">
+          The column {name} can't be had: {reason}
+        </p>
+      ))}
+      <Grid
+        list={list}
+        columns={columns}
+        labellings={source.head.labellings}
+        data={data}
+        texts={texts}
+        text={text}
+        scores={scores}
+        noted={new Set([...book.notes.values()].flatMap((note) => (note.text === "" ? [] : [note.feature])))}
+        current={current}
+        open={(feature) => move({ feature }, "replace")}
+        inSight={setSight}
+        template={template}
+        head={
+          <div class="grid-head" role="row" aria-rowindex={1} style={{ gridTemplateColumns: template }}>
+            <Plain title="Feature" sorted={sorted("feature")} sort={(down) => move({ sort: "feature", down }, "replace")} />
+            {scores !== null && <Plain title="Score" sorted={sorted("score")} sort={(down) => move({ sort: "score", down }, "replace")} />}
+            {columns.map((column) => (
+              <ColumnHead
+                key={column.name}
+                column={column}
+                values={column.kind === "number" ? data.values(column.name) : null}
+                mask={table.but(column.name)}
+                range={address.where.find((one) => one.column === column.name) ?? null}
+                sorted={sorted(column.name)}
+                sort={(down) => move({ sort: column.name, down }, "replace")}
+                filter={(range) => filter(column.name, range)}
+              />
+            ))}
+          </div>
+        }
+      />
+    </section>
+  );
+}
+
+interface PlainProps {
+  readonly title: string;
+  readonly sorted: "up" | "down" | null;
+  readonly sort: (down: boolean) => void;
+}
+
+function Plain({ title, sorted, sort }: PlainProps): VNode {
+  return (
+    <div class="column-head" role="columnheader" aria-sort={sorted === null ? "none" : sorted === "down" ? "descending" : "ascending"}>
+      <button type="button" class="by" onClick={() => sort(sorted === "up")}>
+        {title}
+        {sorted === null ? "" : sorted === "down" ? " ↓" : " ↑"}
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,76 @@
+// What the explorer's address says: the open feature, the table, the search.
+import type { ExplorerHead } from "../../data/contract";
+import { LOOK, type Look } from "../address";
+import { choice, whole, type Field, type Fields } from "../fields";
+import type { Range } from "./order";
+
+export const VIEWS = ["table", "prompt"] as const;
+export type View = (typeof VIEWS)[number];
+
+export const WAYS = ["fires", "pushes", "phrase", "note", "text"] as const;
+export type Way = (typeof WAYS)[number];
+
+/** #f=12&view=table&sort=max&down=1&cols=…&where=max:1~5&q=…&by=phrase */
+export interface ExplorerAddress extends Look {
+  /** null: the first of the table. */
+  readonly feature: number | null;
+  readonly view: View;
+  /** A column, or `score` of a search. */
+  readonly sort: string;
+  readonly down: boolean;
+  readonly columns: readonly string[];
+  readonly where: readonly Range[];
+  /** What is searched for. */
+  readonly words: string;
+  /** In which of the ways that it was found. */
+  readonly way: Way | null;
+  /** A text of the user's own. */
+  readonly text: string;
+}
+
+export function explorerFields(info: ExplorerHead): Fields<ExplorerAddress> {
+  const names = new Set(info.columns.map(({ name }) => name));
+  const sorts = [...info.columns.filter(({ kind }) => kind !== "tokens" && kind !== "words").map(({ name }) => name), "feature", "score"];
+  return {
+    feature: whole("f", null),
+    view: choice("view", VIEWS, "table"),
+    sort: choice<string, string>("sort", sorts, info.sort),
+    down: { read: (text) => (text("up") === "1" ? false : true), write: (down) => [["up", down ? null : 1]] },
+    columns: {
+      read: (text) => {
+        const asked = text("cols").split(",").filter((name) => names.has(name));
+        return asked.length > 0 ? asked : info.shown;
+      },
+      write: (columns) => [["cols", columns.join() === info.shown.join() ? null : encodeURIComponent(columns.join())]],
+    },
+    where: ranges(names),
+    words: plainText("q"),
+    way: choice("by", WAYS, null),
+    text: plainText("text"),
+    ...LOOK,
+  };
+}
+
+function plainText(name: string): Field<string> {
+  return { read: (text) => text(name), write: (value) => [[name, value === "" ? null : encodeURIComponent(value)]] };
+}
+
+/** column:low~high,… with either end left out where there is none. */
+function ranges(names: ReadonlySet<string>): Field<readonly Range[]> {
+  return {
+    read: (text) =>
+      text("where").split(",").flatMap((part) => {
+        const [, name = "", low = "", high = ""] = /^(.+):([^~:]*)~([^~:]*)$/.exec(part) ?? [];
+        const [from, to] = [end(low, -Infinity), end(high, Infinity)];
+        return names.has(name) && from <= to ? [{ column: name, low: from, high: to }] : [];
+      }),
+    write: (where) => {
+      const said = where.map(({ column, low, high }) => `${column}:${Number.isFinite(low) ? low : ""}~${Number.isFinite(high) ? high : ""}`);
+      return [["where", said.length === 0 ? null : encodeURIComponent(said.join())]];
+    },
+  };
+}
+
+function end(text: string, otherwise: number): number {
+  return text === "" || Number.isNaN(Number(text)) ? otherwise : Number(text);
+}

@@ -1,0 +1,87 @@
+// Columns and texts of rows as they arrive.
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { ExplorerSource, Values } from "../../data/explorer";
+import type { RowTexts } from "../../data/contract";
+import { reasonOf } from "../load";
+
+export interface Columns {
+  /** null: not there yet, or it can't be had. */
+  readonly values: (name: string) => Values | null;
+  /** Why a column can't be had. */
+  readonly failed: ReadonlyMap<string, string>;
+  /** Changes whenever a column arrives. */
+  readonly version: number;
+}
+
+/** Columns by name, asked for as soon as they are named. */
+export function useColumns(source: ExplorerSource, names: readonly string[]): Columns {
+  const [version, arrived] = useState(0);
+  const store = useRef(new Map<string, Values | null>());
+  const failed = useRef(new Map<string, string>());
+  const wanted = [...new Set(names)].sort().join("\n");
+  useEffect(() => {
+    for (const name of wanted.split("\n")) {
+      if (name === "" || store.current.has(name)) continue;
+      store.current.set(name, null);
+      const take = (values: Values): void => {
+        store.current.set(name, values);
+        arrived((n) => n + 1);
+      };
+      const found = source.column(name);
+      if (!(found instanceof Promise)) take(found);
+      else {
+        found.then(take, (error: unknown) => {
+          failed.current.set(name, reasonOf(error));
+          arrived((n) => n + 1);
+        });
+      }
+    }
+  }, [source, wanted]);
+  const values = useCallback((name: string) => store.current.get(name) ?? null, []);
+  return useMemo(() => ({ values, failed: failed.current, version }), [values, version]);
+}
+
+/** Tokens of one row. */
+export interface RowText {
+  readonly top: number;
+  readonly fired: Int32Array;
+  readonly up: Int32Array;
+  readonly down: Int32Array;
+}
+
+const MOST_ASKED = 128;
+/** Milliseconds that rows stay in sight before their texts are asked for: those that are scrolled past are not. */
+const SETTLED = 40;
+
+/** Texts of rows in sight; what was seen before is kept. */
+export function useRowTexts(source: ExplorerSource, features: readonly number[]): (feature: number) => RowText | null {
+  const [, arrived] = useState(0);
+  const kept = useRef(new Map<number, RowText | null>());
+  const wanted = features.join();
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      const missing = features.filter((feature) => !kept.current.has(feature)).slice(0, MOST_ASKED);
+      if (missing.length === 0) return;
+      for (const feature of missing) kept.current.set(feature, null);
+      source.rows(missing).then(
+        (texts) => {
+          keep(kept.current, texts);
+          arrived((n) => n + 1);
+        },
+        () => {
+          for (const feature of missing) kept.current.delete(feature);
+        },
+      );
+    }, SETTLED);
+    return () => clearTimeout(timer);
+  }, [source, wanted]);
+  return (feature) => kept.current.get(feature) ?? null;
+}
+
+function keep(kept: Map<number, RowText | null>, { features, top, fired, up, down }: RowTexts): void {
+  features.forEach((feature, i) => {
+    const [own, above, below] = [fired, up, down].map(({ offsets, tokens }) => tokens.subarray(offsets[i] ?? 0, offsets[i + 1] ?? 0));
+    const none = new Int32Array();
+    kept.set(feature, { top: top[i] ?? -1, fired: own ?? none, up: above ?? none, down: below ?? none });
+  });
+}

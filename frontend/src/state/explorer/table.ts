@@ -1,0 +1,56 @@
+// The table as it is: which features are left, in which order.
+import { useMemo } from "preact/hooks";
+import type { ColumnInfo, Hits } from "../../data/contract";
+import type { ExplorerSource } from "../../data/explorer";
+import type { ExplorerAddress } from "./address";
+import { useColumns, type Columns } from "./columns";
+import { kept, ordered, passing, type Range } from "./order";
+
+export interface Table {
+  readonly columns: readonly ColumnInfo[];
+  readonly data: Columns;
+  /** Features that pass, in their order. */
+  readonly list: Int32Array;
+  readonly mask: Uint8Array;
+  /** Features that pass all filters but that of one column: what its histogram shows. */
+  readonly but: (column: string) => Uint8Array;
+  readonly scores: ReadonlyMap<number, number> | null;
+  /** Whether the order is that of the search's scores. */
+  readonly byScore: boolean;
+  /** Whether the column that it is sorted by is still on its way. */
+  readonly waiting: boolean;
+}
+
+export function useTable(source: ExplorerSource, address: ExplorerAddress, hits: Hits | null): Table {
+  const { sort, down, where } = address;
+  const infos = source.info.columns;
+  const columns = useMemo(() => address.columns.flatMap((name) => infos.find((one) => one.name === name) ?? []), [address.columns, infos]);
+  const byScore = hits !== null && (sort === "score" || sort === source.info.sort);
+  const ofValues = columns.filter(({ kind }) => kind !== "tokens" && kind !== "words" && kind !== "token").map(({ name }) => name);
+  const sorter = sort === "score" || sort === "feature" ? [] : [sort];
+  const data = useColumns(source, [...ofValues, ...sorter, ...where.map(({ column }) => column)]);
+  const values = sorter.length === 0 ? null : data.values(sort);
+  const { n } = source;
+  const order = useMemo(() => {
+    if (byScore && hits !== null) return down || sort !== "score" ? hits.features : hits.features.slice().reverse();
+    if (values !== null) return ordered(values, down);
+    const every = Int32Array.from({ length: n }, (_, i) => i);
+    return sort === "feature" && down ? every.reverse() : every;
+  }, [byScore, hits, values, sort, down, n]);
+  const among = hits?.features ?? null;
+  const pass = (ranges: readonly Range[]): Uint8Array => passing(n, ranges.map((range) => [range, data.values(range.column)] as const), among);
+  const mask = useMemo(() => pass(where), [where, among, data.version, n]);
+  const others = useMemo(() => new Map(where.map((range) => [range.column, pass(where.filter((one) => one !== range))])), [where, among, data.version, n]);
+  const list = useMemo(() => kept(order, mask), [order, mask]);
+  const scores = useMemo(() => (hits === null ? null : new Map(Array.from(hits.features, (feature, i) => [feature, hits.scores[i] ?? NaN]))), [hits]);
+  return {
+    columns,
+    data,
+    list,
+    mask,
+    but: (column) => others.get(column) ?? mask,
+    scores,
+    byScore,
+    waiting: sorter.length > 0 && values === null && !data.failed.has(sort),
+  };
+}

@@ -1,0 +1,209 @@
+"""The explorer: a whole dictionary, of which everything but the first view comes when it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from sae_vis.contract.annotations import F32, I32, Array
+from sae_vis.contract.page import PageHead
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnInfo:
+    """A column of the table of all features.
+
+    Attributes:
+        name: as it is asked for.
+        title: in the table's head.
+        meaning: what its values are, in a sentence.
+        kind: ``number``; ``token``: ids of tokens, -1 for none; ``label``: places in a labelling, -1 for none;
+            ``tokens`` and ``words``: texts of the rows in sight, which can't be sorted by.
+        scale: of its histogram.
+        percent: whether numbers are shares, shown in percent.
+        whole: whether they are whole numbers.
+        best: which end comes first when it is sorted by.
+        labelling: of a label, its place among the page's labellings; else -1.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    kind: Literal["number", "token", "label", "tokens", "words"]
+    scale: Literal["linear", "log"] = "linear"
+    percent: bool = False
+    whole: bool = False
+    best: Literal["high", "low"] = "high"
+    labelling: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexChoice:
+    """One of the indices that are served.
+
+    Attributes:
+        identity: of the index and of how its cards look; a part of every address of its data.
+        title: short.
+        hook: where its dictionary reads.
+        sae: architecture and size in words.
+        same_text: whether it is over the same tokens as the one that is open, so that both can be compared.
+    """
+
+    identity: str
+    title: str
+    hook: str
+    sae: str
+    same_text: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplorerCan:
+    """What can be asked beside cards, columns and rows.
+
+    Attributes:
+        phrases: which features fire where a phrase of the text stands: needs codes by token and token text.
+        reader: the text itself, with what fires on it.
+        live: whatever runs the model: texts of the user's own, prompts, effects.
+        why_not_live: why there is nothing live, in words; empty where there is.
+        notes: whether notes can be written.
+        map: whether there is a map of decoder directions.
+    """
+
+    phrases: bool
+    reader: bool
+    live: bool
+    why_not_live: str
+    notes: bool
+    map: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplorerHead:
+    """What the explorer begins with; its page's summary is empty, since the table comes by columns.
+
+    Attributes:
+        page: what the cards were made from, and how they look.
+        identity: of the index and of how its cards look.
+        columns: every column that there is.
+        shown: those that the table shows unless told otherwise.
+        sort: the column that it is sorted by unless told otherwise.
+        indices: all that are served, this one among them.
+        can: what can be asked.
+    """
+
+    page: PageHead
+    identity: str
+    columns: tuple[ColumnInfo, ...]
+    shown: tuple[str, ...]
+    sort: str
+    indices: tuple[IndexChoice, ...]
+    can: ExplorerCan
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberColumn:
+    """One number for each feature of the dictionary, NaN where there is none."""
+
+    values: Annotated[F32, Array("n_features")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeColumn:
+    """One whole number for each feature of the dictionary: ids of tokens or places in a labelling, -1 for none."""
+
+    values: Annotated[I32, Array("n_features")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokensOfRows:
+    """A few tokens for each of some features, strongest first; row ``i`` has those from ``offsets[i]`` on."""
+
+    offsets: Annotated[I32, Array("n_rows + 1", "offsets", ends_at="n_listed")]
+    tokens: Annotated[I32, Array("n_listed", "token")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowTexts:
+    """What rows of the table show beside numbers.
+
+    Attributes:
+        features: ids, in the order asked for.
+        top: the token on which each fires most strongly, -1 for none.
+        fired: tokens that each fires on most.
+        up: tokens that each pushes up most.
+        down: tokens that each pushes down most.
+    """
+
+    features: Annotated[I32, Array("n_rows")]
+    top: Annotated[I32, Array("n_rows", "token")]
+    fired: TokensOfRows
+    up: TokensOfRows
+    down: TokensOfRows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hits:
+    """Features that a search found in one way, best first.
+
+    Attributes:
+        way: ``fires``: it fires most on a token of this text; ``pushes``: it pushes up such a token; ``phrase``: it
+            fires where the phrase stands in the corpus more than elsewhere; ``note``: a note holds the words;
+            ``text``: the text, run through the model, wakes it.
+        said: what the score is, in words.
+        n_places: how many tokens or places of the corpus were found, whatever fires there.
+        features: ids.
+        scores: of each.
+    """
+
+    way: Literal["fires", "pushes", "phrase", "note", "text"]
+    said: str
+    n_places: int
+    features: Annotated[I32, Array("n_found")]
+    scores: Annotated[F32, Array("n_found")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchAnswer:
+    """What was found, way by way; ways that found nothing are there with no features."""
+
+    hits: tuple[Hits, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriedText:
+    """A text of the user's own, run through model and dictionary; token ``i`` has the codes from ``offsets[i]`` on.
+
+    Attributes:
+        tokens: ids, the BOS in front where the index's sequences have one.
+        masked: 1 where the index's mask would leave the token out, else 0.
+        features: those that fire.
+        acts: how strongly.
+    """
+
+    tokens: Annotated[I32, Array("n_positions", "token")]
+    masked: Annotated[I32, Array("n_positions")]
+    offsets: Annotated[I32, Array("n_positions + 1", "offsets", ends_at="n_codes")]
+    features: Annotated[I32, Array("n_codes", "delta")]
+    acts: Annotated[F32, Array("n_codes", unit="activation")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """A note of the user's on a feature.
+
+    Attributes:
+        feature: its number.
+        text: of the note.
+        revision: 1 for the first text, one more for every text since.
+    """
+
+    feature: int
+    text: str
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notes:
+    """All notes on an index, by feature."""
+
+    notes: tuple[Note, ...]

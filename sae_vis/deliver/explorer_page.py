@@ -1,0 +1,69 @@
+"""The explorer's page: script and style, no data; it asks for these where it came from."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sae_vis.contract import ComponentModule
+from sae_vis.deliver.page import data_block, defined, policy_of, shared_blocks, static_file
+
+TEMPLATE = """\
+<!doctype html>
+<!-- The script holds Preact (c) Jason Miller and fflate (c) Arjun Barrett, MIT licence, and modules of D3
+(c) Mike Bostock, ISC licence; the licences' texts are in sae_vis/static/licences.md of the sae_vis package. -->
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="sae_vis {version}">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+{styles}
+</head>
+<body>
+<div id="app"><noscript>This page draws its pictures with JavaScript, which is switched off here.</noscript></div>
+{blocks}
+<script>{script}</script>
+{modules}
+</body>
+</html>
+"""
+
+
+class ExplorerPage(NamedTuple):
+    """The page, and its content security policy.
+
+    Attributes:
+        text: HTML.
+        policy: what may load and run: these scripts and styles by their hashes, and data from where the page came from.
+    """
+
+    text: str
+    policy: str
+
+
+def explorer_page(title: str, modules: Sequence[ComponentModule] = ()) -> ExplorerPage:
+    """The explorer's page.
+
+    Args:
+        title: until it knows better.
+        modules: how the user's own components are drawn.
+    """
+    from sae_vis import __version__
+
+    script, style = static_file("explorer.js"), static_file("explorer.css")
+    styles = [style, *(module.style for module in modules if module.style)]
+    own = [defined(module) for module in modules]
+    text = TEMPLATE.format(
+        version=html.escape(__version__),
+        title=html.escape(title),
+        styles="\n".join(f"<style>{one}</style>" for one in styles),
+        blocks="\n".join(data_block(name, data) for name, data in shared_blocks(modules).items()),
+        script=script,
+        modules="\n".join(f'<script type="module">{one}</script>' for one in own),
+    )
+    policy = f"{policy_of([script, *own], styles)}; connect-src 'self'; frame-ancestors 'none'"
+    return ExplorerPage(text, policy)

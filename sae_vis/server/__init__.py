@@ -1,0 +1,1 @@
+"""The explorer's server: an index, live in the browser."""

@@ -1,0 +1,261 @@
+"""The addresses that the server answers. Paths begin behind the token (`guard`)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import torch
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from sae_vis.contract import Note, Notes
+from sae_vis.deliver.answers import answer
+from sae_vis.errors import IndexFileError, InputError, SaeVisError
+from sae_vis.server.guard import LARGEST, refused
+from sae_vis.server.kept import KeptAnswers
+from sae_vis.server.lanes import Cancelled
+from sae_vis.server.notes import StaleNoteError
+from sae_vis.server.open_index import Gone, OpenIndex
+from sae_vis.server.served import Desk
+from sae_vis.views.prompt import PromptSettings
+
+BLOCK = "application/octet-stream"
+FOR_GOOD = "private, max-age=31536000, immutable"
+"""Of answers whose address has the index's identity in it."""
+MOST_FEATURE = 1 << 31
+log = logging.getLogger("sae_vis.server")
+
+
+class App:
+    """Answers about one index or several.
+
+    Args:
+        indices: what is served, the one that is opened first in front.
+        page: the explorer's page.
+        policy: its content security policy.
+    """
+
+    def __init__(self, indices: Sequence[OpenIndex], page: str, policy: str) -> None:
+        self._indices = list(indices)
+        self._page, self._policy = page, policy
+        self._kept = KeptAnswers()
+
+    def asgi(self) -> Starlette:
+        """The application."""
+        at = "/i/{identity}"
+        routes = [
+            Route("/", _answered(self.page)),
+            Route("/head", _answered(self.head)),
+            Route(f"{at}/head", _answered(self.head)),
+            Route(f"{at}/column/{{name}}", _answered(self.column)),
+            Route(f"{at}/rows", _answered(self.rows)),
+            Route(f"{at}/card/{{feature:int}}", _answered(self.card)),
+            Route(f"{at}/full/{{feature:int}}", _answered(self.full_card)),
+            Route(f"{at}/search", _answered(self.search)),
+            Route(f"{at}/try", _answered(self.tried), methods=["POST"]),
+            Route(f"{at}/wakes", _answered(self.wakes), methods=["POST"]),
+            Route(f"{at}/prompt", _answered(self.prompt), methods=["POST"]),
+            Route(f"{at}/notes", _answered(self.notes)),
+            Route(f"{at}/note/{{feature:int}}", _answered(self.note), methods=["PUT"]),
+        ]
+        return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+
+    def close(self) -> None:
+        """Leave out whatever has not begun."""
+        for index in self._indices:
+            index.close()
+
+    async def page(self, request: Request) -> Response:
+        """The explorer's page, the same for every index."""
+        return HTMLResponse(self._page, headers={"content-security-policy": self._policy, "cache-control": "no-store"})
+
+    async def head(self, request: Request) -> Response:
+        """What the explorer of an index begins with; without an identity, of the first."""
+        identity = request.path_params.get("identity")
+        wanted = self._indices[0] if identity is None else self._index(request)
+        others = await asyncio.gather(*(one.identity() for one in self._indices))
+        every = [(identity, one.served.title, one) for identity, one in zip(others, self._indices, strict=True)]
+
+        def made(desk: Desk) -> bytes:
+            return desk.head([(name, title, one.seen) for name, title, one in every])
+
+        return _block(await wanted.long(request, made), kept=False)
+
+    async def column(self, request: Request) -> Response:
+        """A column of the table."""
+        name = request.path_params["name"]
+        kept = name != "loss_effect"  # it grows with every card that is looked at
+        return _block(await self._index(request).long(request, lambda desk: desk.column(name)), kept=kept)
+
+    async def rows(self, request: Request) -> Response:
+        """Tokens of rows in sight: ``?f=1,2,3``."""
+        features = _features(request.query_params.get("f", ""))
+        return _block(await self._index(request).quick(request, lambda desk: desk.rows(features)))
+
+    async def card(self, request: Request) -> Response:
+        """A card, of what needs no run of the model."""
+        index, feature = self._index(request), _feature(request)
+        key = (request.path_params["identity"], feature)
+        found = self._kept.get(key)
+        if found is None:
+            await index.check()
+            found = await index.quick(request, lambda desk: desk.card(feature))
+            self._kept.put(key, found)
+        return _block(found, kept=False)
+
+    async def full_card(self, request: Request) -> Response:
+        """A card with all effects computed; from then on the card that `card` gives."""
+        index, feature = self._index(request), _feature(request)
+        found = await index.model(request, lambda desk: desk.full_card(feature))
+        self._kept.put((request.path_params["identity"], feature), found)
+        return _block(found, kept=False)
+
+    async def search(self, request: Request) -> Response:
+        """Features by a text: ``?q=…``."""
+        words = request.query_params.get("q", "")
+        return _block(await self._index(request).long(request, lambda desk: desk.search(words)))
+
+    async def tried(self, request: Request) -> Response:
+        """A text of the user's own: ``{"text": …}``."""
+        index, text = self._index(request), _text(await _body(request))
+        return _block(await index.model(request, lambda desk: desk.tried(text)), kept=False)
+
+    async def wakes(self, request: Request) -> Response:
+        """Features by what a text wakes: ``{"text": …}``."""
+        index, text = self._index(request), _text(await _body(request))
+        return _block(await index.model(request, lambda desk: desk.wakes(text)), kept=False)
+
+    async def prompt(self, request: Request) -> Response:
+        """A prompt by every metric: ``{"text": …, "compare": … or nothing}``."""
+        index, asked = self._index(request), await _body(request)
+        text, second = _text(asked), None if asked.get("compare") is None else _text(asked, "compare")
+        settings = PromptSettings(metric="attribution", compare=second)
+        return _block(await index.model(request, lambda desk: desk.prompt(text, settings)), kept=False)
+
+    async def notes(self, request: Request) -> Response:
+        """All notes."""
+        notes = self._index(request).notes
+        found = Notes(notes=()) if notes is None else await asyncio.to_thread(notes.read)
+        return _block(answer(Notes, found), kept=False)
+
+    async def note(self, request: Request) -> Response:
+        """Write a note: ``{"text": …, "revision": …}``; the note as it is then."""
+        index, feature, asked = self._index(request), _feature(request), await _body(request)
+        text, revision = _text(asked), asked.get("revision")
+        if index.notes is None:
+            raise InputError("this server keeps no notes")
+        if type(revision) is not int or revision < 0:
+            raise InputError(f"the revision is {revision!r}, expected that of the note that was read, 0 for none")
+        if feature >= index.seen.n_features:
+            raise InputError(f"feature {feature} does not exist: the SAE has features 0 to {index.seen.n_features - 1}")
+        made = await asyncio.to_thread(index.notes.write, feature, text, revision)
+        return JSONResponse(_told(made), headers={"cache-control": "no-store"})
+
+    def _index(self, request: Request) -> OpenIndex:
+        """The index that an address names. Raises `Gone` where it is not served, or no more."""
+        identity = request.path_params["identity"]
+        for index in self._indices:
+            if index.known_identity == identity:
+                return index
+        raise Gone("the index that this page shows is not served any more, or was replaced: load the page again")
+
+
+def _block(found: bytes, *, kept: bool = True) -> Response:
+    return Response(found, media_type=BLOCK, headers={"cache-control": FOR_GOOD if kept else "no-store"})
+
+
+def _feature(request: Request) -> int:
+    feature: int = request.path_params["feature"]
+    if feature >= MOST_FEATURE:
+        raise InputError(f"feature {feature} does not exist")
+    return feature
+
+
+def _features(text: str) -> list[int]:
+    parts = text.split(",") if text else []
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise InputError(f"the features are {text[:40]!r}, expected numbers with commas between them")
+    return [int(part) for part in parts]
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """A JSON object. Only as JSON: a form on another site can't send that without asking first."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise InputError("the request's body is not said to be application/json")
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > LARGEST:
+            raise InputError(f"the request has more than {LARGEST:,} bytes")
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"the request's body is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise InputError("the request's body is no JSON object")
+    return found
+
+
+def _text(asked: dict[str, Any], name: str = "text") -> str:
+    found = asked.get(name)
+    if not isinstance(found, str):
+        raise InputError(f"the request has no {name!r}, expected a text")
+    return found
+
+
+def _told(note: Note) -> dict[str, Any]:
+    return {"feature": note.feature, "text": note.text, "revision": note.revision}
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _answered(endpoint: Endpoint) -> Endpoint:
+    """An endpoint whose errors are answers: whatever goes wrong in one request, the server goes on."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Exception as error:
+            return _refusal(error)
+
+    return answered
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return refused(error.status_code, {404: "nothing here", 405: "not this way"}.get(error.status_code, error.detail))
+
+
+STATUS: tuple[tuple[type[BaseException], int], ...] = (
+    (StaleNoteError, 409),
+    (Gone, 410),
+    (Cancelled, 499),
+    (ClientDisconnect, 499),
+    (IndexFileError, 500),
+    (SaeVisError, 400),
+    (MemoryError, 507),
+    (torch.OutOfMemoryError, 507),
+)
+"""Of errors that are expected, the first that fits."""
+NO_MEMORY = "there is not enough memory for this: give a shorter text, or fewer features"
+
+
+def _refusal(error: Exception) -> Response:
+    """What went wrong, as an answer; in the log, too, where it is the server's own fault."""
+    status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
+    if status is None or status >= 500:
+        log.error("a request failed", exc_info=error)
+    if isinstance(error, StaleNoteError):
+        return JSONResponse({"error": str(error), "note": _told(error.note)}, status_code=409)
+    if status is None:
+        return refused(500, f"this failed in the server: {type(error).__name__}: {error}")
+    reason = {499: "nobody waited for the answer", 507: NO_MEMORY}.get(status, str(error))
+    return refused(status, reason)

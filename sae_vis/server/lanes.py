@@ -1,0 +1,57 @@
+"""Where the server's work is done: one thread for quick answers, one for long ones, one for the model.
+
+An index is opened once for each thread: nothing in an opened index is shared between threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+LOOKS = 0.1  # seconds between two looks at whether a client is still there
+
+
+class Cancelled(Exception):  # noqa: N818  it is no error
+    """Nobody waits for the answer any more."""
+
+
+class Lane:
+    """One thread, its work in the order in which it came.
+
+    Args:
+        name: of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sae-vis-{name}")
+
+    async def do(
+        self, gone: Callable[[], Coroutine[Any, Any, bool]], work: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do it and give what it returns; work whose client has gone before its turn came is left out.
+
+        Args:
+            gone: asks whether the client has gone.
+            work: what to do.
+            *args: of `work`.
+            **kwargs: of `work`.
+
+        Raises:
+            Cancelled: the client has gone.
+        """
+        future: Future[T] = self._pool.submit(work, *args, **kwargs)
+        waiting = asyncio.wrap_future(future)
+        while True:
+            done, _ = await asyncio.wait({waiting}, timeout=LOOKS)
+            if done:
+                return waiting.result()
+            if await gone() and future.cancel():
+                raise Cancelled
+
+    def close(self) -> None:
+        """Leave out what has not begun; what has begun ends by itself."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

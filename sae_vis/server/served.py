@@ -1,0 +1,190 @@
+"""An index as the server answers from it: every answer a block of bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sae_vis.api.asked import hooks_of
+from sae_vis.api.feature_pages import card_layout
+from sae_vis.api.options import ComputeSettings
+from sae_vis.api.prompt_pages import named_prompts, prompt_sources
+from sae_vis.api.prompts import mask_of, prompt_ids
+from sae_vis.api.sources import view_sources
+from sae_vis.contract import (
+    ExplorerHead,
+    FeatureView,
+    NumberColumn,
+    PromptPart,
+    RowTexts,
+    SearchAnswer,
+    TriedText,
+    WholeColumn,
+)
+from sae_vis.deliver.answers import answer
+from sae_vis.deliver.encoding import digest
+from sae_vis.errors import InputError
+from sae_vis.explore.columns import Columns
+from sae_vis.explore.head import can_of, explorer_head, index_choice
+from sae_vis.explore.rows import row_texts
+from sae_vis.explore.search import Search
+from sae_vis.explore.tried import tried_text, woken
+from sae_vis.index.index import Index
+from sae_vis.layout import SaeVisLayoutConfig
+from sae_vis.parts import ModelAndSae
+from sae_vis.views.feature import feature_views
+from sae_vis.views.prompt import PromptSettings, prompt_part
+from sae_vis.views.sources import ViewSources
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+FLAT = 0  # deflating whole columns costs more than sending them
+NO_MODEL = "the server was started without a model: start it with --model and --sae"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """What is served of one index.
+
+    Attributes:
+        open: opens the index; called once for each thread that reads it.
+        title: short, for the chooser.
+        parts: its model and dictionary; None: nothing is live.
+        tokenizer: of the model; None: texts can't be given.
+        layout: of the cards.
+        notes: file of the notes; None: none can be written.
+        manifest: the index's manifest where it is a file, to see when the index was replaced.
+    """
+
+    open: Callable[[], Index]
+    title: str
+    parts: ModelAndSae | None = None
+    tokenizer: PreTrainedTokenizerBase | None = None
+    layout: SaeVisLayoutConfig | None = None
+    notes: Path | None = None
+    manifest: Path | None = None
+
+    @property
+    def why_not_live(self) -> str:
+        """Why nothing is live; empty where something is."""
+        if self.parts is None:
+            return NO_MODEL
+        return "" if self.tokenizer is not None else "the server has no tokenizer, so no text can be read"
+
+
+class Desk:
+    """Answers about one index in one thread.
+
+    Args:
+        served: what is served.
+    """
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self.index = served.open()
+        default = SaeVisLayoutConfig.default_feature_centric_layout(labels=bool(self.index.labellings))
+        self._layout = card_layout(self.index, served.layout) or default
+
+    @cached_property
+    def identity(self) -> str:
+        """Of the index and of how its answers look: a part of their addresses, so that they may be kept for good."""
+        parts = self._served.parts
+        facts = [self.index.manifest.to_json(), self._layout.to_json(), digest(), parts is not None]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:20]
+
+    @cached_property
+    def _sources(self) -> ViewSources:
+        """Of cards: nothing is computed for them but what the index and the dictionary's weights give."""
+        return view_sources(self.index, self._served.parts, ComputeSettings(effects=False), effects=False)
+
+    @cached_property
+    def _columns(self) -> Columns:
+        return Columns(self.index, None if self._served.parts is None else self._served.parts.sae)
+
+    @cached_property
+    def _search(self) -> Search:
+        return Search(self.index)
+
+    def head(self, others: Sequence[tuple[str, str, Index]]) -> bytes:
+        """What the explorer begins with; ``others``: identity, title and index of all that are served."""
+        can = can_of(self.index, why_not_live=self._served.why_not_live, notes=self._served.notes is not None)
+        made = explorer_head(
+            self._sources,
+            self._layout,
+            self._columns,
+            can,
+            title=f"{self._served.title} at {hooks_of(self.index)}",
+            identity=self.identity,
+            indices=[index_choice(index, identity, title, self.index) for identity, title, index in others],
+        )
+        return answer(ExplorerHead, made, self._sources.text)
+
+    def column(self, name: str) -> bytes:
+        """A column of all features."""
+        values = self._columns.values(name)
+        if values.dtype == np.float32:
+            return answer(NumberColumn, NumberColumn(values=values.astype(np.float32)), level=FLAT)
+        return answer(WholeColumn, WholeColumn(values=values.astype(np.int32)), level=FLAT)
+
+    def rows(self, features: Sequence[int]) -> bytes:
+        """Tokens of rows in sight."""
+        return answer(RowTexts, row_texts(self.index, features), self._sources.text)
+
+    def card(self, feature: int) -> bytes:
+        """A feature's card, of what needs no run of the model."""
+        return self._card(self._sources, feature)
+
+    def _card(self, sources: ViewSources, feature: int) -> bytes:
+        self.index.firings(feature)  # raises InputError where there is no such feature
+        view = next(feature_views(sources, [feature], self._layout))
+        return answer(FeatureView, view, sources.text)
+
+    def search(self, words: str) -> bytes:
+        """Features by a text, without the model."""
+        return answer(SearchAnswer, self._search.find(words))
+
+    # What needs the model
+
+    @cached_property
+    def _live(self) -> ViewSources:
+        parts = self.parts
+        sources = view_sources(self.index, parts, ComputeSettings(), effects=True)
+        return replace(sources, attention=parts.attribution())
+
+    @property
+    def parts(self) -> ModelAndSae:
+        """Model and dictionary. Raises `InputError` where there are none."""
+        if self._served.parts is None:
+            raise InputError(NO_MODEL)
+        return self._served.parts
+
+    def full_card(self, feature: int) -> bytes:
+        """A feature's card with all effects computed, which the index keeps."""
+        return self._card(self._live, feature)
+
+    def tried(self, text: str) -> bytes:
+        """Which features fire on a text."""
+        return answer(TriedText, self._tried(text), self._sources.text)
+
+    def wakes(self, text: str) -> bytes:
+        """Features by what a text wakes."""
+        return answer(SearchAnswer, SearchAnswer(hits=(woken(self.index, self._tried(text)),)))
+
+    def _tried(self, text: str) -> TriedText:
+        parts, mask = self.parts, mask_of(self.index)
+        ids = prompt_ids(text, self._served.tokenizer, mask)
+        return tried_text(parts.reader, parts.read, parts.sae, mask, ids)
+
+    def prompt(self, text: str, settings: PromptSettings) -> bytes:
+        """A prompt, or two, by every metric that needs no run for each pair."""
+        sources = prompt_sources(self.index, self.parts, ComputeSettings(effects=False))
+        prompts = named_prompts(self.index, text, settings, self._served.tokenizer)
+        return answer(PromptPart, prompt_part(sources, prompts, settings), self._sources.text)
