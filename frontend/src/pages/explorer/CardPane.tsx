@@ -71,7 +71,11 @@ export function CardPane(props: CardPaneProps): VNode {
         </p>
       )}
       {card === null && failed === null && <p class="message">Loading feature {feature}…</p>}
-      {card !== null && failed === null && <Columns card={card} head={head} several={false} shared={shared} />}
+      {card !== null && failed === null && (
+        <div class="card-columns">
+          <Columns card={card} head={head} several shared={shared} />
+        </div>
+      )}
     </article>
   );
 }
