@@ -33,6 +33,7 @@ from sae_vis.contract.explorer import ExplorerCan as ExplorerCan
 from sae_vis.contract.explorer import ExplorerHead as ExplorerHead
 from sae_vis.contract.explorer import Hits as Hits
 from sae_vis.contract.explorer import IndexChoice as IndexChoice
+from sae_vis.contract.explorer import MeasuredEffects as MeasuredEffects
 from sae_vis.contract.explorer import Note as Note
 from sae_vis.contract.explorer import Notes as Notes
 from sae_vis.contract.explorer import NumberColumn as NumberColumn

@@ -188,6 +188,27 @@ class TriedText:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeasuredEffects:
+    """Full effects on a prompt, some of those that were asked for.
+
+    Attributes:
+        side: which of two prompts.
+        done: pairs measured so far, of all sides.
+        total: pairs that will be measured.
+        pairs: places of the pairs among the prompt's.
+        loss: effect on the loss of the next token, with the feature minus without it.
+        later: the same, summed over this and all later tokens.
+    """
+
+    side: int
+    done: int
+    total: int
+    pairs: Annotated[I32, Array("n_measured")]
+    loss: Annotated[F32, Array("n_measured", unit="nats")]
+    later: Annotated[F32, Array("n_measured", unit="nats")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Note:
     """A note of the user's on a feature.
 

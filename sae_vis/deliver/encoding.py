@@ -29,6 +29,7 @@ from sae_vis.contract import (
     ExplorerHead,
     FeaturePage,
     FeatureView,
+    MeasuredEffects,
     Notes,
     NumberColumn,
     Overview,
@@ -60,6 +61,7 @@ BLOCKS = (
     RowTexts,
     SearchAnswer,
     TriedText,
+    MeasuredEffects,
     Notes,
 )
 """The records that blocks are made of."""

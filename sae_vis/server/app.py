@@ -12,9 +12,10 @@ import torch
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from sae_vis.checks import whole_number
 from sae_vis.contract import Note, Notes
 from sae_vis.deliver.answers import answer
 from sae_vis.errors import IndexFileError, InputError, SaeVisError
@@ -24,12 +25,14 @@ from sae_vis.server.lanes import Cancelled
 from sae_vis.server.notes import StaleNoteError
 from sae_vis.server.open_index import Gone, OpenIndex
 from sae_vis.server.served import Desk
+from sae_vis.server.streams import framed
 from sae_vis.views.prompt import PromptSettings
 
 BLOCK = "application/octet-stream"
 FOR_GOOD = "private, max-age=31536000, immutable"
 """Of answers whose address has the index's identity in it."""
 MOST_FEATURE = 1 << 31
+MOST_PAIRS = 10_000  # of a prompt whose full effects are measured at once
 log = logging.getLogger("sae_vis.server")
 
 
@@ -62,6 +65,7 @@ class App:
             Route(f"{at}/try", _answered(self.tried), methods=["POST"]),
             Route(f"{at}/wakes", _answered(self.wakes), methods=["POST"]),
             Route(f"{at}/prompt", _answered(self.prompt), methods=["POST"]),
+            Route(f"{at}/effects", _answered(self.effects), methods=["POST"]),
             Route(f"{at}/notes", _answered(self.notes)),
             Route(f"{at}/note/{{feature:int}}", _answered(self.note), methods=["PUT"]),
         ]
@@ -138,6 +142,16 @@ class App:
         text, second = _text(asked), None if asked.get("compare") is None else _text(asked, "compare")
         settings = PromptSettings(metric="attribution", compare=second)
         return _block(await index.model(request, lambda desk: desk.prompt(text, settings)), kept=False)
+
+    async def effects(self, request: Request) -> Response:
+        """Full effects of so many ``pairs`` of largest attribution of a prompt, a few at a time (`framed`)."""
+        index, asked = self._index(request), await _body(request)
+        text, second = _text(asked), None if asked.get("compare") is None else _text(asked, "compare")
+        settings = PromptSettings(
+            compare=second, full_effects=min(whole_number(asked.get("pairs"), "pairs", 1), MOST_PAIRS)
+        )
+        parts = await index.stream(request, lambda desk: desk.full_effects(text, settings))
+        return StreamingResponse(framed(parts), media_type=BLOCK, headers={"cache-control": "no-store"})
 
     async def notes(self, request: Request) -> Response:
         """All notes."""

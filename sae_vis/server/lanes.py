@@ -52,6 +52,10 @@ class Lane:
             if await gone() and future.cancel():
                 raise Cancelled
 
+    def start(self, work: Callable[[], None]) -> None:
+        """Do what says by itself what becomes of it."""
+        self._pool.submit(work)
+
     def close(self) -> None:
         """Leave out what has not begun; what has begun ends by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)

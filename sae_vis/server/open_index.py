@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from sae_vis.errors import SaeVisError
-from sae_vis.server.lanes import Lane
+from sae_vis.server.lanes import LOOKS, Cancelled, Lane
 from sae_vis.server.notes import NoteFile
 from sae_vis.server.served import Desk, Served
+from sae_vis.server.streams import Stream
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -67,6 +68,19 @@ class OpenIndex:
     async def model(self, request: Request, work: Callable[[Desk], T]) -> T:
         """What runs the model, one after the other."""
         return await self._do("model", self._model, request, work)
+
+    async def stream(self, request: Request, work: Callable[[Desk], Iterator[bytes]]) -> AsyncIterator[bytes]:
+        """What runs the model for long: its parts as they are made, until the client goes."""
+        stream = Stream(asyncio.get_running_loop())
+        self._model.start(lambda: stream.fill(lambda: work(self._desk("model"))))
+        first = asyncio.ensure_future(stream.first())
+        while not first.done():
+            await asyncio.wait({first}, timeout=LOOKS)
+            if not first.done() and await request.is_disconnected():
+                stream.leave()
+                first.cancel()
+                raise Cancelled
+        return first.result()
 
     def close(self) -> None:
         """Leave out what has not begun."""

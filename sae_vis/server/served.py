@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from sae_vis.api.sources import view_sources
 from sae_vis.contract import (
     ExplorerHead,
     FeatureView,
+    MeasuredEffects,
     NumberColumn,
     PromptPart,
     RowTexts,
@@ -33,6 +34,7 @@ from sae_vis.deliver.encoding import digest
 from sae_vis.errors import InputError
 from sae_vis.explore.columns import Columns
 from sae_vis.explore.head import can_of, explorer_head, index_choice
+from sae_vis.explore.measured import measured_in_steps, unmeasured
 from sae_vis.explore.rows import row_texts
 from sae_vis.explore.search import Search
 from sae_vis.explore.tried import tried_text, woken
@@ -40,7 +42,7 @@ from sae_vis.index.index import Index
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.parts import ModelAndSae
 from sae_vis.views.feature import feature_views
-from sae_vis.views.prompt import PromptSettings, prompt_part
+from sae_vis.views.prompt import PromptSettings, PromptSources, prompt_part
 from sae_vis.views.sources import ViewSources
 
 if TYPE_CHECKING:
@@ -185,6 +187,17 @@ class Desk:
 
     def prompt(self, text: str, settings: PromptSettings) -> bytes:
         """A prompt, or two, by every metric that needs no run for each pair."""
-        sources = prompt_sources(self.index, self.parts, ComputeSettings(effects=False))
         prompts = named_prompts(self.index, text, settings, self._served.tokenizer)
-        return answer(PromptPart, prompt_part(sources, prompts, settings), self._sources.text)
+        made = prompt_part(self._prompts, prompts, settings)
+        return answer(PromptPart, unmeasured(made, signed=self.index.signed), self._sources.text)
+
+    @cached_property
+    def _prompts(self) -> PromptSources:
+        return prompt_sources(self.index, self.parts, ComputeSettings(effects=False))
+
+    def full_effects(self, text: str, settings: PromptSettings) -> Iterator[bytes]:
+        """Full effects on a prompt, or two, of ``settings.full_effects`` pairs each, a few at a time."""
+        prompts = named_prompts(self.index, text, settings, self._served.tokenizer)
+        ids = [tokens for _, tokens in prompts]
+        for some in measured_in_steps(self._prompts, ids, settings.full_effects):
+            yield answer(MeasuredEffects, some)

@@ -239,7 +239,7 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
         raise InputError(
             f"the prompt has {len(text)} tokens, but the model takes {longest} at most: give a shorter one"
         )
-    table, no_gradient = _attributions(sources, text, config)
+    table, no_gradient = attributions(sources, text, config)
     direct = direct_part(sources, text, table, N_PREDICTED, config.logit_tokens)
     predictions, targets = direct.predictions, direct.targets
     values = _values(sources, table, config, text)
@@ -273,7 +273,7 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
     )
 
 
-def _attributions(
+def attributions(
     sources: PromptSources, text: torch.Tensor, config: PromptSettings
 ) -> tuple[AttributionTable, str | None]:
     """Of all firing features; and why nothing is attributed to them, or None.

@@ -733,6 +733,22 @@ export interface TriedText {
   readonly acts: Float32Array;
 }
 
+/** Full effects on a prompt, some of those that were asked for. */
+export interface MeasuredEffects {
+  /** which of two prompts. */
+  readonly side: number;
+  /** pairs measured so far, of all sides. */
+  readonly done: number;
+  /** pairs that will be measured. */
+  readonly total: number;
+  /** places of the pairs among the prompt's. */
+  readonly pairs: Int32Array;
+  /** effect on the loss of the next token, with the feature minus without it. */
+  readonly loss: Float32Array;
+  /** the same, summed over this and all later tokens. */
+  readonly later: Float32Array;
+}
+
 /** A note of the user's on a feature. */
 export interface Note {
   /** its number. */

@@ -1,5 +1,5 @@
 // What the explorer asks for: everything about one index that does not fit into a page.
-import type { ExplorerHead, FeatureView, Hits, Note, PromptPart, RowTexts, TriedText } from "./contract";
+import type { ExplorerHead, FeatureView, Hits, MeasuredEffects, Note, PromptPart, RowTexts, TriedText } from "./contract";
 import type { TokenStore } from "./blocks";
 import type { Head, Late, Named } from "./source";
 
@@ -34,6 +34,8 @@ export interface ExplorerSource {
   readonly wakes: (text: string, signal: AbortSignal) => Promise<readonly Hits[]>;
   readonly tried: (text: string, signal: AbortSignal) => Promise<TriedText>;
   readonly prompt: (text: string, compare: string | null, signal: AbortSignal) => Promise<PromptPart>;
+  /** Full effects of the pairs of largest attribution, as they are measured. */
+  readonly effects: (asked: { readonly text: string; readonly compare: string | null; readonly pairs: number }, take: (some: MeasuredEffects) => void, signal: AbortSignal) => Promise<void>;
   readonly notes: () => Promise<readonly Note[]>;
   /** Throws `StaleNote` where the note is not that of the revision any more. */
   readonly write: (note: Note) => Promise<Note>;

@@ -83,6 +83,11 @@ class HttpSource implements ExplorerSource {
   readonly prompt = (text: string, compare: string | null, signal: AbortSignal): Promise<PromptPart> =>
     this.get("prompt", "PromptPart", { ...posted({ text, compare }), signal });
 
+  readonly effects: ExplorerSource["effects"] = async (asked, take, signal) => {
+    const answer = await answered(`${this.at}/effects`, { ...posted(asked), signal });
+    for await (const part of framed(answer)) take(decodeAnswer(part, "MeasuredEffects", this.store));
+  };
+
   readonly notes = async (): Promise<readonly Note[]> => (await this.get<{ notes: readonly Note[] }>("notes", "Notes")).notes;
 
   readonly write = async ({ feature, text, revision }: Note): Promise<Note> => {
@@ -110,8 +115,31 @@ function posted(value: object): RequestInit {
   return { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(value) };
 }
 
-/** Throws what the server says went wrong. */
 async function bytes(path: string, how?: RequestInit): Promise<Uint8Array> {
+  return new Uint8Array(await (await answered(path, how)).arrayBuffer());
+}
+
+/** The parts of an answer, each behind its length. Throws where it is cut off. */
+async function* framed({ body }: Response): AsyncGenerator<Uint8Array> {
+  let held = new Uint8Array();
+  const reader = body?.getReader();
+  for (let read = await reader?.read(); read !== undefined && !read.done; read = await reader?.read()) {
+    const joined = new Uint8Array(held.length + read.value.length);
+    joined.set(held);
+    joined.set(read.value, held.length);
+    held = joined;
+    for (;;) {
+      const size = held.length < 4 ? Infinity : new DataView(held.buffer, held.byteOffset).getUint32(0, true);
+      if (held.length < 4 + size) break;
+      yield held.slice(4, 4 + size);
+      held = held.slice(4 + size);
+    }
+  }
+  if (held.length > 0) throw new Error("the answer was cut off");
+}
+
+/** Throws what the server says went wrong. */
+async function answered(path: string, how?: RequestInit): Promise<Response> {
   let answer: Response;
   try {
     answer = await fetch(path, how);
@@ -119,7 +147,7 @@ async function bytes(path: string, how?: RequestInit): Promise<Uint8Array> {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new Error("the server does not answer; it may have been stopped");
   }
-  if (answer.ok) return new Uint8Array(await answer.arrayBuffer());
+  if (answer.ok) return answer;
   const said = await answer.json().catch(() => null);
   throw new Error((said as { error?: string } | null)?.error ?? `the server answered ${answer.status}`);
 }

@@ -5,7 +5,14 @@ import { openExplorer } from "../data/http";
 import { reasonOf } from "../state/load";
 import { ExplorerApp } from "./explorer/ExplorerApp";
 import "../styles/all.css";
+import "./prompt/prompt.css";
+import "./prompt/bar.css";
 import "../marks/prompt/text.css";
+import "./prompt/controls.css";
+import "./prompt/ranking.css";
+import "./prompt/heatmap.css";
+import "./prompt/cards.css";
+import "./prompt/details.css";
 import "./explorer/explorer.css";
 
 async function start(root: HTMLElement): Promise<void> {

@@ -21,9 +21,20 @@ export function parse<T>(fields: Fields<T>, hash: string): T {
   return Object.fromEntries(keys.map((key) => [key, fields[key].read((name) => said.get(name) ?? "")])) as T;
 }
 
-export function write<T extends object>(fields: Fields<T>, address: T): string {
+/** `more` is what else stands in the address, as it is to stay there. */
+export function write<T extends object>(fields: Fields<T>, address: T, more: readonly string[] = []): string {
   const said = (Object.keys(fields) as (keyof T)[]).flatMap((key) => fields[key].write(address[key]));
-  return `#${said.flatMap(([name, value]) => (value === null ? [] : [`${name}=${value}`])).join("&")}`;
+  return `#${[...said.flatMap(([name, value]) => (value === null ? [] : [`${name}=${value}`])), ...more].join("&")}`;
+}
+
+/** Fields that share an address with others: their names begin with something of their own. */
+export function prefixed<T>(prefix: string, fields: Fields<T>): Fields<T> {
+  const keys = Object.keys(fields) as (keyof T)[];
+  const made = <K extends keyof T>({ read, write: written }: Field<T[K]>): Field<T[K]> => ({
+    read: (text) => read((name) => text(prefix + name)),
+    write: (value) => written(value).map(([name, said]) => [prefix + name, said] as const),
+  });
+  return Object.fromEntries(keys.map((key) => [key, made(fields[key])])) as unknown as Fields<T>;
 }
 
 /** A field of one name, left out where it has its usual value. */

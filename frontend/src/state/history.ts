@@ -9,8 +9,11 @@ const SETTLES = 60;
 export type How = "push" | "replace";
 export type Moves<T> = (change: Partial<T>, how?: How) => void;
 
-/** The state in the address, and how to change it. `fields` and `leave`, called before each change, stay the same. */
-export function useAddress<T extends object>(fields: Fields<T>, leave?: () => void): [T, Moves<T>] {
+/** Parts of the address that belong to others and stay as they are, by their names; left out: there are none. */
+export type Others = (name: string) => boolean;
+
+/** The state in the address, and how to change it. `fields`, `leave`, called before each change, and `others` stay the same. */
+export function useAddress<T extends object>(fields: Fields<T>, leave?: () => void, others?: Others): [T, Moves<T>] {
   const [address, setAddress] = useState(() => parse(fields, window.location.hash));
   const current = useRef(address);
   const take = useCallback(
@@ -36,12 +39,19 @@ export function useAddress<T extends object>(fields: Fields<T>, leave?: () => vo
   const move = useCallback<Moves<T>>(
     (change, how = "push") => {
       const next = { ...current.current, ...change };
-      record(write(fields, next), how);
+      record(write(fields, next, othersNow(others)), how);
       take(next);
     },
-    [fields, take],
+    [fields, take, others],
   );
   return [address, move];
+}
+
+/** What the address says that belongs to others. */
+export function othersNow(others: Others | undefined): readonly string[] {
+  if (others === undefined) return [];
+  const now = (pending?.hash ?? window.location.hash).replace(/^#/, "");
+  return now.split("&").filter((part) => part !== "" && others(part.split("=")[0] ?? ""));
 }
 
 /** A step's address, on its way: written once the step's frame is on screen. */

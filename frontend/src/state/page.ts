@@ -4,7 +4,7 @@ import type { Head, Source } from "../data/source";
 import { TokenTexts } from "../data/tokens";
 import type { Look } from "./address";
 import { write, type Fields } from "./fields";
-import { useAddress, type Moves } from "./history";
+import { othersNow, useAddress, type Moves, type Others } from "./history";
 
 export interface Page<A extends Look> {
   readonly source: Source;
@@ -19,13 +19,13 @@ export interface Page<A extends Look> {
 }
 
 /** `fields` stays the same as long as the page; `leave` is called before its state changes. */
-export function usePage<A extends Look>(source: Source, fields: Fields<A>, leave?: () => void): Page<A> {
+export function usePage<A extends Look>(source: Source, fields: Fields<A>, leave?: () => void, others?: Others): Page<A> {
   const { head } = source;
-  const [address, move] = useAddress(fields, leave);
+  const [address, move] = useAddress(fields, leave, others);
   const [texts, has] = useMemo(() => [new TokenTexts(head.tokenBytes, head.special), holds(head)], [head]);
   return useMemo(
-    () => ({ source, head, texts, address, move, href: (change) => write(fields, { ...address, ...change }), has }),
-    [source, head, texts, address, move, fields, has],
+    () => ({ source, head, texts, address, move, href: (change) => write(fields, { ...address, ...change }, othersNow(others)), has }),
+    [source, head, texts, address, move, fields, has, others],
   );
 }
 

@@ -15,10 +15,12 @@ export interface SearchBoxProps {
   readonly choose: (way: Way) => void;
   /** Open a feature by its number. */
   readonly go: (feature: number) => void;
+  /** Open the first feature that was found. */
+  readonly first: () => void;
   readonly n: number;
 }
 
-export function SearchBox({ box, words, setWords, search, shown, choose, go, n }: SearchBoxProps): VNode {
+export function SearchBox({ box, words, setWords, search, shown, choose, go, first, n }: SearchBoxProps): VNode {
   const asked = /^\s*\d{1,9}\s*$/.test(words) ? Number(words) : null;
   return (
     <form
@@ -27,6 +29,7 @@ export function SearchBox({ box, words, setWords, search, shown, choose, go, n }
       onSubmit={(event) => {
         event.preventDefault();
         if (asked !== null && asked < n) go(asked);
+        else first();
       }}
     >
       <input

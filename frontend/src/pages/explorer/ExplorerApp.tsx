@@ -10,21 +10,22 @@ import type { ExplorerSource } from "../../data/explorer";
 import { TokenTexts } from "../../data/tokens";
 import { Tooltips } from "../../marks/Tooltip";
 import { tip } from "../../state/card";
-import { explorerFields } from "../../state/explorer/address";
+import { explorerFields, VIEWS, type View } from "../../state/explorer/address";
 import { useNotes } from "../../state/explorer/notes";
 import { shownHits, useSearch } from "../../state/explorer/search";
 import { useTable } from "../../state/explorer/table";
 import { write } from "../../state/fields";
-import { useAddress } from "../../state/history";
+import { othersNow, useAddress } from "../../state/history";
 import { useKeys } from "../../state/keys";
 import { CardPane } from "./CardPane";
-import { KEYS } from "./keys";
+import { KEYS, type ExplorerKeys } from "./keys";
+import { PromptPane, WITHIN } from "./PromptPane";
 import { TablePane } from "./TablePane";
 
 export function ExplorerApp({ source }: { source: ExplorerSource }): VNode {
   const fields = useMemo(() => explorerFields(source.info), [source]);
   const texts = useMemo(() => new TokenTexts(source.store, source.store.special), [source]);
-  const [address, move] = useAddress(fields, hideTip);
+  const [address, move] = useAddress(fields, hideTip, isPrompts);
   const [help, setHelp] = useState(false);
   const box = useRef<HTMLInputElement>(null);
   const book = useNotes(source);
@@ -39,37 +40,74 @@ export function ExplorerApp({ source }: { source: ExplorerSource }): VNode {
     const next = near(by);
     if (next !== undefined) move({ feature: next }, "replace");
   };
-  const href = useCallback((change: Partial<typeof address>) => write(fields, { ...address, ...change }), [fields, address]);
+  const href = useCallback((change: Partial<typeof address>) => write(fields, { ...address, ...change }, othersNow(isPrompts)), [fields, address]);
   const about = useMemo(() => <Header head={source.head} />, [source]);
-  useKeys(KEYS, { step, find: () => box.current?.focus(), help, setHelp });
+  const live = source.info.can.live;
+  const view = live ? address.view : "table";
+  const more = view === "table" ? "" : view;
   return (
     <>
       <TopBar theme={address.theme} setTheme={(theme) => move({ theme }, "replace")} openHelp={() => setHelp(true)}>
         <Indices source={source} />
-        <SearchBox
-          box={box}
-          words={address.words}
-          setWords={(words) => move({ words, way: null }, "replace")}
-          search={search}
-          shown={hits}
-          choose={(way) => move({ way, sort: "score", down: true }, "replace")}
-          go={(to) => move({ feature: to, words: "" })}
-          n={source.n}
-        />
+        {live && <Views view={view} go={(to) => move({ view: to })} />}
+        {view === "table" && (
+          <SearchBox
+            box={box}
+            words={address.words}
+            setWords={(words) => move({ words, way: null }, "replace")}
+            search={search}
+            shown={hits}
+            choose={(way) => move({ way, sort: "score", down: true }, "replace")}
+            go={(to) => move({ feature: to, words: "" })}
+            first={() => move({ feature: list[0] ?? null })}
+            n={source.n}
+          />
+        )}
       </TopBar>
       {about}
-      <main class="explorer">
-        <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} />
-        {feature === null ? (
-          <p class="message">{waiting ? "Loading the features…" : "No feature is left: let go of a filter."}</p>
+      <main class={`explorer ${more}`}>
+        {view === "prompt" ? (
+          <PromptPane source={source} address={address} move={move} help={help} setHelp={setHelp} />
         ) : (
-          <CardPane source={source} texts={texts} feature={feature} ahead={[near(1), near(-1)].filter((one) => one !== undefined)} address={address} move={move} href={href} book={book} />
+          <>
+            <TableKeys step={step} find={() => box.current?.focus()} help={help} setHelp={setHelp} />
+            <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} />
+            {feature === null ? (
+              <p class="message">{waiting ? "Loading the features…" : "No feature is left: let go of a filter."}</p>
+            ) : (
+              <CardPane source={source} texts={texts} feature={feature} ahead={[near(1), near(-1)].filter((one) => one !== undefined)} address={address} move={move} href={href} book={book} />
+            )}
+          </>
         )}
       </main>
       <Tooltips below={false} several={false} />
       <Notice />
-      {help && <Help keys={KEYS} close={() => setHelp(false)} />}
     </>
+  );
+}
+
+/** The table's keys, as long as it is there. */
+function TableKeys(keys: ExplorerKeys): VNode | null {
+  useKeys(KEYS, keys);
+  return keys.help ? <Help keys={KEYS} close={() => keys.setHelp(false)} /> : null;
+}
+
+/** What belongs to the prompt in the address. */
+function isPrompts(name: string): boolean {
+  return name.startsWith(WITHIN.prefix);
+}
+
+const TITLES: Readonly<Record<View, string>> = { table: "Features", prompt: "Prompt" };
+
+function Views({ view, go }: { readonly view: View; readonly go: (view: View) => void }): VNode {
+  return (
+    <nav class="views" aria-label="Views">
+      {VIEWS.map((one) => (
+        <button key={one} type="button" aria-current={one === view ? "page" : undefined} onClick={() => go(one)}>
+          {TITLES[one]}
+        </button>
+      ))}
+    </nav>
   );
 }
 

@@ -8,17 +8,14 @@ import { TopBar } from "../../components/TopBar";
 import { Tooltips } from "../../marks/Tooltip";
 import type { PromptPart } from "../../data/contract";
 import type { Source } from "../../data/source";
-import { Chosen, Controls } from "./Controls";
-import { HeatMap } from "./HeatMap";
+import { Chosen } from "./Controls";
 import { KEYS, ON_CONTROLS, useStep } from "./keys";
 import { useKeys } from "../../state/keys";
 import { Prompts } from "../../state/prompt/pairs";
-import { PromptCards } from "./PromptCards";
 import { Help } from "../../components/Help";
 import { PromptTip } from "./PromptTip";
-import { Ranking } from "./Ranking";
 import { PromptContext, usePromptState } from "../../state/prompt/state";
-import { Strip } from "./Strip";
+import { PromptBody } from "./PromptBody";
 
 export function PromptApp({ source, part }: { source: Source; part: PromptPart }): VNode {
   const prompts = useMemo(() => new Prompts(part), [part]);
@@ -37,15 +34,7 @@ export function PromptApp({ source, part }: { source: Source; part: PromptPart }
       </TopBar>
       {about}
       <main class={`prompt-page ${address.cards > 1 ? "several" : ""}`} onScroll={() => pointer.set(null)}>
-        <Strip />
-        <Controls />
-        <div class="prompt-main">
-          <div class="prompt-left">
-            <Ranking />
-            <HeatMap />
-          </div>
-          <PromptCards />
-        </div>
+        <PromptBody />
       </main>
       <Tooltips below={below} several={state.open.length > 1} />
       <PromptTip />

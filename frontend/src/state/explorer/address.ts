@@ -24,8 +24,9 @@ export interface ExplorerAddress extends Look {
   readonly words: string;
   /** In which of the ways that it was found. */
   readonly way: Way | null;
-  /** A text of the user's own. */
+  /** A text of the user's own, and a second prompt. */
   readonly text: string;
+  readonly compare: string;
 }
 
 export function explorerFields(info: ExplorerHead): Fields<ExplorerAddress> {
@@ -47,6 +48,7 @@ export function explorerFields(info: ExplorerHead): Fields<ExplorerAddress> {
     words: plainText("q"),
     way: choice("by", WAYS, null),
     text: plainText("text"),
+    compare: plainText("with"),
     ...LOOK,
   };
 }

@@ -5,6 +5,8 @@ import { pin, type Card, type TokenAt } from "../card";
 import { Signal } from "../signal";
 import type { Source } from "../../data/source";
 import { promptFields, type Aggregate, type Order, type Place, type PromptAddress, type Span } from "../address";
+import { prefixed } from "../fields";
+import type { Others } from "../history";
 import { usePage, type Page } from "../page";
 import { Prompts, usualOrder, type Measure, type Pillar } from "./pairs";
 import { passing, rank, type Ranking } from "./rank";
@@ -110,10 +112,19 @@ export function usePointed<T extends string | number | boolean | null>(pointer: 
   return now;
 }
 
-export function usePromptState(source: Source, prompts: Prompts): PromptState {
+/** Where the names of a prompt's address begin with something, since they share it with others. */
+export interface Within {
+  readonly prefix: string;
+  readonly others: Others;
+}
+
+export function usePromptState(source: Source, prompts: Prompts, within?: Within): PromptState {
   const pointer = useMemo(() => new Pointer(prompts), [prompts]);
-  const fields = useMemo(() => promptFields(prompts.part), [prompts]);
-  const page = usePage(source, fields);
+  const fields = useMemo(() => {
+    const own = promptFields(prompts.part);
+    return within === undefined ? own : prefixed(within.prefix, own);
+  }, [prompts, within]);
+  const page = usePage(source, fields, undefined, within?.others);
   const { address } = page;
   const { span, feature, metric, target, min, max, n } = address;
   const measure = useMemo(() => prompts.measure(metric, target), [prompts, metric, target]);

@@ -1,0 +1,116 @@
+// Prompts of the user's own: typed, read by the model, shown as on a page of a prompt.
+import type { VNode } from "preact";
+import { useLayoutEffect, useMemo, useState } from "preact/hooks";
+import { Help } from "../../components/Help";
+import type { ExplorerSource } from "../../data/explorer";
+import type { PromptPart } from "../../data/contract";
+import { count } from "../../data/format";
+import { tip } from "../../state/card";
+import type { ExplorerAddress } from "../../state/explorer/address";
+import { promptSource, useLivePrompt, type LivePrompt } from "../../state/explorer/prompt";
+import type { Moves } from "../../state/history";
+import { useKeys } from "../../state/keys";
+import { Prompts } from "../../state/prompt/pairs";
+import { PromptContext, usePromptState, type Within } from "../../state/prompt/state";
+import { Chosen } from "../prompt/Controls";
+import { KEYS, ON_CONTROLS, useStep } from "../prompt/keys";
+import { PromptBody } from "../prompt/PromptBody";
+import { PromptTip } from "../prompt/PromptTip";
+
+/** The prompt's part of the address, which it shares with the explorer's. */
+export const WITHIN: Within = { prefix: "p.", others: (name) => !name.startsWith("p.") };
+const PAIRS = 64;
+
+export interface PromptPaneProps {
+  readonly source: ExplorerSource;
+  readonly address: ExplorerAddress;
+  readonly move: Moves<ExplorerAddress>;
+  readonly help: boolean;
+  readonly setHelp: (open: boolean) => void;
+}
+
+export function PromptPane({ source, address, move, help, setHelp }: PromptPaneProps): VNode {
+  const { text, compare } = address;
+  const live = useLivePrompt(source, text, compare);
+  const [earlier, setEarlier] = useState<readonly string[]>([]);
+  useLayoutEffect(() => {
+    if (live.state === "there") setEarlier((before) => [text, ...before.filter((one) => one !== text)].slice(0, 8));
+  }, [live.state]);
+  return (
+    <section class="prompt-pane" aria-label="Prompt">
+      <div class="prompt-input">
+        <label>
+          <span>Prompt</span>
+          <textarea rows={2} value={text} placeholder="Type or paste a text: what the model does with it, feature by feature" onInput={(event) => move({ text: event.currentTarget.value }, "replace")} />
+        </label>
+        <label>
+          <span>Compare with</span>
+          <textarea rows={2} value={compare} placeholder="A second prompt, or nothing" onInput={(event) => move({ compare: event.currentTarget.value }, "replace")} />
+        </label>
+      </div>
+      {earlier.length > 1 && (
+        <p class="earlier">
+          <span class="quiet">Earlier:</span>{" "}
+          {earlier.filter((one) => one !== text).map((one) => (
+            <button key={one} type="button" class="filter-chip" title={one} onClick={() => move({ text: one })}>
+              {one.length > 40 ? `${one.slice(0, 39)}…` : one}
+            </button>
+          ))}
+        </p>
+      )}
+      <Progress live={live} />
+      {live.part !== null && <Shown source={source} part={live.part} help={help} setHelp={setHelp} />}
+    </section>
+  );
+}
+
+function Progress({ live }: { readonly live: LivePrompt }): VNode {
+  const { state, failed, measuring, part } = live;
+  return (
+    <div class="progress" role="status">
+      {state === "running" && <span class="quiet">The model reads…</span>}
+      {failed !== null && <span class="message failed">{failed}</span>}
+      {state === "there" && part !== null && measuring === null && (
+        <button type="button" class="filter-chip" title="Each is a run of the model with one feature taken out at one token" onClick={() => live.measure(PAIRS)}>
+          Measure the full effects of the {PAIRS} pairs of largest attribution
+        </button>
+      )}
+      {measuring !== null && (
+        <>
+          <progress value={measuring.done} max={measuring.total} aria-label="Full effects measured" /> {count(measuring.done)} of {count(measuring.total)} full effects{" "}
+          <button type="button" class="filter-chip" onClick={live.cancel}>
+            Stop
+          </button>
+        </>
+      )}
+    </div>
+  );
+}
+
+interface ShownProps {
+  readonly source: ExplorerSource;
+  readonly part: PromptPart;
+  readonly help: boolean;
+  readonly setHelp: (open: boolean) => void;
+}
+
+function Shown({ source, part, help, setHelp }: ShownProps): VNode {
+  const prompts = useMemo(() => new Prompts(part), [part]);
+  const own = useMemo(() => promptSource(source, part), [source, part]);
+  const state = usePromptState(own, prompts, WITHIN);
+  const step = useStep(state);
+  useKeys(KEYS, { ...state, step, help, setHelp }, ON_CONTROLS);
+  useLayoutEffect(() => () => tip.set(null), [state.open]);
+  return (
+    <PromptContext.Provider value={state}>
+      <div class="chosen-bar">
+        <Chosen step={step} />
+      </div>
+      <div class={`prompt-page ${state.address.cards > 1 ? "several" : ""}`}>
+        <PromptBody />
+      </div>
+      <PromptTip />
+      {help && <Help keys={KEYS} close={() => setHelp(false)} />}
+    </PromptContext.Provider>
+  );
+}
