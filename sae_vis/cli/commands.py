@@ -33,8 +33,14 @@ def _commands() -> None:
 def demo(
     out: Out = Path("sae-vis-demo"),
     every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="then open both indices in the browser, live")] = False,
+    browser: Annotated[bool, typer.Option(help="with --serve: open the page in a browser")] = True,
 ) -> None:
     """Index the embedded model's SAEs over the embedded text; write pages of their features and of a prompt."""
+    if serve:
+        from sae_vis.server.run import require_packages
+
+        require_packages()
     from sae_vis.demo.run import SAES, demo_corpus, run_demo
 
     hide_loading_bars()
@@ -46,6 +52,10 @@ def demo(
         say(f"  {sae.reads}: open {result.page.path.resolve()}")
         say(f"  the same on one prompt: open {result.prompt.path.resolve()}")
     say("  features to look at first: see the README")
+    if serve:
+        from sae_vis.demo.run import serve_demo
+
+        serve_demo(out, open_browser=browser)
 
 
 app.command()(spelled_out(index))

@@ -154,6 +154,17 @@ class PromptOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LiveOptions:
+    """Model and SAEs of the indices that are served; none, or both."""
+
+    model: Annotated[str | None, typer.Option(help="the indices' model, for all that is live")] = None
+    sae: Annotated[
+        list[str] | None, typer.Option(help="the index's SAE, with --model; of several indices one for each, in order")
+    ] = None
+    dtype: Dtype = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServeOptions:
     """As `sae_vis.ServerSettings`."""
 

@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sae_vis.cli.loaded import dtype_of, load_parts, read_layout
-from sae_vis.cli.options import Layout, PartsOptions, ServeOptions
+from sae_vis.cli.loaded import dtype_of, read_layout
+from sae_vis.cli.options import Hook, HookOut, Layout, LiveOptions, ServeOptions
+from sae_vis.cli.said import hide_loading_bars
+
+if TYPE_CHECKING:
+    from sae_vis.parts import ModelAndSae
 
 
 def serve(
     indices: Annotated[list[str], typer.Argument(help="index directories or addresses; the first is opened")],
-    parts: PartsOptions,
+    live: LiveOptions,
     settings: ServeOptions,
+    hook: Hook = None,
+    hook_out: HookOut = None,
     layout: Layout = None,
     notes: Annotated[bool, typer.Option(help="let notes on features be written into the index's directory")] = True,
 ) -> None:
     """Open an index, or several, in the browser: all features in a table, search, cards; with --model live."""
-    from sae_vis.api import Index
-    from sae_vis.errors import InputError
     from sae_vis.models.loading import load_tokenizer
     from sae_vis.server.run import ServerSettings, require_packages
     from sae_vis.server.serve import serve as served
 
     require_packages()
-    if (parts.model is None) != (parts.sae is None):
-        raise InputError("--model and --sae belong together: give both, or none")
-    made = None
-    if parts.model is not None and parts.sae is not None:
-        if len(indices) > 1:
-            raise InputError("--model and --sae are those of one index: serve several from Python (sae_vis.serve)")
-        dtype = parts.dtype or dtype_of(Index.open(indices[0]))
-        made = load_parts(parts.model, parts.sae, (parts.hook, parts.hook_out), dtype)
+    parts = _parts(indices, live, (hook, hook_out))
     served(
         indices,
-        parts=made,
-        tokenizer=None if parts.model is None else load_tokenizer(parts.model),
+        parts=parts,
+        tokenizer=None if live.model is None else load_tokenizer(live.model),
         layout=read_layout(layout),
         notes=notes,
         settings=ServerSettings(
@@ -47,3 +44,26 @@ def serve(
             open_browser=settings.browser,
         ),
     )
+
+
+def _parts(
+    indices: list[str], live: LiveOptions, hooks: tuple[str | None, str | None]
+) -> list[ModelAndSae | None] | None:
+    """Model and SAE of each index, the model loaded once; None where nothing is live."""
+    from sae_vis.api import Index
+    from sae_vis.errors import InputError
+    from sae_vis.models.loading import load_model
+    from sae_vis.parts import ModelAndSae
+    from sae_vis.saes.formats import load_dictionary
+
+    saes = live.sae or []
+    if (live.model is None) != (not saes):
+        raise InputError("--model and --sae belong together: give both, or none")
+    if live.model is None:
+        return None
+    if len(saes) != len(indices):
+        raise InputError(f"there are {len(saes)} --sae for {len(indices)} indices: give one for each, in their order")
+    hide_loading_bars()
+    model = load_model(live.model, dtype=live.dtype or dtype_of(Index.open(indices[0])))
+    hook, hook_out = hooks
+    return [ModelAndSae(model=model, sae=load_dictionary(sae), hook=hook, hook_out=hook_out) for sae in saes]

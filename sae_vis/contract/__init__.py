@@ -29,10 +29,13 @@ from sae_vis.contract.examples import Contexts as Contexts
 from sae_vis.contract.examples import SequenceGroup as SequenceGroup
 from sae_vis.contract.examples import TokenEffects as TokenEffects
 from sae_vis.contract.explorer import ColumnInfo as ColumnInfo
+from sae_vis.contract.explorer import ComparisonHead as ComparisonHead
+from sae_vis.contract.explorer import EveryLayer as EveryLayer
 from sae_vis.contract.explorer import ExplorerCan as ExplorerCan
 from sae_vis.contract.explorer import ExplorerHead as ExplorerHead
 from sae_vis.contract.explorer import Hits as Hits
 from sae_vis.contract.explorer import IndexChoice as IndexChoice
+from sae_vis.contract.explorer import LayerFeatures as LayerFeatures
 from sae_vis.contract.explorer import MeasuredEffects as MeasuredEffects
 from sae_vis.contract.explorer import Note as Note
 from sae_vis.contract.explorer import Notes as Notes

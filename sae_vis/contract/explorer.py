@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from sae_vis.contract.annotations import F32, I32, Array
+from sae_vis.contract.compare import Overview
+from sae_vis.contract.layout import LayoutSpec
 from sae_vis.contract.page import PageHead
 
 
@@ -206,6 +208,53 @@ class MeasuredEffects:
     pairs: Annotated[I32, Array("n_measured")]
     loss: Annotated[F32, Array("n_measured", unit="nats")]
     later: Annotated[F32, Array("n_measured", unit="nats")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonHead:
+    """Two of the indices that are served, compared; cards and pairs come when they are asked for.
+
+    Attributes:
+        overview: what is known of all features of both.
+        layout: of the cards beside each other.
+    """
+
+    overview: Overview
+    layout: LayoutSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerFeatures:
+    """The features that matter most to a prompt in one of the indices that are served, the most important first.
+
+    Attributes:
+        identity: of the index.
+        metric: what they are ranked by, in words.
+        features: ids.
+        values: of the metric, at the token where it is largest.
+        positions: of that token.
+        top_tokens: the token on which each fires most strongly in the corpus.
+    """
+
+    identity: str
+    metric: str
+    features: Annotated[I32, Array("n_ranked")]
+    values: Annotated[F32, Array("n_ranked")]
+    positions: Annotated[I32, Array("n_ranked")]
+    top_tokens: Annotated[I32, Array("n_ranked", "token")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EveryLayer:
+    """One prompt at every index that is served with its model; indices in the order in which they are served.
+
+    Attributes:
+        tokens: of the prompt.
+        layers: of each index.
+    """
+
+    tokens: Annotated[I32, Array("n_positions", "token")]
+    layers: tuple[LayerFeatures, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,9 @@ from numpy.typing import NDArray
 
 from sae_vis.contract import (
     Compared,
+    ComparisonHead,
     ComponentData,
+    EveryLayer,
     ExplorerHead,
     FeaturePage,
     FeatureView,
@@ -62,6 +64,8 @@ BLOCKS = (
     SearchAnswer,
     TriedText,
     MeasuredEffects,
+    ComparisonHead,
+    EveryLayer,
     Notes,
 )
 """The records that blocks are made of."""

@@ -159,3 +159,17 @@ def _shown(index: Index, sae: DemoSae, features: int | None) -> tuple[list[int],
         ids,
         f"{len(spaced)} of the {len(every):,} features that fire, evenly spaced by number, and {more} picked by hand",
     )
+
+
+def serve_demo(out: Path, *, open_browser: bool = True) -> None:
+    """Serve the indices that `run_demo` made under ``out``, live, until it is stopped."""
+    from sae_vis.models.loading import load_tokenizer
+    from sae_vis.server.run import ServerSettings
+    from sae_vis.server.serve import serve
+
+    serve(
+        [out / f"index-{sae.name}" for sae in SAES],
+        parts=[demo_parts(sae) for sae in SAES],
+        tokenizer=load_tokenizer(assets() / "model"),
+        settings=ServerSettings(open_browser=open_browser),
+    )

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from sae_vis.checks import whole_number
-from sae_vis.contract import Note, Notes
+from sae_vis.contract import EveryLayer, Note, Notes
 from sae_vis.deliver.answers import answer
 from sae_vis.errors import IndexFileError, InputError, SaeVisError
 from sae_vis.server.guard import LARGEST, refused
@@ -24,7 +24,7 @@ from sae_vis.server.kept import KeptAnswers
 from sae_vis.server.lanes import Cancelled
 from sae_vis.server.notes import StaleNoteError
 from sae_vis.server.open_index import Gone, OpenIndex
-from sae_vis.server.served import Desk
+from sae_vis.server.served import NO_MODEL, Desk
 from sae_vis.server.streams import framed
 from sae_vis.views.prompt import PromptSettings
 
@@ -66,6 +66,9 @@ class App:
             Route(f"{at}/wakes", _answered(self.wakes), methods=["POST"]),
             Route(f"{at}/prompt", _answered(self.prompt), methods=["POST"]),
             Route(f"{at}/effects", _answered(self.effects), methods=["POST"]),
+            Route(f"{at}/layers", _answered(self.layers), methods=["POST"]),
+            Route(f"{at}/with/{{other}}/head", _answered(self.comparison)),
+            Route(f"{at}/with/{{other}}/pair/{{feature:int}}", _answered(self.pair)),
             Route(f"{at}/notes", _answered(self.notes)),
             Route(f"{at}/note/{{feature:int}}", _answered(self.note), methods=["PUT"]),
         ]
@@ -153,6 +156,28 @@ class App:
         parts = await index.stream(request, lambda desk: desk.full_effects(text, settings))
         return StreamingResponse(framed(parts), media_type=BLOCK, headers={"cache-control": "no-store"})
 
+    async def layers(self, request: Request) -> Response:
+        """A prompt at every index that is live: ``{"text": …}``."""
+        self._index(request)
+        text = _text(await _body(request))
+        live = [index for index in self._indices if not index.served.why_not_live]
+        if not live:
+            raise InputError(NO_MODEL)
+        found = [await index.model(request, lambda desk: desk.layer(text)) for index in live]
+        every = EveryLayer(tokens=found[0][0], layers=tuple(layer for _, layer in found))
+        spelled = await self._index(request).long(request, lambda desk: desk.index.text)
+        return _block(answer(EveryLayer, every, spelled), kept=False)
+
+    async def comparison(self, request: Request) -> Response:
+        """What is known of all features of two indices."""
+        other = self._index(request, "other")
+        return _block(await self._index(request).compared(request, other, lambda desk: desk.head()))
+
+    async def pair(self, request: Request) -> Response:
+        """A feature of one index with its nearest of another."""
+        other, feature = self._index(request, "other"), _feature(request)
+        return _block(await self._index(request).compared(request, other, lambda desk: desk.pair(feature)))
+
     async def notes(self, request: Request) -> Response:
         """All notes."""
         notes = self._index(request).notes
@@ -172,9 +197,9 @@ class App:
         made = await asyncio.to_thread(index.notes.write, feature, text, revision)
         return JSONResponse(_told(made), headers={"cache-control": "no-store"})
 
-    def _index(self, request: Request) -> OpenIndex:
+    def _index(self, request: Request, name: str = "identity") -> OpenIndex:
         """The index that an address names. Raises `Gone` where it is not served, or no more."""
-        identity = request.path_params["identity"]
+        identity = request.path_params[name]
         for index in self._indices:
             if index.known_identity == identity:
                 return index

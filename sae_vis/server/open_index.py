@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from sae_vis.errors import SaeVisError
+from sae_vis.server.compared import CompareDesk
 from sae_vis.server.lanes import LOOKS, Cancelled, Lane
 from sae_vis.server.notes import NoteFile
 from sae_vis.server.served import Desk, Served
@@ -39,6 +40,7 @@ class OpenIndex:
         self.notes = None if served.notes is None else NoteFile(served.notes)
         self._quick, self._long, self._model = Lane("quick"), Lane("long"), model_lane
         self._desks: dict[str, Desk] = {}
+        self._pairs: dict[tuple[str, str], CompareDesk] = {}
         self._stamp = _stamp(served.manifest)
         self._lock = Lock()
         first = Desk(served)
@@ -68,6 +70,17 @@ class OpenIndex:
     async def model(self, request: Request, work: Callable[[Desk], T]) -> T:
         """What runs the model, one after the other."""
         return await self._do("model", self._model, request, work)
+
+    async def compared(self, request: Request, other: OpenIndex, work: Callable[[CompareDesk], T]) -> T:
+        """What is asked about this index beside another."""
+        key = (self.known_identity, other.known_identity)
+
+        def done() -> T:
+            if key not in self._pairs:
+                self._pairs = {key: CompareDesk(self.served, other.served)}  # one at a time: each opens two indices
+            return work(self._pairs[key])
+
+        return await self._long.do(request.is_disconnected, done)
 
     async def stream(self, request: Request, work: Callable[[Desk], Iterator[bytes]]) -> AsyncIterator[bytes]:
         """What runs the model for long: its parts as they are made, until the client goes."""

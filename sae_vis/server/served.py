@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sae_vis.api.asked import hooks_of
 from sae_vis.api.feature_pages import card_layout
@@ -21,6 +22,7 @@ from sae_vis.api.sources import view_sources
 from sae_vis.contract import (
     ExplorerHead,
     FeatureView,
+    LayerFeatures,
     MeasuredEffects,
     NumberColumn,
     PromptPart,
@@ -34,6 +36,7 @@ from sae_vis.deliver.encoding import digest
 from sae_vis.errors import InputError
 from sae_vis.explore.columns import Columns
 from sae_vis.explore.head import can_of, explorer_head, index_choice
+from sae_vis.explore.layers import layer_features
 from sae_vis.explore.measured import measured_in_steps, unmeasured
 from sae_vis.explore.rows import row_texts
 from sae_vis.explore.search import Search
@@ -42,7 +45,7 @@ from sae_vis.index.index import Index
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.parts import ModelAndSae
 from sae_vis.views.feature import feature_views
-from sae_vis.views.prompt import PromptSettings, PromptSources, prompt_part
+from sae_vis.views.prompt import PromptSettings, PromptSources, prompt_part, prompt_view
 from sae_vis.views.sources import ViewSources
 
 if TYPE_CHECKING:
@@ -194,6 +197,12 @@ class Desk:
     @cached_property
     def _prompts(self) -> PromptSources:
         return prompt_sources(self.index, self.parts, ComputeSettings(effects=False))
+
+    def layer(self, text: str) -> tuple[NDArray[np.int32], LayerFeatures]:
+        """The tokens of a prompt, and what matters most to it here."""
+        [(name, ids)] = named_prompts(self.index, text, PromptSettings(), self._served.tokenizer)
+        view = prompt_view(self._prompts, name, ids, PromptSettings())
+        return view.tokens, layer_features(self.index, view, self.identity)
 
     def full_effects(self, text: str, settings: PromptSettings) -> Iterator[bytes]:
         """Full effects on a prompt, or two, of ``settings.full_effects`` pairs each, a few at a time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from sae_vis.contract import (
     ComparePart,
     FeaturePage,
     MatchTable,
+    Overview,
     PairGroup,
     PairTable,
     SplitTable,
@@ -109,24 +110,14 @@ def compare_page(
     layout = layout or SaeVisLayoutConfig.default_compare_layout()
     for feature in features:
         sources.a.index.firings(feature)  # raises where there is no such feature
-    near = {feature: sources.between.of_a.of(feature, settings.partners) for feature in map(int, features)}
-    compared = tuple(_compared(sources, feature, partners, settings) for feature, partners in near.items())
-    shown = np.unique(np.concatenate([np.zeros(0, np.int64), *(partners.other for partners in near.values())]))
+    compared = tuple(compared_feature(sources, feature, settings) for feature in map(int, features))
+    shown = np.unique(np.concatenate([np.zeros(0, np.int64), *(one.table.index for one in compared)]))
     if len(shown) == 0:  # none fires together with any: the page still names B
         shown = np.zeros(1, np.int64)
     rule = f"the {settings.partners} nearest of each feature of A"
     b = feature_page(sources.b, shown.tolist(), layout, title=title, selection=rule)
-    indices = sources.a.index, sources.b.index
-    part = ComparePart(
-        b=b,
-        compared=compared,
-        matches_a=_matches(indices[0], sources.between.of_a),
-        matches_b=_matches(indices[1], sources.between.of_b),
-        splits=_split_table(splits(*indices, sources.between)),
-        merges=_split_table(merges(*indices, sources.between)),
-        a_page=settings.a_page,
-        b_page=settings.b_page,
-    )
+    whole = overview(sources, settings)
+    part = ComparePart(b=b, compared=compared, **{one.name: getattr(whole, one.name) for one in fields(whole)})
     return feature_page(sources.a, features, layout, title=title, selection=selection, first=first, compare=part)
 
 
@@ -154,7 +145,22 @@ def chosen_features(a: Index, b: Index, found: Between, n: int | None) -> tuple[
     return ids, rule
 
 
-def _compared(sources: CompareSources, feature: int, partners: Partners, settings: CompareSettings) -> Compared:
+def overview(sources: CompareSources, settings: CompareSettings) -> Overview:
+    """What is known of all features of two dictionaries."""
+    indices = sources.a.index, sources.b.index
+    return Overview(
+        matches_a=_matches(indices[0], sources.between.of_a),
+        matches_b=_matches(indices[1], sources.between.of_b),
+        splits=_split_table(splits(*indices, sources.between)),
+        merges=_split_table(merges(*indices, sources.between)),
+        a_page=settings.a_page,
+        b_page=settings.b_page,
+    )
+
+
+def compared_feature(sources: CompareSources, feature: int, settings: CompareSettings) -> Compared:
+    """A feature of A with its nearest features of B, and the texts on which both fire, or one of them."""
+    partners = sources.between.of_a.of(feature, settings.partners)
     return Compared(
         feature=feature,
         table=_pair_table(sources, feature, partners),

@@ -749,6 +749,38 @@ export interface MeasuredEffects {
   readonly later: Float32Array;
 }
 
+/** Two of the indices that are served, compared; cards and pairs come when they are asked for. */
+export interface ComparisonHead {
+  /** what is known of all features of both. */
+  readonly overview: Overview;
+  /** of the cards beside each other. */
+  readonly layout: LayoutSpec;
+}
+
+/** The features that matter most to a prompt in one of the indices that are served, the most important first. */
+export interface LayerFeatures {
+  /** of the index. */
+  readonly identity: string;
+  /** what they are ranked by, in words. */
+  readonly metric: string;
+  /** ids. */
+  readonly features: Int32Array;
+  /** of the metric, at the token where it is largest. */
+  readonly values: Float32Array;
+  /** of that token. */
+  readonly positions: Int32Array;
+  /** the token on which each fires most strongly in the corpus. */
+  readonly top_tokens: Int32Array;
+}
+
+/** One prompt at every index that is served with its model; indices in the order in which they are served. */
+export interface EveryLayer {
+  /** of the prompt. */
+  readonly tokens: Int32Array;
+  /** of each index. */
+  readonly layers: readonly LayerFeatures[];
+}
+
 /** A note of the user's on a feature. */
 export interface Note {
   /** its number. */

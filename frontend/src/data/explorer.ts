@@ -1,7 +1,7 @@
 // What the explorer asks for: everything about one index that does not fit into a page.
-import type { ExplorerHead, FeatureView, Hits, MeasuredEffects, Note, PromptPart, RowTexts, TriedText } from "./contract";
+import type { EveryLayer, ExplorerHead, FeatureView, Hits, MeasuredEffects, Note, PromptPart, RowTexts, TriedText } from "./contract";
 import type { TokenStore } from "./blocks";
-import type { Head, Late, Named } from "./source";
+import type { Comparison, Head, Late, Named, Source } from "./source";
 
 /** Values of a column, one for each feature of the dictionary; -1 or NaN where there is none. */
 export type Values = Float32Array | Int32Array;
@@ -14,6 +14,12 @@ export class StaleNote extends Error {
   ) {
     super(reason);
   }
+}
+
+/** Two indices beside each other, as a page that compares them takes its data. */
+export interface Beside {
+  readonly source: Source;
+  readonly comparison: Comparison;
 }
 
 export interface ExplorerSource {
@@ -36,6 +42,10 @@ export interface ExplorerSource {
   readonly prompt: (text: string, compare: string | null, signal: AbortSignal) => Promise<PromptPart>;
   /** Full effects of the pairs of largest attribution, as they are measured. */
   readonly effects: (asked: { readonly text: string; readonly compare: string | null; readonly pairs: number }, take: (some: MeasuredEffects) => void, signal: AbortSignal) => Promise<void>;
+  /** A prompt at every index of the server that is live. */
+  readonly layers: (text: string, signal: AbortSignal) => Promise<EveryLayer>;
+  /** This index beside another over the same tokens. */
+  readonly beside: (identity: string) => Promise<Beside>;
   readonly notes: () => Promise<readonly Note[]>;
   /** Throws `StaleNote` where the note is not that of the revision any more. */
   readonly write: (note: Note) => Promise<Note>;

@@ -1,8 +1,8 @@
 // The explorer's data from the server that the page came from.
 import { decodeAnswer, decodeShared, TokenStore } from "./blocks";
-import type { ExplorerHead, FeatureView, Note, NumberColumn, PromptPart, RowTexts, SearchAnswer, TriedText, WholeColumn } from "./contract";
-import { StaleNote, type ExplorerSource, type Values } from "./explorer";
-import type { Head, Late } from "./source";
+import type { Compared, ComparisonHead, EveryLayer, ExplorerHead, FeatureView, MatchTable, Note, NumberColumn, PromptPart, RowTexts, SearchAnswer, TriedText, WholeColumn } from "./contract";
+import { StaleNote, type Beside, type ExplorerSource, type Values } from "./explorer";
+import type { Head, Late, Source } from "./source";
 
 /** Cards kept for the way back. */
 const MOST_CARDS = 300;
@@ -86,6 +86,34 @@ class HttpSource implements ExplorerSource {
   readonly effects: ExplorerSource["effects"] = async (asked, take, signal) => {
     const answer = await answered(`${this.at}/effects`, { ...posted(asked), signal });
     for await (const part of framed(answer)) take(decodeAnswer(part, "MeasuredEffects", this.store));
+  };
+
+  readonly layers = (text: string, signal: AbortSignal): Promise<EveryLayer> => this.get("layers", "EveryLayer", { ...posted({ text }), signal });
+
+  readonly beside = async (identity: string): Promise<Beside> => {
+    const other = await openExplorer(this.page, identity);
+    const { overview, layout } = await this.get<ComparisonHead>(`with/${identity}/head`, "ComparisonHead");
+    const found = new Map<number, Late<Compared>>();
+    const compared = (feature: number): Late<Compared> => {
+      const kept = found.get(feature);
+      if (kept !== undefined) return kept;
+      const asked = this.get<Compared>(`with/${identity}/pair/${feature}`, "Compared");
+      found.set(feature, asked);
+      asked.then((pair) => found.set(feature, pair), () => found.delete(feature));
+      return asked;
+    };
+    const side = (own: ExplorerSource, { features }: MatchTable): Source => ({
+      head: { ...own.head, layout, summary: features, compare: true },
+      can: { columns: new Set(), search: false },
+      card: own.card,
+      columns: () => [],
+      search: () => () => undefined,
+      shared: own.shared,
+      prompt: null,
+      comparison: null,
+    });
+    const comparison = { b: side(other, overview.matches_b), overview, compared };
+    return { source: { ...side(this, overview.matches_a), comparison }, comparison };
   };
 
   readonly notes = async (): Promise<readonly Note[]> => (await this.get<{ notes: readonly Note[] }>("notes", "Notes")).notes;

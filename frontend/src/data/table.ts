@@ -2,7 +2,7 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 2182927999;
+export const DIGEST = 4279396370;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
@@ -58,6 +58,9 @@ export const TABLE: Table = {
   SearchAnswer: [["hits", ["many", ["record", "Hits"]]]],
   TriedText: [["tokens", ["int32", "token", "n_positions"]], ["masked", ["int32", "plain", "n_positions"]], ["offsets", ["int32", "offsets", "n_positions+1", "n_codes"]], ["features", ["int32", "delta", "n_codes"]], ["acts", ["float32", "plain", "n_codes"]]],
   MeasuredEffects: [["side", "int"], ["done", "int"], ["total", "int"], ["pairs", ["int32", "plain", "n_measured"]], ["loss", ["float32", "plain", "n_measured"]], ["later", ["float32", "plain", "n_measured"]]],
+  ComparisonHead: [["overview", ["record", "Overview"]], ["layout", ["record", "LayoutSpec"]]],
+  LayerFeatures: [["identity", "str"], ["metric", "str"], ["features", ["int32", "plain", "n_ranked"]], ["values", ["float32", "plain", "n_ranked"]], ["positions", ["int32", "plain", "n_ranked"]], ["top_tokens", ["int32", "token", "n_ranked"]]],
+  EveryLayer: [["tokens", ["int32", "token", "n_positions"]], ["layers", ["many", ["record", "LayerFeatures"]]]],
   Note: [["feature", "int"], ["text", "str"], ["revision", "int"]],
   Notes: [["notes", ["many", ["record", "Note"]]]],
 };

@@ -13,6 +13,10 @@ import "./prompt/ranking.css";
 import "./prompt/heatmap.css";
 import "./prompt/cards.css";
 import "./prompt/details.css";
+import "./compare/compare.css";
+import "./compare/tables.css";
+import "./compare/texts.css";
+import "./compare/cards.css";
 import "./explorer/explorer.css";
 
 async function start(root: HTMLElement): Promise<void> {

@@ -12,6 +12,12 @@ export type Moves<T> = (change: Partial<T>, how?: How) => void;
 /** Parts of the address that belong to others and stay as they are, by their names; left out: there are none. */
 export type Others = (name: string) => boolean;
 
+/** Where the names of an address begin with something of their own, since they share it with others. */
+export interface Within {
+  readonly prefix: string;
+  readonly others: Others;
+}
+
 /** The state in the address, and how to change it. `fields`, `leave`, called before each change, and `others` stay the same. */
 export function useAddress<T extends object>(fields: Fields<T>, leave?: () => void, others?: Others): [T, Moves<T>] {
   const [address, setAddress] = useState(() => parse(fields, window.location.hash));

@@ -19,13 +19,14 @@ import { othersNow, useAddress } from "../../state/history";
 import { useKeys } from "../../state/keys";
 import { CardPane } from "./CardPane";
 import { KEYS, type ExplorerKeys } from "./keys";
-import { PromptPane, WITHIN } from "./PromptPane";
+import { ComparePane } from "./ComparePane";
+import { PromptPane } from "./PromptPane";
 import { TablePane } from "./TablePane";
 
 export function ExplorerApp({ source }: { source: ExplorerSource }): VNode {
   const fields = useMemo(() => explorerFields(source.info), [source]);
   const texts = useMemo(() => new TokenTexts(source.store, source.store.special), [source]);
-  const [address, move] = useAddress(fields, hideTip, isPrompts);
+  const [address, move] = useAddress(fields, hideTip, isPanes);
   const [help, setHelp] = useState(false);
   const box = useRef<HTMLInputElement>(null);
   const book = useNotes(source);
@@ -40,16 +41,17 @@ export function ExplorerApp({ source }: { source: ExplorerSource }): VNode {
     const next = near(by);
     if (next !== undefined) move({ feature: next }, "replace");
   };
-  const href = useCallback((change: Partial<typeof address>) => write(fields, { ...address, ...change }, othersNow(isPrompts)), [fields, address]);
+  const href = useCallback((change: Partial<typeof address>) => write(fields, { ...address, ...change }, othersNow(isPanes)), [fields, address]);
   const about = useMemo(() => <Header head={source.head} />, [source]);
   const live = source.info.can.live;
-  const view = live ? address.view : "table";
-  const more = view === "table" ? "" : view;
+  const views = VIEWS.filter((one) => one === "table" || (one === "prompt" ? live : source.info.indices.some(({ identity, same_text: same }) => same && identity !== source.info.identity)));
+  const view = views.includes(address.view) ? address.view : "table";
+  const pane = { source, address, move, help, setHelp };
   return (
     <>
       <TopBar theme={address.theme} setTheme={(theme) => move({ theme }, "replace")} openHelp={() => setHelp(true)}>
         <Indices source={source} />
-        {live && <Views view={view} go={(to) => move({ view: to })} />}
+        {views.length > 1 && <Views views={views} view={view} go={(to) => move({ view: to })} />}
         {view === "table" && (
           <SearchBox
             box={box}
@@ -65,10 +67,10 @@ export function ExplorerApp({ source }: { source: ExplorerSource }): VNode {
         )}
       </TopBar>
       {about}
-      <main class={`explorer ${more}`}>
-        {view === "prompt" ? (
-          <PromptPane source={source} address={address} move={move} help={help} setHelp={setHelp} />
-        ) : (
+      <main class={view === "table" ? "explorer" : ""}>
+        {view === "prompt" && <PromptPane texts={texts} {...pane} />}
+        {view === "compare" && <ComparePane {...pane} />}
+        {view === "table" && (
           <>
             <TableKeys step={step} find={() => box.current?.focus()} help={help} setHelp={setHelp} />
             <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} />
@@ -92,17 +94,17 @@ function TableKeys(keys: ExplorerKeys): VNode | null {
   return keys.help ? <Help keys={KEYS} close={() => keys.setHelp(false)} /> : null;
 }
 
-/** What belongs to the prompt in the address. */
-function isPrompts(name: string): boolean {
-  return name.startsWith(WITHIN.prefix);
+/** What belongs to a prompt or a comparison in the address. */
+function isPanes(name: string): boolean {
+  return /^[pc]\./.test(name);
 }
 
-const TITLES: Readonly<Record<View, string>> = { table: "Features", prompt: "Prompt" };
+const TITLES: Readonly<Record<View, string>> = { table: "Features", prompt: "Prompt", compare: "Compare" };
 
-function Views({ view, go }: { readonly view: View; readonly go: (view: View) => void }): VNode {
+function Views({ views, view, go }: { readonly views: readonly View[]; readonly view: View; readonly go: (view: View) => void }): VNode {
   return (
     <nav class="views" aria-label="Views">
-      {VIEWS.map((one) => (
+      {views.map((one) => (
         <button key={one} type="button" aria-current={one === view ? "page" : undefined} onClick={() => go(one)}>
           {TITLES[one]}
         </button>

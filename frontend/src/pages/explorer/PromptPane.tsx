@@ -5,32 +5,36 @@ import { Help } from "../../components/Help";
 import type { ExplorerSource } from "../../data/explorer";
 import type { PromptPart } from "../../data/contract";
 import { count } from "../../data/format";
+import type { TokenTexts } from "../../data/tokens";
 import { tip } from "../../state/card";
 import type { ExplorerAddress } from "../../state/explorer/address";
 import { promptSource, useLivePrompt, type LivePrompt } from "../../state/explorer/prompt";
-import type { Moves } from "../../state/history";
+import type { Moves, Within } from "../../state/history";
 import { useKeys } from "../../state/keys";
 import { Prompts } from "../../state/prompt/pairs";
-import { PromptContext, usePromptState, type Within } from "../../state/prompt/state";
+import { PromptContext, usePromptState } from "../../state/prompt/state";
 import { Chosen } from "../prompt/Controls";
+import { Layers } from "./Layers";
 import { KEYS, ON_CONTROLS, useStep } from "../prompt/keys";
 import { PromptBody } from "../prompt/PromptBody";
 import { PromptTip } from "../prompt/PromptTip";
 
 /** The prompt's part of the address, which it shares with the explorer's. */
-export const WITHIN: Within = { prefix: "p.", others: (name) => !name.startsWith("p.") };
+const WITHIN: Within = { prefix: "p.", others: (name) => !name.startsWith("p.") };
 const PAIRS = 64;
 
 export interface PromptPaneProps {
   readonly source: ExplorerSource;
+  readonly texts: TokenTexts;
   readonly address: ExplorerAddress;
   readonly move: Moves<ExplorerAddress>;
   readonly help: boolean;
   readonly setHelp: (open: boolean) => void;
 }
 
-export function PromptPane({ source, address, move, help, setHelp }: PromptPaneProps): VNode {
+export function PromptPane({ source, texts, address, move, help, setHelp }: PromptPaneProps): VNode {
   const { text, compare } = address;
+  const several = source.info.indices.length > 1;
   const live = useLivePrompt(source, text, compare);
   const [earlier, setEarlier] = useState<readonly string[]>([]);
   useLayoutEffect(() => {
@@ -58,6 +62,12 @@ export function PromptPane({ source, address, move, help, setHelp }: PromptPaneP
           ))}
         </p>
       )}
+      {several && (
+        <label class="every-layer">
+          <input type="checkbox" checked={address.every} onChange={(event) => move({ every: event.currentTarget.checked })} /> at every index ({source.info.indices.length})
+        </label>
+      )}
+      {several && address.every && <Layers source={source} texts={texts} text={text} />}
       <Progress live={live} />
       {live.part !== null && <Shown source={source} part={live.part} help={help} setHelp={setHelp} />}
     </section>

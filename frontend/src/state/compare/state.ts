@@ -4,6 +4,8 @@ import { useContext, useMemo } from "preact/hooks";
 import { useLoaded, type State } from "../load";
 import type { Compared } from "../../data/contract";
 import { compareFields, type CompareAddress } from "../address";
+import { prefixed } from "../fields";
+import type { Within } from "../history";
 import { holds, usePage, type Page } from "../page";
 import type { Comparison, Source } from "../../data/source";
 
@@ -24,9 +26,12 @@ export function useCompare(): CompareState {
   return state;
 }
 
-export function useCompareState(source: Source, comparison: Comparison): CompareState {
-  const fields = useMemo(() => compareFields(source.head), [source]);
-  const page = usePage(source, fields);
+export function useCompareState(source: Source, comparison: Comparison, within?: Within): CompareState {
+  const fields = useMemo(() => {
+    const own = compareFields(source.head);
+    return within === undefined ? own : prefixed(within.prefix, own);
+  }, [source, within]);
+  const page = usePage(source, fields, undefined, within?.others);
   const hasB = useMemo(() => holds(comparison.b.head), [comparison]);
   const compared = useLoaded(comparison.compared, page.address.a);
   const row = compared.kind === "open" ? rowOf(compared.view, page.address.b) : -1;

@@ -1,10 +1,10 @@
 // What the explorer's address says: the open feature, the table, the search.
 import type { ExplorerHead } from "../../data/contract";
 import { LOOK, type Look } from "../address";
-import { choice, whole, type Field, type Fields } from "../fields";
+import { choice, flag, whole, type Field, type Fields } from "../fields";
 import type { Range } from "./order";
 
-export const VIEWS = ["table", "prompt"] as const;
+export const VIEWS = ["table", "prompt", "compare"] as const;
 export type View = (typeof VIEWS)[number];
 
 export const WAYS = ["fires", "pushes", "phrase", "note", "text"] as const;
@@ -27,6 +27,10 @@ export interface ExplorerAddress extends Look {
   /** A text of the user's own, and a second prompt. */
   readonly text: string;
   readonly compare: string;
+  /** Whether a prompt is shown at every index. */
+  readonly every: boolean;
+  /** The index that this one is compared with. */
+  readonly other: string;
 }
 
 export function explorerFields(info: ExplorerHead): Fields<ExplorerAddress> {
@@ -49,6 +53,8 @@ export function explorerFields(info: ExplorerHead): Fields<ExplorerAddress> {
     way: choice("by", WAYS, null),
     text: plainText("text"),
     compare: plainText("with"),
+    every: flag("every"),
+    other: plainText("b"),
     ...LOOK,
   };
 }

@@ -6,7 +6,7 @@ import { Signal } from "../signal";
 import type { Source } from "../../data/source";
 import { promptFields, type Aggregate, type Order, type Place, type PromptAddress, type Span } from "../address";
 import { prefixed } from "../fields";
-import type { Others } from "../history";
+import type { Within } from "../history";
 import { usePage, type Page } from "../page";
 import { Prompts, usualOrder, type Measure, type Pillar } from "./pairs";
 import { passing, rank, type Ranking } from "./rank";
@@ -110,12 +110,6 @@ export function usePointed<T extends string | number | boolean | null>(pointer: 
     }),
   );
   return now;
-}
-
-/** Where the names of a prompt's address begin with something, since they share it with others. */
-export interface Within {
-  readonly prefix: string;
-  readonly others: Others;
 }
 
 export function usePromptState(source: Source, prompts: Prompts, within?: Within): PromptState {
