@@ -58,7 +58,7 @@ def test_data_is_decoded_by_sources_only() -> None:
     assert outside == set()
     decodes = re.compile(r"\bdecode(Head|Prompt|Feature|Shared|Overview|Compared)\(")
     calls = {name for name, path in modules().items() if decodes.search(path.read_text(encoding="utf-8"))}
-    assert calls == {"data/blocks", "data/inline"}
+    assert calls == {"data/blocks", "data/inline", "data/http"}
 
 
 def test_each_style_sheet_has_its_place_in_the_order() -> None:
@@ -67,7 +67,7 @@ def test_each_style_sheet_has_its_place_in_the_order() -> None:
     assert sheets - set(named) == set()
     assert set(named) <= sheets
     entries = {name for name, path in modules().items() if styles_of(path)}
-    assert entries == {"pages/feature", "pages/prompt", "pages/compare"}
+    assert entries == {"pages/feature", "pages/prompt", "pages/compare", "pages/explorer"}
 
 
 def test_colours_are_in_one_file() -> None:

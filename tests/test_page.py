@@ -328,12 +328,12 @@ def test_a_page_without_any_token():
 def test_the_built_front_end_can_stand_inside_a_page():
     for kind in page_module.STYLES:
         for script in ("common.js", f"{kind}.js"):
-            assert not re.search(r"</script|<!--|<script", page_module._static(script), flags=re.IGNORECASE)
-        assert not any("</style" in page_module._static(style).lower() for style in page_module.STYLES[kind])
+            assert not re.search(r"</script|<!--|<script", page_module.static_file(script), flags=re.IGNORECASE)
+        assert not any("</style" in page_module.static_file(style).lower() for style in page_module.STYLES[kind])
 
 
 def test_licences_of_what_is_bundled_travel_with_it():
-    licences = page_module._static("licences.md")
+    licences = page_module.static_file("licences.md")
     packages = re.findall(r"^## ([\w-]+) - \S+ \((MIT|ISC)\)$", licences, flags=re.MULTILINE)
     assert {"preact", "fflate", "d3-array"} <= {name for name, _ in packages}
     assert "licences.md" in render_page(synthetic_page(1, dead=()))[:400]
