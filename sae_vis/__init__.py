@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from sae_vis.saes.saelens_format import load_sae as load_sae
     from sae_vis.server.run import ServerSettings as ServerSettings
     from sae_vis.server.serve import serve as serve
+    from sae_vis.site.build import SiteSettings as SiteSettings
+    from sae_vis.site.build import save_site as save_site
     from sae_vis.views.compare import CompareSettings as CompareSettings
     from sae_vis.views.prompt import PromptSettings as PromptSettings
 
@@ -102,6 +104,7 @@ _HOMES = {
     "SecondIndex": "api",
     "SeqMultiGroupConfig": "layout",
     "ServerSettings": "server.run",
+    "SiteSettings": "site.build",
     "TokenText": "corpus.text",
     "TopTokensConfig": "layout",
     "as_model": "models.any_model",
@@ -119,6 +122,7 @@ _HOMES = {
     "save_compare_page": "api",
     "save_feature_page": "api",
     "save_prompt_page": "api",
+    "save_site": "site.build",
     "serve": "server.serve",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  a list, made from the table

@@ -58,7 +58,7 @@ def test_data_is_decoded_by_sources_only() -> None:
     assert outside == set()
     decodes = re.compile(r"\bdecode(Head|Prompt|Feature|Shared|Overview|Compared)\(")
     calls = {name for name, path in modules().items() if decodes.search(path.read_text(encoding="utf-8"))}
-    assert calls == {"data/blocks", "data/inline", "data/http"}
+    assert calls == {"data/blocks", "data/inline", "data/http", "data/packed"}
 
 
 def test_each_style_sheet_has_its_place_in_the_order() -> None:

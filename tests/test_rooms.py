@@ -16,6 +16,7 @@ ROOMS = (
     "data_storing_fns",
     "cli",
     "demo",
+    "site",
     "server",
     "compat",
     "api",

@@ -13,6 +13,7 @@ from sae_vis.cli.options import N_FEATURES, IndexAt, Out
 from sae_vis.cli.pages import compare, feature, prompt
 from sae_vis.cli.said import hide_loading_bars, progress_bars, said_of_model, say, say_index
 from sae_vis.cli.serving import serve
+from sae_vis.cli.sites import site
 from sae_vis.cli.spelled_out import spelled_out
 from sae_vis.errors import SaeVisError
 
@@ -112,6 +113,7 @@ def search(
 app.command()(spelled_out(prompt))
 app.command()(spelled_out(compare))
 app.command()(spelled_out(serve))
+app.command()(spelled_out(site))
 
 
 @app.command()

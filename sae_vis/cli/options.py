@@ -154,6 +154,21 @@ class PromptOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SiteOptions:
+    """As `sae_vis.SiteSettings`."""
+
+    title: Title = None
+    base: Annotated[
+        str | None, typer.Option(help="path that it is served under, where a host leaves out the slash at its end")
+    ] = None
+    page: Annotated[list[str] | None, typer.Option(help="a page to link to, TITLE=ADDRESS; give several times")] = None
+    workers: Annotated[int | None, typer.Option(help="processes; default: one for each core")] = None
+    effects: Annotated[
+        bool, typer.Option(help="compute direct effects that the index does not keep yet; needs --model")
+    ] = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class LiveOptions:
     """Model and SAEs of the indices that are served; none, or both."""
 

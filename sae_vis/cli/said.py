@@ -20,6 +20,8 @@ STAGES = {
     "sort": "postings, features",
     "tables": "tables, features",
     "between": "A and B, features",
+    "effects": "effects, files of cards",
+    "site": "site, files",
 }
 
 

@@ -28,11 +28,13 @@ from sae_vis.contract.examples import AttentionSources as AttentionSources
 from sae_vis.contract.examples import Contexts as Contexts
 from sae_vis.contract.examples import SequenceGroup as SequenceGroup
 from sae_vis.contract.examples import TokenEffects as TokenEffects
+from sae_vis.contract.explorer import CardPack as CardPack
 from sae_vis.contract.explorer import ColumnInfo as ColumnInfo
 from sae_vis.contract.explorer import ComparisonHead as ComparisonHead
 from sae_vis.contract.explorer import EveryLayer as EveryLayer
 from sae_vis.contract.explorer import ExplorerCan as ExplorerCan
 from sae_vis.contract.explorer import ExplorerHead as ExplorerHead
+from sae_vis.contract.explorer import FirstRows as FirstRows
 from sae_vis.contract.explorer import Hits as Hits
 from sae_vis.contract.explorer import IndexChoice as IndexChoice
 from sae_vis.contract.explorer import LayerFeatures as LayerFeatures
@@ -42,9 +44,13 @@ from sae_vis.contract.explorer import Notes as Notes
 from sae_vis.contract.explorer import NumberColumn as NumberColumn
 from sae_vis.contract.explorer import RowTexts as RowTexts
 from sae_vis.contract.explorer import SearchAnswer as SearchAnswer
+from sae_vis.contract.explorer import SiteHead as SiteHead
+from sae_vis.contract.explorer import SitePage as SitePage
+from sae_vis.contract.explorer import TokenFeatures as TokenFeatures
 from sae_vis.contract.explorer import TokensOfRows as TokensOfRows
 from sae_vis.contract.explorer import TriedText as TriedText
 from sae_vis.contract.explorer import WholeColumn as WholeColumn
+from sae_vis.contract.explorer import WordList as WordList
 from sae_vis.contract.feature import FeatureStats as FeatureStats
 from sae_vis.contract.feature import FeatureView as FeatureView
 from sae_vis.contract.layout import ColumnSpec as ColumnSpec

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from sae_vis.contract.annotations import F32, I32, Array
 from sae_vis.contract.compare import Overview
+from sae_vis.contract.feature import FeatureView
 from sae_vis.contract.layout import LayoutSpec
 from sae_vis.contract.page import PageHead
 
@@ -141,6 +142,102 @@ class RowTexts:
     fired: TokensOfRows
     up: TokensOfRows
     down: TokensOfRows
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardPack:
+    """Cards of consecutive features, in a file of their own; their token table is one."""
+
+    cards: tuple[FeatureView, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstRows:
+    """The rows that the table begins with, in their order, so that they are on screen before any column is.
+
+    Attributes:
+        features: ids.
+        columns: names of the columns whose values are here.
+        values: of the first column, then the second; a column's values in the order of the rows.
+        texts: of the rows.
+    """
+
+    features: Annotated[I32, Array("n_rows")]
+    columns: tuple[str, ...]
+    values: Annotated[F32, Array("n_values")]
+    texts: RowTexts
+
+
+@dataclass(frozen=True, kw_only=True)
+class SitePage:
+    """A page that lies beside the explorer of a site.
+
+    Attributes:
+        title: of the link.
+        address: relative to the explorer.
+    """
+
+    title: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteHead:
+    """What the explorer of a static site begins with: there is no server, everything lies in files of a few kinds.
+
+    Attributes:
+        explorer: as from a server; nothing in it is live.
+        first: rows that the table begins with.
+        cards_in_file: features in a file of cards (`CardPack`): feature f is in file ``f // cards_in_file``.
+        rows_in_file: features in a file of texts of rows (`RowTexts`), likewise.
+        letters: beginnings of words, ascending: file ``i`` of the vocabulary has words from ``letters[i]`` on.
+        token_files: first id of a token in each file of features by token (`TokenFeatures`), ascending.
+        pages: that lie beside it.
+    """
+
+    explorer: ExplorerHead
+    first: FirstRows
+    cards_in_file: int
+    rows_in_file: int
+    letters: tuple[str, ...]
+    token_files: Annotated[I32, Array("n_token_files", "delta")]
+    pages: tuple[SitePage, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordList:
+    """Words of the vocabulary, small letters without spaces around them, ascending, and the tokens that spell them.
+
+    Attributes:
+        words: each once.
+        offsets: word ``i`` is spelled by the tokens from ``offsets[i]`` on.
+        ids: of the tokens.
+    """
+
+    words: tuple[str, ...]
+    offsets: Annotated[I32, Array("n_words + 1", "offsets", ends_at="n_ids")]
+    ids: Annotated[I32, Array("n_ids")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenFeatures:
+    """Which features fire on tokens, and push them up; token ``ids[i]`` has those from ``offsets[i]`` on.
+
+    Attributes:
+        ids: of the tokens, ascending.
+        fires: features that fire on each, by the share of their firings there, the largest first.
+        shares: these shares.
+        pushes: features that push each up, by their logit effect on it, the largest first.
+        effects: these effects.
+    """
+
+    ids: Annotated[I32, Array("n_tokens", "delta")]
+    fires_offsets: Annotated[I32, Array("n_tokens + 1", "offsets", ends_at="n_fires")]
+    fires: Annotated[I32, Array("n_fires")]
+    shares: Annotated[F32, Array("n_fires")]
+    pushes_offsets: Annotated[I32, Array("n_tokens + 1", "offsets", ends_at="n_pushes")]
+    pushes: Annotated[I32, Array("n_pushes")]
+    effects: Annotated[F32, Array("n_pushes", unit="logits")]
 
 
 @dataclass(frozen=True, kw_only=True)

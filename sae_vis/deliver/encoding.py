@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.contract import (
+    CardPack,
     Compared,
     ComparisonHead,
     ComponentData,
@@ -39,9 +40,12 @@ from sae_vis.contract import (
     PromptPart,
     RowTexts,
     SearchAnswer,
+    SiteHead,
+    TokenFeatures,
     TokenTable,
     TriedText,
     WholeColumn,
+    WordList,
 )
 from sae_vis.contract.schema import Record, below, record_of, told
 from sae_vis.contract.tokens import page_token_arrays
@@ -67,6 +71,10 @@ BLOCKS = (
     ComparisonHead,
     EveryLayer,
     Notes,
+    CardPack,
+    SiteHead,
+    WordList,
+    TokenFeatures,
 )
 """The records that blocks are made of."""
 

@@ -20,6 +20,7 @@ TEMPLATE = """\
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="sae_vis {version}">
 <link rel="icon" href="data:,">
+{meta}
 <title>{title}</title>
 {styles}
 </head>
@@ -45,25 +46,47 @@ class ExplorerPage(NamedTuple):
     policy: str
 
 
-def explorer_page(title: str, modules: Sequence[ComponentModule] = ()) -> ExplorerPage:
+def explorer_page(
+    title: str,
+    modules: Sequence[ComponentModule] = (),
+    *,
+    data: str | None = None,
+    base: str | None = None,
+    folder: str = "",
+) -> ExplorerPage:
     """The explorer's page.
 
     Args:
         title: until it knows better.
         modules: how the user's own components are drawn.
+        data: where the files of a site lie, relative to the page; None: there is a server.
+        base: path under which a site is served; None: wherever it lies.
+        folder: name of the site's folder, for the message of a page that was opened without a server.
     """
     from sae_vis import __version__
 
     script, style = static_file("explorer.js"), static_file("explorer.css")
     styles = [style, *(module.style for module in modules if module.style)]
     own = [defined(module) for module in modules]
+    policy = f"{policy_of([script, *own], styles)}; connect-src 'self'"
     text = TEMPLATE.format(
         version=html.escape(__version__),
         title=html.escape(title),
+        meta="" if data is None else _site_meta(policy, data, base, folder),
         styles="\n".join(f"<style>{one}</style>" for one in styles),
         blocks="\n".join(data_block(name, data) for name, data in shared_blocks(modules).items()),
         script=script,
         modules="\n".join(f'<script type="module">{one}</script>' for one in own),
     )
-    policy = f"{policy_of([script, *own], styles)}; connect-src 'self'; frame-ancestors 'none'"
-    return ExplorerPage(text, policy)
+    return ExplorerPage(text, f"{policy}; frame-ancestors 'none'")
+
+
+def _site_meta(policy: str, data: str, base: str | None, folder: str) -> str:
+    """What the page of a site says in place of a server: its policy, where its files lie."""
+    policy = policy if base is None else policy.replace("base-uri 'none'", "base-uri 'self'")
+    lines = [
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        *([] if base is None else [f'<base href="{html.escape(base)}">']),
+        f'<meta name="sae-vis-data" content="{html.escape(data)}" data-folder="{html.escape(folder)}">',
+    ]
+    return "\n".join(lines)

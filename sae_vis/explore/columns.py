@@ -53,6 +53,11 @@ class Columns:
         self.infos: tuple[ColumnInfo, ...] = (*(column.info for column in made), *listed)
         """Every column, those of texts last: they have no values of all features."""
 
+    @property
+    def names(self) -> list[str]:
+        """Of the columns that have values of all features."""
+        return list(self._columns)
+
     def values(self, name: str) -> F32 | I32:
         """A column's values, float32 or int32 ``[n_features]``, NaN or -1 where there is none.
 

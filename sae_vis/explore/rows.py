@@ -17,14 +17,14 @@ MOST_ROWS = 512
 TOKENS = 6  # of each kind in a row
 
 
-def row_texts(index: Index, features: Sequence[int]) -> RowTexts:
+def row_texts(index: Index, features: Sequence[int], *, most: int = MOST_ROWS) -> RowTexts:
     """The tokens that some features fire on, push up and push down most.
 
     Raises:
-        InputError: a feature that does not exist, or more than `MOST_ROWS`.
+        InputError: a feature that does not exist, or more of them than ``most``.
     """
-    if len(features) > MOST_ROWS:
-        raise InputError(f"asked for {len(features)} rows, expected at most {MOST_ROWS}")
+    if len(features) > most:
+        raise InputError(f"asked for {len(features)} rows, expected at most {most}")
     rows = np.asarray(features, dtype=np.int64).reshape(-1)
     outside = rows[(rows < 0) | (rows >= index.n_features)]
     if len(outside):

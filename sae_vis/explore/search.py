@@ -55,9 +55,7 @@ class Search:
     def _tokens(self, words: str) -> NDArray[np.int64]:
         """Ids of the tokens whose text is ``words``, or begins with it where none is."""
         if self._spelled is None:
-            entries = [(token, data) for token, data, special in self._index.text.entries() if not special]
-            ids = np.array([token for token, _ in entries], dtype=np.int64)
-            self._spelled = ids, [data.decode("utf-8", "replace").strip().lower() for _, data in entries]
+            self._spelled = spelled_words(self._index)
         ids, texts = self._spelled
         same = [text == words for text in texts]
         return ids[same if any(same) else [text.startswith(words) for text in texts]]
@@ -106,6 +104,13 @@ class Search:
             features=found.feature.astype(np.int32),
             scores=found.score.astype(np.float32),
         )
+
+
+def spelled_words(index: Index) -> tuple[NDArray[np.int64], list[str]]:
+    """Ids of all tokens that are text, ascending, and the text of each in small letters without spaces around it."""
+    entries = [(token, data) for token, data, special in index.text.entries() if not special]
+    ids = np.array([token for token, _ in entries], dtype=np.int64)
+    return ids, [data.decode("utf-8", "replace").strip().lower() for _, data in entries]
 
 
 def hits(way: Way, n_places: int, scores: NDArray[np.float64] | None = None) -> Hits:

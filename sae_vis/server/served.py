@@ -96,22 +96,23 @@ class Desk:
         self._served = served
         self.index = served.open()
         default = SaeVisLayoutConfig.default_feature_centric_layout(labels=bool(self.index.labellings))
-        self._layout = card_layout(self.index, served.layout) or default
+        self.layout = card_layout(self.index, served.layout) or default
 
     @cached_property
     def identity(self) -> str:
         """Of the index and of how its answers look: a part of their addresses, so that they may be kept for good."""
         parts = self._served.parts
-        facts = [self.index.manifest.to_json(), self._layout.to_json(), digest(), parts is not None]
+        facts = [self.index.manifest.to_json(), self.layout.to_json(), digest(), parts is not None]
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:20]
 
     @cached_property
-    def _sources(self) -> ViewSources:
-        """Of cards: nothing is computed for them but what the index and the dictionary's weights give."""
+    def sources(self) -> ViewSources:
+        """What cards are made from: nothing is computed but what the index and the dictionary's weights give."""
         return view_sources(self.index, self._served.parts, ComputeSettings(effects=False), effects=False)
 
     @cached_property
-    def _columns(self) -> Columns:
+    def columns(self) -> Columns:
+        """Of the table."""
         return Columns(self.index, None if self._served.parts is None else self._served.parts.sae)
 
     @cached_property
@@ -120,36 +121,39 @@ class Desk:
 
     def head(self, others: Sequence[tuple[str, str, Index]]) -> bytes:
         """What the explorer begins with; ``others``: identity, title and index of all that are served."""
-        can = can_of(self.index, why_not_live=self._served.why_not_live, notes=self._served.notes is not None)
-        made = explorer_head(
-            self._sources,
-            self._layout,
-            self._columns,
-            can,
-            title=f"{self._served.title} at {hooks_of(self.index)}",
+        made = self.explorer_head(others, f"{self._served.title} at {hooks_of(self.index)}")
+        return answer(ExplorerHead, made, self.sources.text)
+
+    def explorer_head(self, others: Sequence[tuple[str, str, Index]], title: str) -> ExplorerHead:
+        """As `head`, before it is packed."""
+        return explorer_head(
+            self.sources,
+            self.layout,
+            self.columns,
+            can_of(self.index, why_not_live=self._served.why_not_live, notes=self._served.notes is not None),
+            title=title,
             identity=self.identity,
-            indices=[index_choice(index, identity, title, self.index) for identity, title, index in others],
+            indices=[index_choice(index, identity, name, self.index) for identity, name, index in others],
         )
-        return answer(ExplorerHead, made, self._sources.text)
 
     def column(self, name: str) -> bytes:
         """A column of all features."""
-        values = self._columns.values(name)
+        values = self.columns.values(name)
         if values.dtype == np.float32:
             return answer(NumberColumn, NumberColumn(values=values.astype(np.float32)), level=FLAT)
         return answer(WholeColumn, WholeColumn(values=values.astype(np.int32)), level=FLAT)
 
     def rows(self, features: Sequence[int]) -> bytes:
         """Tokens of rows in sight."""
-        return answer(RowTexts, row_texts(self.index, features), self._sources.text)
+        return answer(RowTexts, row_texts(self.index, features), self.sources.text)
 
     def card(self, feature: int) -> bytes:
         """A feature's card, of what needs no run of the model."""
-        return self._card(self._sources, feature)
+        return self._card(self.sources, feature)
 
     def _card(self, sources: ViewSources, feature: int) -> bytes:
         self.index.firings(feature)  # raises InputError where there is no such feature
-        view = next(feature_views(sources, [feature], self._layout))
+        view = next(feature_views(sources, [feature], self.layout))
         return answer(FeatureView, view, sources.text)
 
     def search(self, words: str) -> bytes:
@@ -159,7 +163,8 @@ class Desk:
     # What needs the model
 
     @cached_property
-    def _live(self) -> ViewSources:
+    def live(self) -> ViewSources:
+        """What cards with all effects are made from. Raises `InputError` where there is no model."""
         parts = self.parts
         sources = view_sources(self.index, parts, ComputeSettings(), effects=True)
         return replace(sources, attention=parts.attribution())
@@ -173,11 +178,11 @@ class Desk:
 
     def full_card(self, feature: int) -> bytes:
         """A feature's card with all effects computed, which the index keeps."""
-        return self._card(self._live, feature)
+        return self._card(self.live, feature)
 
     def tried(self, text: str) -> bytes:
         """Which features fire on a text."""
-        return answer(TriedText, self._tried(text), self._sources.text)
+        return answer(TriedText, self._tried(text), self.sources.text)
 
     def wakes(self, text: str) -> bytes:
         """Features by what a text wakes."""
@@ -192,7 +197,7 @@ class Desk:
         """A prompt, or two, by every metric that needs no run for each pair."""
         prompts = named_prompts(self.index, text, settings, self._served.tokenizer)
         made = prompt_part(self._prompts, prompts, settings)
-        return answer(PromptPart, unmeasured(made, signed=self.index.signed), self._sources.text)
+        return answer(PromptPart, unmeasured(made, signed=self.index.signed), self.sources.text)
 
     @cached_property
     def _prompts(self) -> PromptSources:

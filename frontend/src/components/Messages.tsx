@@ -48,6 +48,16 @@ export function FailedLoad({ what, reason }: { what: string; reason: string }): 
   );
 }
 
+/** A site that was opened by a double click: browsers don't let a page read the files beside it. */
+export function FromFile({ folder }: { folder: string }): VNode {
+  return (
+    <p class="message" role="alert" data-message="from-file">
+      This is a site of many files, which a browser reads from a server only. One command serves it: <code>python -m http.server -d {folder}</code>{" "}
+      from the folder above it; then open <code>http://localhost:8000</code>.
+    </p>
+  );
+}
+
 /** What just happened, for a moment. */
 export function Notice(): VNode {
   return (

@@ -795,3 +795,72 @@ export interface Note {
 export interface Notes {
   readonly notes: readonly Note[];
 }
+
+/** Cards of consecutive features, in a file of their own; their token table is one. */
+export interface CardPack {
+  readonly cards: readonly FeatureView[];
+}
+
+/** The rows that the table begins with, in their order, so that they are on screen before any column is. */
+export interface FirstRows {
+  /** ids. */
+  readonly features: Int32Array;
+  /** names of the columns whose values are here. */
+  readonly columns: readonly string[];
+  /** of the first column, then the second; a column's values in the order of the rows. */
+  readonly values: Float32Array;
+  /** of the rows. */
+  readonly texts: RowTexts;
+}
+
+/** A page that lies beside the explorer of a site. */
+export interface SitePage {
+  /** of the link. */
+  readonly title: string;
+  /** relative to the explorer. */
+  readonly address: string;
+}
+
+/** What the explorer of a static site begins with: there is no server, everything lies in files of a few kinds. */
+export interface SiteHead {
+  /** as from a server; nothing in it is live. */
+  readonly explorer: ExplorerHead;
+  /** rows that the table begins with. */
+  readonly first: FirstRows;
+  /** features in a file of cards (`CardPack`): feature f is in file ``f // cards_in_file``. */
+  readonly cards_in_file: number;
+  /** features in a file of texts of rows (`RowTexts`), likewise. */
+  readonly rows_in_file: number;
+  /** beginnings of words, ascending: file ``i`` of the vocabulary has words from ``letters[i]`` on. */
+  readonly letters: readonly string[];
+  /** first id of a token in each file of features by token (`TokenFeatures`), ascending. */
+  readonly token_files: Int32Array;
+  /** that lie beside it. */
+  readonly pages: readonly SitePage[];
+}
+
+/** Words of the vocabulary, small letters without spaces around them, ascending, and the tokens that spell them. */
+export interface WordList {
+  /** each once. */
+  readonly words: readonly string[];
+  /** word ``i`` is spelled by the tokens from ``offsets[i]`` on. */
+  readonly offsets: Int32Array;
+  /** of the tokens. */
+  readonly ids: Int32Array;
+}
+
+/** Which features fire on tokens, and push them up; token ``ids[i]`` has those from ``offsets[i]`` on. */
+export interface TokenFeatures {
+  /** of the tokens, ascending. */
+  readonly ids: Int32Array;
+  readonly fires_offsets: Int32Array;
+  /** features that fire on each, by the share of their firings there, the largest first. */
+  readonly fires: Int32Array;
+  /** these shares. */
+  readonly shares: Float32Array;
+  readonly pushes_offsets: Int32Array;
+  /** features that push each up, by their logit effect on it, the largest first. */
+  readonly pushes: Int32Array;
+  /** these effects. */
+  readonly effects: Float32Array;
+}

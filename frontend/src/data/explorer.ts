@@ -1,5 +1,5 @@
 // What the explorer asks for: everything about one index that does not fit into a page.
-import type { EveryLayer, ExplorerHead, FeatureView, Hits, MeasuredEffects, Note, PromptPart, RowTexts, TriedText } from "./contract";
+import type { EveryLayer, ExplorerHead, FeatureView, FirstRows, Hits, MeasuredEffects, Note, PromptPart, RowTexts, SitePage, TriedText } from "./contract";
 import type { TokenStore } from "./blocks";
 import type { Comparison, Head, Late, Named, Source } from "./source";
 
@@ -31,6 +31,10 @@ export interface ExplorerSource {
   readonly n: number;
   /** A feature's card; at once where it was asked for lately. */
   readonly card: (feature: number) => Late<FeatureView>;
+  /** Rows that the table begins with, before any column is there; null where columns come quickly. */
+  readonly first: FirstRows | null;
+  /** Pages that lie beside the explorer. */
+  readonly pages: readonly SitePage[];
   /** With all effects computed; from then on `card` gives it, too. */
   readonly fullCard: (feature: number, signal: AbortSignal) => Promise<FeatureView>;
   readonly column: (name: string) => Late<Values>;

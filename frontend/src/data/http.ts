@@ -17,6 +17,8 @@ export async function openExplorer(page: Document, identity: string | null): Pro
 class HttpSource implements ExplorerSource {
   readonly head: Head;
   readonly n: number;
+  readonly first = null;
+  readonly pages = [];
   private readonly at: string;
   private readonly cards = new Map<number, FeatureView>();
   private readonly asked = new Map<number, Promise<FeatureView>>();

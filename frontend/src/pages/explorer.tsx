@@ -1,7 +1,8 @@
 // The explorer of an index, with data from the server that the page came from.
 import { render } from "preact";
-import { FailedLoad } from "../components/Messages";
+import { FailedLoad, FromFile } from "../components/Messages";
 import { openExplorer } from "../data/http";
+import { openSite } from "../data/packed";
 import { reasonOf } from "../state/load";
 import { ExplorerApp } from "./explorer/ExplorerApp";
 import "../styles/all.css";
@@ -21,7 +22,13 @@ import "./explorer/explorer.css";
 
 async function start(root: HTMLElement): Promise<void> {
   try {
-    const source = await openExplorer(document, new URLSearchParams(window.location.search).get("index"));
+    const site = document.querySelector<HTMLMetaElement>("meta[name=sae-vis-data]");
+    if (site !== null && window.location.protocol === "file:") {
+      root.replaceChildren();
+      render(<FromFile folder={site.dataset["folder"] ?? "."} />, root);
+      return;
+    }
+    const source = site === null ? await openExplorer(document, new URLSearchParams(window.location.search).get("index")) : await openSite(document, site.content);
     document.title = source.head.meta.title;
     root.replaceChildren();
     render(<ExplorerApp source={source} />, root);

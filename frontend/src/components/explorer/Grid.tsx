@@ -178,7 +178,7 @@ function Cell({ column, feature, data, texts, text, labellings }: RowProps & { r
       </>
     );
   }
-  const value = data.values(column.name)?.[feature] ?? NaN;
+  const value = data.shown(column.name)?.[feature] ?? NaN;
   if (column.kind === "label") return value < 0 ? "" : (labellings[column.labelling]?.labels[value] ?? "");
   return shown(value, column);
 }

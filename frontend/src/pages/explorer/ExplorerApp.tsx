@@ -51,6 +51,11 @@ export function ExplorerApp({ source }: { source: ExplorerSource }): VNode {
     <>
       <TopBar theme={address.theme} setTheme={(theme) => move({ theme }, "replace")} openHelp={() => setHelp(true)}>
         <Indices source={source} />
+        {source.pages.map(({ title, address: to }) => (
+          <a key={to} href={to}>
+            {title}
+          </a>
+        ))}
         {views.length > 1 && <Views views={views} view={view} go={(to) => move({ view: to })} />}
         {view === "table" && (
           <SearchBox

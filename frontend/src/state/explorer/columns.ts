@@ -7,6 +7,8 @@ import { reasonOf } from "../load";
 export interface Columns {
   /** null: not there yet, or it can't be had. */
   readonly values: (name: string) => Values | null;
+  /** As `values`; of a column that is on its way those of the first rows, NaN for the others, where they are known. */
+  readonly shown: (name: string) => Values | null;
   /** Why a column can't be had. */
   readonly failed: ReadonlyMap<string, string>;
   /** Changes whenever a column arrives. */
@@ -17,6 +19,7 @@ export interface Columns {
 export function useColumns(source: ExplorerSource, names: readonly string[]): Columns {
   const [version, arrived] = useState(0);
   const store = useRef(new Map<string, Values | null>());
+  const early = useMemo(() => earlyValues(source), [source]);
   const failed = useRef(new Map<string, string>());
   const wanted = [...new Set(names)].sort().join("\n");
   useEffect(() => {
@@ -38,7 +41,18 @@ export function useColumns(source: ExplorerSource, names: readonly string[]): Co
     }
   }, [source, wanted]);
   const values = useCallback((name: string) => store.current.get(name) ?? null, []);
-  return useMemo(() => ({ values, failed: failed.current, version }), [values, version]);
+  const shown = useCallback((name: string) => store.current.get(name) ?? early.get(name) ?? null, [early]);
+  return useMemo(() => ({ values, shown, failed: failed.current, version }), [values, shown, version]);
+}
+
+function earlyValues({ first, n }: ExplorerSource): ReadonlyMap<string, Values> {
+  const out = new Map<string, Values>();
+  first?.columns.forEach((name, column) => {
+    const values = new Float32Array(n).fill(NaN);
+    first.features.forEach((feature, i) => (values[feature] = first.values[column * first.features.length + i] ?? NaN));
+    out.set(name, values);
+  });
+  return out;
 }
 
 /** Tokens of one row. */
@@ -56,26 +70,31 @@ const SETTLED = 40;
 /** Texts of rows in sight; what was seen before is kept. */
 export function useRowTexts(source: ExplorerSource, features: readonly number[]): (feature: number) => RowText | null {
   const [, arrived] = useState(0);
-  const kept = useRef(new Map<number, RowText | null>());
+  const kept = useRef<Map<number, RowText | null> | null>(null);
+  if (kept.current === null) {
+    kept.current = new Map();
+    if (source.first !== null) keep(kept.current, source.first.texts);
+  }
+  const known = kept.current;
   const wanted = features.join();
   useEffect(() => {
     const timer = setTimeout(() => {
-      const missing = features.filter((feature) => !kept.current.has(feature)).slice(0, MOST_ASKED);
+      const missing = features.filter((feature) => !known.has(feature)).slice(0, MOST_ASKED);
       if (missing.length === 0) return;
-      for (const feature of missing) kept.current.set(feature, null);
+      for (const feature of missing) known.set(feature, null);
       source.rows(missing).then(
         (texts) => {
-          keep(kept.current, texts);
+          keep(known, texts);
           arrived((n) => n + 1);
         },
         () => {
-          for (const feature of missing) kept.current.delete(feature);
+          for (const feature of missing) known.delete(feature);
         },
       );
     }, SETTLED);
     return () => clearTimeout(timer);
   }, [source, wanted]);
-  return (feature) => kept.current.get(feature) ?? null;
+  return (feature) => known.get(feature) ?? null;
 }
 
 function keep(kept: Map<number, RowText | null>, { features, top, fired, up, down }: RowTexts): void {

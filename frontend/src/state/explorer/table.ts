@@ -41,7 +41,9 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, hits:
   const pass = (ranges: readonly Range[]): Uint8Array => passing(n, ranges.map((range) => [range, data.values(range.column)] as const), among);
   const mask = useMemo(() => pass(where), [where, among, data.version, n]);
   const others = useMemo(() => new Map(where.map((range) => [range.column, pass(where.filter((one) => one !== range))])), [where, among, data.version, n]);
-  const list = useMemo(() => kept(order, mask), [order, mask]);
+  const waiting = sorter.length > 0 && values === null && !data.failed.has(sort);
+  const early = waiting && down && sort === source.info.sort && where.length === 0 && hits === null ? (source.first?.features ?? null) : null;
+  const list = useMemo(() => early ?? kept(order, mask), [order, mask, early]);
   const scores = useMemo(() => (hits === null ? null : new Map(Array.from(hits.features, (feature, i) => [feature, hits.scores[i] ?? NaN]))), [hits]);
   return {
     columns,
@@ -51,6 +53,6 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, hits:
     but: (column) => others.get(column) ?? mask,
     scores,
     byScore,
-    waiting: sorter.length > 0 && values === null && !data.failed.has(sort),
+    waiting: waiting && early === null,
   };
 }

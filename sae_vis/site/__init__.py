@@ -1,0 +1,1 @@
+"""The explorer as a folder of files, which any file host can serve."""
