@@ -37,6 +37,9 @@ from sae_vis.contract import (
     Overview,
     PageHead,
     PromptPart,
+    ReaderFiring,
+    ReaderPage,
+    ReaderPlace,
     RowTexts,
     SearchAnswer,
     TokenTable,
@@ -67,6 +70,9 @@ BLOCKS = (
     ComparisonHead,
     EveryLayer,
     Notes,
+    ReaderPage,
+    ReaderPlace,
+    ReaderFiring,
 )
 """The records that blocks are made of."""
 
