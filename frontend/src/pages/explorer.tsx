@@ -18,6 +18,7 @@ import "./compare/tables.css";
 import "./compare/texts.css";
 import "./compare/cards.css";
 import "./explorer/explorer.css";
+import "../components/explorer/reader.css";
 
 async function start(root: HTMLElement): Promise<void> {
   try {
