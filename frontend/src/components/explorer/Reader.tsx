@@ -74,7 +74,7 @@ export function Reader(props: ReaderProps): VNode {
       {text !== null && held !== null && !busy && (
         <HeldToken text={text} texts={texts} token={held} pinned={pinned} current={props.current} href={props.href} open={props.onOpen} pin={onPin} close={() => onHold(null)} />
       )}
-      {text !== null && <ReaderTip id={TIP_ID} text={text} texts={texts} pinned={pinned} pointed={pointed} />}
+      {text !== null && <ReaderTip id={TIP_ID} text={text} texts={texts} pinned={pinned} pointed={pointed} held={held} />}
     </section>
   );
 }

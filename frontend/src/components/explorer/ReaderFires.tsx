@@ -18,10 +18,13 @@ export interface ReaderTipProps {
   readonly texts: TokenTexts;
   readonly pinned: readonly number[];
   readonly pointed: Signal<Pointed | null>;
+  /** The token that is held, which the list tells more of. */
+  readonly held: number | null;
 }
 
-export function ReaderTip({ id, text, texts, pinned, pointed }: ReaderTipProps): VNode {
-  const at = useSignal(pointed);
+export function ReaderTip({ id, text, texts, pinned, pointed, held }: ReaderTipProps): VNode {
+  const on = useSignal(pointed);
+  const at = on?.token === held ? null : on;
   const box = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
     if (at !== null && box.current !== null) putBeside(box.current, at.box, [at.box], true);
@@ -83,7 +86,7 @@ function firingWords(text: PageText, token: number, fires: readonly Fires[], mor
   if (text.masked(token)) return "Masked: in no statistic, and nothing is known to fire here.";
   if (!text.whole) return "The index has no codes by token: only pinned features are known here.";
   if (fires.length === 0) return "Nothing fires here.";
-  return `${more > 0 ? `${more} more. ` : ""}Share: of the feature's largest activation anywhere.`;
+  return `${more > 0 ? `${more} more. ` : ""}In %: of the feature's largest activation.`;
 }
 
 /** The hue of a pinned feature. */
@@ -142,7 +145,7 @@ export function HeldToken({ text, texts, token, pinned, current, href, open, pin
                 <Chip list={texts.runs(top)} />
               </span>
               <span class="number">{number(act)}</span>
-              <span class="number bar" style={{ "--share": `${100 * share}%` }}>
+              <span class="number share" style={{ "--share": `${100 * share}%` }}>
                 {percent(share)}
               </span>
             </li>

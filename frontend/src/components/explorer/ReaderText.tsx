@@ -88,8 +88,7 @@ export function ReaderText(props: ReaderTextProps): VNode {
   return (
     <div
       ref={root}
-      class="prompt-text reader-text"
-      style={{ "--bands": Math.max(pinned.length, 1) }}
+      class={`prompt-text reader-text bands-${pinned.length}`}
       dir={texts.direction(text.page.tokens)}
       tabIndex={0}
       role="group"
