@@ -44,7 +44,9 @@ def type_text(kind: Kind) -> str:
         case Choice(words):
             return " | ".join(f'"{word}"' for word in words)
         case Maybe(of) | Many(of) | ByName(of):
-            return HOLDERS[type(kind)].format(type_text(of))
+            inner = type_text(of)
+            several = isinstance(kind, Many) and " | " in inner  # which binds less than the list's []
+            return HOLDERS[type(kind)].format(f"({inner})" if several else inner)
         case Values():
             return ARRAYS[kind.dtype]
         case Record():

@@ -1,6 +1,8 @@
 import { defineConfig } from "vite";
 
-// The explorer is one script and one style by themselves: it is served, not put into a document with others.
+// An explorer is one script and one style by themselves, named by KIND: explorer, with data from a server; site, from files.
+const KIND = process.env.KIND ?? "explorer";
+
 export default defineConfig({
   build: {
     outDir: "../sae_vis/static",
@@ -9,8 +11,8 @@ export default defineConfig({
     modulePreload: false,
     cssCodeSplit: false,
     rolldownOptions: {
-      input: { explorer: "src/pages/explorer.tsx" },
-      output: { format: "iife", entryFileNames: "[name].js", assetFileNames: "explorer[extname]" },
+      input: { [KIND]: `src/pages/${KIND}.tsx` },
+      output: { format: "iife", entryFileNames: "[name].js", assetFileNames: `${KIND}[extname]` },
     },
   },
 });

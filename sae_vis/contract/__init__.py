@@ -66,6 +66,12 @@ from sae_vis.contract.page import TokenTable as TokenTable
 from sae_vis.contract.prompt import PromptMetric as PromptMetric
 from sae_vis.contract.prompt import PromptPart as PromptPart
 from sae_vis.contract.prompt import PromptView as PromptView
+from sae_vis.contract.reader import ReaderCodes as ReaderCodes
+from sae_vis.contract.reader import ReaderFeature as ReaderFeature
+from sae_vis.contract.reader import ReaderFiring as ReaderFiring
+from sae_vis.contract.reader import ReaderLabels as ReaderLabels
+from sae_vis.contract.reader import ReaderPage as ReaderPage
+from sae_vis.contract.reader import ReaderPlace as ReaderPlace
 from sae_vis.contract.summary import FeatureSummary as FeatureSummary
 from sae_vis.contract.tables import AlignmentTable as AlignmentTable
 from sae_vis.contract.tables import CorrelationTable as CorrelationTable

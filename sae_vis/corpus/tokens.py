@@ -168,13 +168,14 @@ class Corpus:
             flat, offsets, documents = _pack(pieces, body, bos, tokenizer.eos_token_id)
         else:
             flat, offsets, documents = _one_to_a_row(pieces, body, bos)
+        label_starts = documents[:-1] if bos is None else starts_with_bos(documents, offsets)
         return cls(
             tokens=flat,
             offsets=offsets,
             documents=documents,
             mask=mask if isinstance(mask, MaskConfig) else _mask_of(tokenizer, bos, rows, mask or (None, None)),
             source=source,
-            labellings=collected.labellings(kept, _label_starts(documents, offsets, bos)),
+            labellings=collected.labellings(kept, label_starts),
         )
 
     @property
@@ -329,11 +330,14 @@ def _one_to_a_row(
     return flat, offsets, np.append(offsets[np.array(first_rows, dtype=np.int64)], len(flat))
 
 
-def _label_starts(documents: NDArray[np.int64], offsets: NDArray[np.int64], bos: int | None) -> NDArray[np.int64]:
-    """Where the label of each document begins: with it, or with the BOS in front of it."""
+def starts_with_bos(documents: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each document begins with the BOS in front of it, if one stands there, int64 ``[n_docs]``.
+
+    Args:
+        documents: int64 ``[n_docs + 1]`` where each document's own first token is, and the end.
+        offsets: int64 ``[n_seqs + 1]`` of sequences that all begin with a BOS.
+    """
     starts = documents[:-1]
-    if bos is None:
-        return starts
     return np.where(np.isin(starts - 1, offsets[:-1]) & ~np.isin(starts, offsets[:-1]), starts - 1, starts)
 
 

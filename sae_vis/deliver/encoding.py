@@ -38,6 +38,9 @@ from sae_vis.contract import (
     Overview,
     PageHead,
     PromptPart,
+    ReaderFiring,
+    ReaderPage,
+    ReaderPlace,
     RowTexts,
     SearchAnswer,
     SiteHead,
@@ -75,6 +78,9 @@ BLOCKS = (
     SiteHead,
     WordList,
     TokenFeatures,
+    ReaderPage,
+    ReaderPlace,
+    ReaderFiring,
 )
 """The records that blocks are made of."""
 

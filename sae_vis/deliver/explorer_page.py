@@ -65,7 +65,8 @@ def explorer_page(
     """
     from sae_vis import __version__
 
-    script, style = static_file("explorer.js"), static_file("explorer.css")
+    kind = "explorer" if data is None else "site"
+    script, style = static_file(f"{kind}.js"), static_file(f"{kind}.css")
     styles = [style, *(module.style for module in modules if module.style)]
     own = [defined(module) for module in modules]
     policy = f"{policy_of([script, *own], styles)}; connect-src 'self'"

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from starlette.applications import Starlette
@@ -62,6 +62,9 @@ class App:
             Route(f"{at}/card/{{feature:int}}", _answered(self.card)),
             Route(f"{at}/full/{{feature:int}}", _answered(self.full_card)),
             Route(f"{at}/search", _answered(self.search)),
+            Route(f"{at}/read/{{document:int}}/{{page:int}}", _answered(self.read)),
+            Route(f"{at}/place/{{sequence:int}}/{{position:int}}", _answered(self.place)),
+            Route(f"{at}/firing/{{feature:int}}", _answered(self.firing)),
             Route(f"{at}/try", _answered(self.tried), methods=["POST"]),
             Route(f"{at}/wakes", _answered(self.wakes), methods=["POST"]),
             Route(f"{at}/prompt", _answered(self.prompt), methods=["POST"]),
@@ -128,6 +131,24 @@ class App:
         """Features by a text: ``?q=…``."""
         words = request.query_params.get("q", "")
         return _block(await self._index(request).long(request, lambda desk: desk.search(words)))
+
+    async def read(self, request: Request) -> Response:
+        """A page of a document; ``?f=1,2``: with the firings of these features, where there are no codes by token."""
+        document, page = request.path_params["document"], request.path_params["page"]
+        pinned = _features(request.query_params.get("f", ""))
+        return _block(await self._index(request).long(request, lambda desk: desk.read(document, page, pinned)))
+
+    async def place(self, request: Request) -> Response:
+        """The document of a token that is named by its row and its position there."""
+        sequence, position = request.path_params["sequence"], request.path_params["position"]
+        return _block(await self._index(request).long(request, lambda desk: desk.place(sequence, position)))
+
+    async def firing(self, request: Request) -> Response:
+        """A feature's next firing after a corpus position, ``?after=12``, or the one before it, ``?before=12``."""
+        index, feature, asked = self._index(request), _feature(request), request.query_params
+        direction: Literal[1, -1] = -1 if "before" in asked else 1
+        position = _position(asked.get("before" if direction == -1 else "after", ""))
+        return _block(await index.long(request, lambda desk: desk.next_firing(feature, position, direction)))
 
     async def tried(self, request: Request) -> Response:
         """A text of the user's own: ``{"text": …}``."""
@@ -222,6 +243,12 @@ def _features(text: str) -> list[int]:
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         raise InputError(f"the features are {text[:40]!r}, expected numbers with commas between them")
     return [int(part) for part in parts]
+
+
+def _position(text: str) -> int:
+    if not (text.removeprefix("-").isdigit() and text.isascii() and len(text) < 16):
+        raise InputError(f"the position is {text[:40]!r}, expected a whole number")
+    return int(text)
 
 
 async def _body(request: Request) -> dict[str, Any]:

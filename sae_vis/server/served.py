@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from sae_vis.contract import (
     MeasuredEffects,
     NumberColumn,
     PromptPart,
+    ReaderFiring,
+    ReaderPage,
+    ReaderPlace,
     RowTexts,
     SearchAnswer,
     TriedText,
@@ -38,6 +41,7 @@ from sae_vis.explore.columns import Columns
 from sae_vis.explore.head import can_of, explorer_head, index_choice
 from sae_vis.explore.layers import layer_features
 from sae_vis.explore.measured import measured_in_steps, unmeasured
+from sae_vis.explore.reader import Reader
 from sae_vis.explore.rows import row_texts
 from sae_vis.explore.search import Search
 from sae_vis.explore.tried import tried_text, woken
@@ -119,6 +123,10 @@ class Desk:
     def _search(self) -> Search:
         return Search(self.index)
 
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.index, self._sources.text)
+
     def head(self, others: Sequence[tuple[str, str, Index]]) -> bytes:
         """What the explorer begins with; ``others``: identity, title and index of all that are served."""
         made = self.explorer_head(others, f"{self._served.title} at {hooks_of(self.index)}")
@@ -159,6 +167,21 @@ class Desk:
     def search(self, words: str) -> bytes:
         """Features by a text, without the model."""
         return answer(SearchAnswer, self._search.find(words))
+
+    def read(self, document: int, page: int, pinned: Sequence[int]) -> bytes:
+        """A page of a document, with what fires on it."""
+        return answer(ReaderPage, self._reader.page(document, page, pinned=pinned), self._sources.text)
+
+    def place(self, sequence: int, position: int) -> bytes:
+        """Where in the documents a token of an example is."""
+        return answer(ReaderPlace, self._reader.place_in(sequence, position))
+
+    def next_firing(self, feature: int, position: int, direction: Literal[1, -1]) -> bytes:
+        """The next firing of a feature, or the one before. Raises `InputError` where it never fires."""
+        found = self._reader.next_firing(feature, position, direction)
+        if found is None:
+            raise InputError(f"feature {feature} fires nowhere in this text")
+        return answer(ReaderFiring, found)
 
     # What needs the model
 

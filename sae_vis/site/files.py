@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -32,6 +33,7 @@ FIRST = 128
 """Rows that are on screen before any column is."""
 WORDS = 2048
 """Words of the vocabulary in a file."""
+NO_SERVER = "a site has no server that could run a model: sae-vis serve INDEX --model … --sae … has"
 SMALLEST = 9  # how hard files are deflated: they are made once and read often
 
 
@@ -71,8 +73,10 @@ class Files:
 
     def head(self, title: str, pages: Sequence[SitePage]) -> bytes:
         """What the explorer begins with."""
+        whole = self._desk.explorer_head([], title)
+        can = replace(whole.can, live=False, why_not_live=NO_SERVER, notes=False, phrases=False, reader=False)
         made = SiteHead(
-            explorer=self._desk.explorer_head([], title),
+            explorer=replace(whole, can=can),
             first=self._first(),
             cards_in_file=CARDS,
             rows_in_file=ROWS,

@@ -22,7 +22,7 @@ const MOVES = 3;
 const LEAST_ROW = 24;
 const LEAST_ABOVE = 230;
 
-export function SeqMultiGroup({ card, options, wrap, set }: ComponentProps): VNode {
+export function SeqMultiGroup({ card, options, wrap, set, read }: ComponentProps): VNode {
   const root = useRef<HTMLElement>(null);
   const { sequences } = card.view;
   const steps = useMemo(() => stepsOf(options), [options]);
@@ -32,7 +32,7 @@ export function SeqMultiGroup({ card, options, wrap, set }: ComponentProps): VNo
   const drawn = board !== null && card.view.boards !== null;
   const style = useMemo(() => ({ steps, breaks: long && !drawn, focusOnly: focusOnly && !drawn, boards: null }), [steps, long, focusOnly, drawn]);
   const styles = useMemo(() => stylesOf(card, style), [card, style]);
-  const handlers = useTokens(card, root, steps.length > 1);
+  const handlers = useTokens(card, root, steps.length > 1, read);
   useMarks(root, card);
   const filled = useCallback(() => repaint(root.current, card), [card]);
   if (card.dead) return <p class="quiet">No examples: the feature never fires.</p>;

@@ -3,7 +3,8 @@ import { useLayoutEffect, useMemo } from "preact/hooks";
 import { fires, pin, point, setPin, tip, within, type Card, type Range, type TokenAt } from "../state/card";
 import { detail, expand } from "../marks/examples";
 import { TIP_ID } from "../marks/Tooltip";
-import { copyRow, RowTools } from "./rowTools";
+import { copyRow, readRow, RowTools } from "./rowTools";
+import type { Read } from "./types";
 
 /** A token of an example, or one of its source tokens. */
 const TOKEN = "[data-t], [data-s]";
@@ -23,7 +24,7 @@ export interface TokenHandlers {
 }
 
 /** Hover, focus, pin, expand, copy, and arrow keys from token to token. */
-export function useTokens(card: Card, root: Root, expandable: boolean): TokenHandlers {
+export function useTokens(card: Card, root: Root, expandable: boolean, read?: Read): TokenHandlers {
   return useMemo(() => {
     const grow = (row: HTMLLIElement): void => {
       const at = row.contains(document.activeElement) ? tokenOf(document.activeElement) : null;
@@ -32,7 +33,7 @@ export function useTokens(card: Card, root: Root, expandable: boolean): TokenHan
       tools.refresh();
       repaint(root.current, card);
     };
-    const tools = new RowTools(card, expandable, grow);
+    const tools = new RowTools(card, expandable, grow, read);
     const reach = (target: EventTarget | null): boolean => {
       const row = rowAt(target);
       if (row !== null) tools.moveTo(row);
@@ -62,12 +63,12 @@ export function useTokens(card: Card, root: Root, expandable: boolean): TokenHan
           toggle(card, element);
         } else if (row !== null) grow(row);
       },
-      onKeyDown: (event) => onKey(event, card, grow),
+      onKeyDown: (event) => onKey(event, card, grow, read),
     };
-  }, [card, root, expandable]);
+  }, [card, root, expandable, read]);
 }
 
-function onKey(event: KeyboardEvent, card: Card, grow: (row: HTMLLIElement) => void): void {
+function onKey(event: KeyboardEvent, card: Card, grow: (row: HTMLLIElement) => void, read?: Read): void {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLButtonElement) return;
   const root = event.currentTarget as HTMLElement;
   const current = tokenOf(event.target);
@@ -84,6 +85,7 @@ function onKey(event: KeyboardEvent, card: Card, grow: (row: HTMLLIElement) => v
   } else if (event.key === "Enter" && current !== null) toggle(card, current);
   else if (event.key === "e" && row !== null) grow(row);
   else if (event.key === "c" && row !== null) void copyRow(row, card);
+  else if (event.key === "r" && row !== null && read !== undefined) readRow(row, card, read);
   else {
     const next = neighbour(root, current, event.key, card);
     if (next === null) return;

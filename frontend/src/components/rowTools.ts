@@ -2,7 +2,8 @@
 import type { Card } from "../state/card";
 import { copyAndSay } from "./copy";
 import { plural } from "../data/format";
-import { nextView, rowLabels, shownTokens } from "../marks/examples";
+import { nextView, rowLabels, rowPlace, shownTokens } from "../marks/examples";
+import type { Read } from "./types";
 
 export const NO_WIDER =
   "This page holds no more of the text than it shows. SeqMultiGroupConfig(expand=16) or (expand=\"sequence\") in the layout would add it.";
@@ -17,6 +18,7 @@ export class RowTools {
     /** Whether the layout put wider views into the page. */
     private readonly expandable: boolean,
     expand: (row: HTMLLIElement) => void,
+    read?: Read,
   ) {
     this.element.className = "tools";
     this.element.append(this.more, this.copy);
@@ -27,6 +29,11 @@ export class RowTools {
     };
     this.more.addEventListener("click", (event) => act(event, expand));
     this.copy.addEventListener("click", (event) => act(event, (row) => void copyRow(row, card)));
+    if (read === undefined) return;
+    const open = button("Read");
+    open.title = "Read on in its document (r)";
+    open.addEventListener("click", (event) => act(event, (row) => readRow(row, card, read)));
+    this.element.append(open);
   }
 
   private get row(): HTMLLIElement | null {
@@ -69,4 +76,10 @@ function labelWords(row: HTMLLIElement, card: Card): string {
 export async function copyRow(row: HTMLLIElement, card: Card): Promise<void> {
   const tokens = shownTokens(row);
   await copyAndSay(card.texts.raw(tokens) + labelWords(row, card), `Copied ${plural(tokens.length, "token")}`);
+}
+
+/** Opens the document of a row's token in focus. */
+export function readRow(row: HTMLLIElement, card: Card, read: Read): void {
+  const place = rowPlace(row);
+  if (place !== null) read(card.view.feature, place.sequence, place.position);
 }

@@ -3,6 +3,9 @@ import type { Card } from "../state/card";
 import type { ComponentSpec, WrittenPlaces } from "../data/contract";
 import type { Named } from "../data/source";
 
+/** Opens the document that a token of an example stands in. */
+export type Read = (feature: number, sequence: number, position: number) => unknown;
+
 export interface ComponentProps {
   readonly type: string;
   readonly card: Card;
@@ -20,6 +23,8 @@ export interface ComponentProps {
   readonly places: WrittenPlaces | null;
   /** Relative norm of the second model's decoder of the feature; NaN where there is none. */
   readonly share: number;
+  /** Absent where the corpus itself is not at hand. */
+  readonly read?: Read | undefined;
   /** Data of a user's own component that all features of the page share. */
   readonly shared: (type: string) => Named;
 }

@@ -864,3 +864,97 @@ export interface TokenFeatures {
   /** these effects. */
   readonly effects: Float32Array;
 }
+
+/** The labels of a page's tokens by one labelling of the corpus, span by span. */
+export interface ReaderLabels {
+  /** of the labelling. */
+  readonly name: string;
+  /** token of the page with which each span begins, ascending, the first of them 0. */
+  readonly starts: Int32Array;
+  /** of each span; None: it has none. */
+  readonly labels: readonly (string | null)[];
+}
+
+/** Every feature that fires on a page, token by token; token ``i`` owns entries ``offsets[i]:offsets[i + 1]``. */
+export interface ReaderCodes {
+  readonly offsets: Int32Array;
+  /** ids, ascending within a token. */
+  readonly features: Int32Array;
+  /** how strongly each fires there. Masked tokens have no entries. */
+  readonly acts: Float32Array;
+}
+
+/** One feature on a page, from its firings in the whole corpus. */
+export interface ReaderFeature {
+  /** id. */
+  readonly feature: number;
+  /** in the whole corpus. */
+  readonly n_firings: number;
+  /** tokens of the page on which it fires, ascending. */
+  readonly at: Int32Array;
+  /** how strongly. */
+  readonly acts: Float32Array;
+}
+
+/** A page of a document: its tokens in the order of the corpus, and what fires on them. A document of more tokens than a page has is cut into pages, no character in two of them. */
+export interface ReaderPage {
+  /** number of it in the corpus, from 0 on. */
+  readonly document: number;
+  /** of the corpus. */
+  readonly n_documents: number;
+  /** number of it in the document, from 0 on. */
+  readonly page: number;
+  /** of the document. */
+  readonly n_pages: number;
+  /** corpus position of the page's first token. */
+  readonly start: number;
+  /** corpus position of the document's first token. */
+  readonly document_start: number;
+  /** how many tokens the document has. */
+  readonly document_tokens: number;
+  /** row of the corpus that the page's first token is in. */
+  readonly sequence: number;
+  /** position of this token within the row. */
+  readonly offset: number;
+  /** ids. */
+  readonly tokens: Int32Array;
+  /** tokens of the page that begin a row, ascending: the model read from there on. */
+  readonly begins: Int32Array;
+  /** tokens of the page that are in no statistic, ascending. */
+  readonly masked: Int32Array;
+  /** by each labelling of the corpus. */
+  readonly labels: readonly ReaderLabels[];
+  /** what fires on them; None where the index was built without codes by token. */
+  readonly codes: ReaderCodes | null;
+  /** features that were asked for by number, from their own firings. */
+  readonly pinned: readonly ReaderFeature[];
+  /** every feature in `codes` and `pinned`, with its largest activation in the whole corpus; by number. */
+  readonly firing: FeatureSummary;
+}
+
+/** Where in the documents a token of the corpus is. */
+export interface ReaderPlace {
+  /** corpus position. */
+  readonly position: number;
+  /** the document that it is in. */
+  readonly document: number;
+  /** the page of the document. */
+  readonly page: number;
+  /** which token of the page it is, from 0 on. */
+  readonly token: number;
+}
+
+/** One firing of a feature: the next after a place of the corpus, or the one before. */
+export interface ReaderFiring {
+  /** id. */
+  readonly feature: number;
+  readonly place: ReaderPlace;
+  /** how strongly it fires there. */
+  readonly act: number;
+  /** of the firing among all those of the feature, in corpus order, from 0 on. */
+  readonly number: number;
+  /** of the feature in the whole corpus. */
+  readonly n_firings: number;
+  /** whether there was none up to the end of the corpus, so that it is the first; or none back to its beginning, so that it is the last. */
+  readonly wrapped: boolean;
+}

@@ -1,5 +1,5 @@
 // What the explorer asks for: everything about one index that does not fit into a page.
-import type { EveryLayer, ExplorerHead, FeatureView, FirstRows, Hits, MeasuredEffects, Note, PromptPart, RowTexts, SitePage, TriedText } from "./contract";
+import type { EveryLayer, ExplorerHead, FeatureView, FirstRows, Hits, MeasuredEffects, Note, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SitePage, TriedText } from "./contract";
 import type { TokenStore } from "./blocks";
 import type { Comparison, Head, Late, Named, Source } from "./source";
 
@@ -50,6 +50,12 @@ export interface ExplorerSource {
   readonly layers: (text: string, signal: AbortSignal) => Promise<EveryLayer>;
   /** This index beside another over the same tokens. */
   readonly beside: (identity: string) => Promise<Beside>;
+  /** A page of a document of the corpus; `pinned`: features whose firings must be there even without codes by token. */
+  readonly read: (document: number, page: number, pinned: readonly number[], signal: AbortSignal) => Promise<ReaderPage>;
+  /** Where in the documents a token of an example is. */
+  readonly place: (sequence: number, position: number) => Promise<ReaderPlace>;
+  /** The firing of a feature after a corpus position, or the one before it. Throws where the feature never fires. */
+  readonly nextFiring: (feature: number, position: number, by: 1 | -1) => Promise<ReaderFiring>;
   readonly notes: () => Promise<readonly Note[]>;
   /** Throws `StaleNote` where the note is not that of the revision any more. */
   readonly write: (note: Note) => Promise<Note>;

@@ -1,6 +1,6 @@
 // The explorer's data from the server that the page came from.
 import { decodeAnswer, decodeShared, TokenStore } from "./blocks";
-import type { Compared, ComparisonHead, EveryLayer, ExplorerHead, FeatureView, MatchTable, Note, NumberColumn, PromptPart, RowTexts, SearchAnswer, TriedText, WholeColumn } from "./contract";
+import type { Compared, ComparisonHead, EveryLayer, ExplorerHead, FeatureView, MatchTable, Note, NumberColumn, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SearchAnswer, TriedText, WholeColumn } from "./contract";
 import { StaleNote, type Beside, type ExplorerSource, type Values } from "./explorer";
 import type { Head, Late, Source } from "./source";
 
@@ -117,6 +117,14 @@ class HttpSource implements ExplorerSource {
     const comparison = { b: side(other, overview.matches_b), overview, compared };
     return { source: { ...side(this, overview.matches_a), comparison }, comparison };
   };
+
+  readonly read = (document: number, page: number, pinned: readonly number[], signal: AbortSignal): Promise<ReaderPage> =>
+    this.get(`read/${document}/${page}${pinned.length === 0 ? "" : `?f=${pinned.join(",")}`}`, "ReaderPage", { signal });
+
+  readonly place = (sequence: number, position: number): Promise<ReaderPlace> => this.get(`place/${sequence}/${position}`, "ReaderPlace");
+
+  readonly nextFiring = (feature: number, position: number, by: 1 | -1): Promise<ReaderFiring> =>
+    this.get(`firing/${feature}?${by === 1 ? "after" : "before"}=${position}`, "ReaderFiring");
 
   readonly notes = async (): Promise<readonly Note[]> => (await this.get<{ notes: readonly Note[] }>("notes", "Notes")).notes;
 

@@ -145,6 +145,9 @@ class PackedSource implements ExplorerSource {
   readonly effects = none;
   readonly layers = none;
   readonly beside = none;
+  readonly read = none;
+  readonly place = none;
+  readonly nextFiring = none;
   readonly write = none;
 
   private async get<T>(kind: string, number: number, record: string): Promise<T> {

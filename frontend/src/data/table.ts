@@ -2,7 +2,7 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 590524531;
+export const DIGEST = 2496870906;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
@@ -69,4 +69,10 @@ export const TABLE: Table = {
   SiteHead: [["explorer", ["record", "ExplorerHead"]], ["first", ["record", "FirstRows"]], ["cards_in_file", "int"], ["rows_in_file", "int"], ["letters", ["many", "str"]], ["token_files", ["int32", "delta", "n_token_files"]], ["pages", ["many", ["record", "SitePage"]]]],
   WordList: [["words", ["many", "str"]], ["offsets", ["int32", "offsets", "n_words+1", "n_ids"]], ["ids", ["int32", "plain", "n_ids"]]],
   TokenFeatures: [["ids", ["int32", "delta", "n_tokens"]], ["fires_offsets", ["int32", "offsets", "n_tokens+1", "n_fires"]], ["fires", ["int32", "plain", "n_fires"]], ["shares", ["float32", "plain", "n_fires"]], ["pushes_offsets", ["int32", "offsets", "n_tokens+1", "n_pushes"]], ["pushes", ["int32", "plain", "n_pushes"]], ["effects", ["float32", "plain", "n_pushes"]]],
+  ReaderLabels: [["name", "str"], ["starts", ["int32", "gaps", "n_spans"]], ["labels", ["many", ["maybe", "str"]]]],
+  ReaderCodes: [["offsets", ["int32", "offsets", "n_tokens+1", "n_codes"]], ["features", ["int32", "delta", "n_codes"]], ["acts", ["float32", "plain", "n_codes"]]],
+  ReaderFeature: [["feature", "int"], ["n_firings", "int"], ["at", ["int32", "gaps", "n_here"]], ["acts", ["float32", "plain", "n_here"]]],
+  ReaderPage: [["document", "int"], ["n_documents", "int"], ["page", "int"], ["n_pages", "int"], ["start", "int"], ["document_start", "int"], ["document_tokens", "int"], ["sequence", "int"], ["offset", "int"], ["tokens", ["int32", "token", "n_tokens"]], ["begins", ["int32", "gaps", "n_begins"]], ["masked", ["int32", "gaps", "n_masked"]], ["labels", ["many", ["record", "ReaderLabels"]]], ["codes", ["maybe", ["record", "ReaderCodes"]]], ["pinned", ["many", ["record", "ReaderFeature"]]], ["firing", ["record", "FeatureSummary"]]],
+  ReaderPlace: [["position", "int"], ["document", "int"], ["page", "int"], ["token", "int"]],
+  ReaderFiring: [["feature", "int"], ["place", ["record", "ReaderPlace"]], ["act", "float"], ["number", "int"], ["n_firings", "int"], ["wrapped", "bool"]],
 };

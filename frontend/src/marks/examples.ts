@@ -101,6 +101,14 @@ export function shownTokens(item: HTMLLIElement): Int32Array {
   return row.contexts.tokens.subarray(from + first, from + last);
 }
 
+/** Where a row's token in focus is in the corpus. */
+export function rowPlace(item: HTMLLIElement): { sequence: number; position: number } | null {
+  const row = rowOf.get(item);
+  if (row === undefined) return null;
+  const { contexts: c, index } = row;
+  return { sequence: c.sequence[index] ?? -1, position: (c.start[index] ?? 0) + (c.focus[index] ?? 0) };
+}
+
 /** The label of a row's token in focus, for each labelling of the page; -1: none. */
 export function rowLabels(item: HTMLLIElement): number[] {
   const row = rowOf.get(item);

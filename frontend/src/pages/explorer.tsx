@@ -1,10 +1,9 @@
 // The explorer of an index, with data from the server that the page came from.
-import { render } from "preact";
-import { FailedLoad, FromFile } from "../components/Messages";
 import { openExplorer } from "../data/http";
-import { openSite } from "../data/packed";
-import { reasonOf } from "../state/load";
-import { ExplorerApp } from "./explorer/ExplorerApp";
+import { begin } from "./explorer/begin";
+import { ComparePane } from "./explorer/ComparePane";
+import { PromptPane } from "./explorer/PromptPane";
+import { ReaderPane } from "./explorer/ReaderPane";
 import "../styles/all.css";
 import "./prompt/prompt.css";
 import "./prompt/bar.css";
@@ -19,24 +18,6 @@ import "./compare/tables.css";
 import "./compare/texts.css";
 import "./compare/cards.css";
 import "./explorer/explorer.css";
+import "../components/explorer/reader.css";
 
-async function start(root: HTMLElement): Promise<void> {
-  try {
-    const site = document.querySelector<HTMLMetaElement>("meta[name=sae-vis-data]");
-    if (site !== null && window.location.protocol === "file:") {
-      root.replaceChildren();
-      render(<FromFile folder={site.dataset["folder"] ?? "."} />, root);
-      return;
-    }
-    const source = site === null ? await openExplorer(document, new URLSearchParams(window.location.search).get("index")) : await openSite(document, site.content);
-    document.title = source.head.meta.title;
-    root.replaceChildren();
-    render(<ExplorerApp source={source} />, root);
-  } catch (error) {
-    root.replaceChildren();
-    render(<FailedLoad what="The explorer's data" reason={reasonOf(error)} />, root);
-  }
-}
-
-const root = document.getElementById("app");
-if (root !== null) void start(root);
+void begin(() => openExplorer(document, new URLSearchParams(window.location.search).get("index")), { prompt: PromptPane, compare: ComparePane, text: ReaderPane });

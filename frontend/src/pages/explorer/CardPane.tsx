@@ -7,6 +7,7 @@ import { CopyMenu } from "../../components/CopyMenu";
 import { DeadFeature } from "../../components/Messages";
 import { NoteBox } from "../../components/explorer/NoteBox";
 import { TryText } from "../../components/explorer/TryText";
+import type { Read } from "../../components/types";
 import type { ExplorerSource } from "../../data/explorer";
 import type { TokenTexts } from "../../data/tokens";
 import { opened } from "../../state/card";
@@ -25,10 +26,12 @@ export interface CardPaneProps {
   readonly move: Moves<ExplorerAddress>;
   readonly href: (change: Partial<ExplorerAddress>) => string;
   readonly book: NoteBook;
+  /** Opens the document of an example; undefined where the text can't be read. */
+  readonly read: Read | undefined;
 }
 
 export function CardPane(props: CardPaneProps): VNode {
-  const { source, texts, feature, ahead, address, move, href, book } = props;
+  const { source, texts, feature, ahead, address, move, href, book, read } = props;
   const { head, info } = source;
   const { card, effects, failed } = useCard(source, texts, feature, ahead);
   const there = card !== null && card.view.feature === feature;
@@ -42,8 +45,9 @@ export function CardPane(props: CardPaneProps): VNode {
       has: (to) => to < source.n,
       href: (to) => href({ feature: to }),
       shared: source.shared,
+      read,
     }),
-    [address, move, href, source],
+    [address, move, href, source, read],
   );
   return (
     <article class="card explorer-card" aria-label={`Feature ${feature}`} aria-busy={!there}>

@@ -1,29 +1,41 @@
 // The explorer: the table of all features, and the card of the open one.
-import type { VNode } from "preact";
+import type { FunctionComponent, VNode } from "preact";
 import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 import { SearchBox } from "../../components/explorer/SearchBox";
 import { Header } from "../../components/Header";
 import { Help } from "../../components/Help";
 import { Notice } from "../../components/Messages";
 import { TopBar } from "../../components/TopBar";
+import type { Read } from "../../components/types";
 import type { ExplorerSource } from "../../data/explorer";
 import { TokenTexts } from "../../data/tokens";
 import { Tooltips } from "../../marks/Tooltip";
 import { tip } from "../../state/card";
-import { explorerFields, VIEWS, type View } from "../../state/explorer/address";
+import { explorerFields, MOST_PINS, VIEWS, type ExplorerAddress, type View } from "../../state/explorer/address";
 import { useNotes } from "../../state/explorer/notes";
 import { shownHits, useSearch } from "../../state/explorer/search";
 import { useTable } from "../../state/explorer/table";
 import { write } from "../../state/fields";
-import { othersNow, useAddress } from "../../state/history";
+import { othersNow, useAddress, type Moves } from "../../state/history";
 import { useKeys } from "../../state/keys";
+import { reasonOf } from "../../state/load";
+import { say } from "../../state/notice";
 import { CardPane } from "./CardPane";
 import { KEYS, type ExplorerKeys } from "./keys";
-import { ComparePane } from "./ComparePane";
-import { PromptPane } from "./PromptPane";
+import type { ComparePaneProps } from "./ComparePane";
+import type { PromptPaneProps } from "./PromptPane";
+import type { ReaderKeys, ReaderPaneProps } from "./ReaderPane";
 import { TablePane } from "./TablePane";
 
-export function ExplorerApp({ source }: { source: ExplorerSource }): VNode {
+/** Views that an explorer may have beside the table; those that are left out are not in its script. */
+export interface Panes {
+  readonly prompt?: FunctionComponent<PromptPaneProps>;
+  readonly compare?: FunctionComponent<ComparePaneProps>;
+  readonly text?: FunctionComponent<ReaderPaneProps>;
+}
+
+export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource; readonly panes: Panes }): VNode {
+  const { prompt: Prompts, compare: Comparison, text: Text } = panes;
   const fields = useMemo(() => explorerFields(source.info), [source]);
   const texts = useMemo(() => new TokenTexts(source.store, source.store.special), [source]);
   const [address, move] = useAddress(fields, hideTip, isPanes);
@@ -43,9 +55,11 @@ export function ExplorerApp({ source }: { source: ExplorerSource }): VNode {
   };
   const href = useCallback((change: Partial<typeof address>) => write(fields, { ...address, ...change }, othersNow(isPanes)), [fields, address]);
   const about = useMemo(() => <Header head={source.head} />, [source]);
-  const live = source.info.can.live;
-  const views = VIEWS.filter((one) => one === "table" || (one === "prompt" ? live : source.info.indices.some(({ identity, same_text: same }) => same && identity !== source.info.identity)));
+  const reader = useRef<ReaderKeys | null>(null);
+  const read = useMemo(() => readIn(source, address.pins, move), [source, address.pins, move]);
+  const views = viewsOf(source).filter((one) => one === "table" || panes[one] !== undefined);
   const view = views.includes(address.view) ? address.view : "table";
+  const beside = view === "table" || view === "text";
   const pane = { source, address, move, help, setHelp };
   return (
     <>
@@ -72,19 +86,25 @@ export function ExplorerApp({ source }: { source: ExplorerSource }): VNode {
         )}
       </TopBar>
       {about}
-      <main class={view === "table" ? "explorer" : ""}>
-        {view === "prompt" && <PromptPane texts={texts} {...pane} />}
-        {view === "compare" && <ComparePane {...pane} />}
-        {view === "table" && (
-          <>
-            <TableKeys step={step} find={() => box.current?.focus()} help={help} setHelp={setHelp} />
-            <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} />
-            {feature === null ? (
-              <p class="message">{waiting ? "Loading the features…" : "No feature is left: let go of a filter."}</p>
-            ) : (
-              <CardPane source={source} texts={texts} feature={feature} ahead={[near(1), near(-1)].filter((one) => one !== undefined)} address={address} move={move} href={href} book={book} />
-            )}
-          </>
+      <main class={beside ? "explorer" : ""}>
+        {view === "prompt" && Prompts !== undefined && <Prompts texts={texts} {...pane} />}
+        {view === "compare" && Comparison !== undefined && <Comparison {...pane} />}
+        {beside && <TableKeys step={step} find={() => box.current?.focus()} help={help} setHelp={setHelp} reader={reader} />}
+        {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} />}
+        {view === "text" && Text !== undefined && <Text source={source} texts={texts} address={address} move={move} href={href} current={feature} keys={reader} />}
+        {beside && feature === null && <p class="message">{waiting ? "Loading the features…" : "No feature is left: let go of a filter."}</p>}
+        {beside && feature !== null && (
+          <CardPane
+            source={source}
+            texts={texts}
+            feature={feature}
+            ahead={[near(1), near(-1)].filter((one) => one !== undefined)}
+            address={address}
+            move={move}
+            href={href}
+            book={book}
+            read={source.info.can.reader ? read : undefined}
+          />
         )}
       </main>
       <Tooltips below={false} several={false} />
@@ -93,7 +113,7 @@ export function ExplorerApp({ source }: { source: ExplorerSource }): VNode {
   );
 }
 
-/** The table's keys, as long as it is there. */
+/** The keys of the table and of the text, as long as one of them is there. */
 function TableKeys(keys: ExplorerKeys): VNode | null {
   useKeys(KEYS, keys);
   return keys.help ? <Help keys={KEYS} close={() => keys.setHelp(false)} /> : null;
@@ -104,7 +124,26 @@ function isPanes(name: string): boolean {
   return /^[pc]\./.test(name);
 }
 
-const TITLES: Readonly<Record<View, string>> = { table: "Features", prompt: "Prompt", compare: "Compare" };
+/** Opens the document of an example's token, coloured by its feature. */
+function readIn(source: ExplorerSource, pins: readonly number[], move: Moves<ExplorerAddress>): Read {
+  return async (feature, sequence, position) => {
+    try {
+      const { document, page, token } = await source.place(sequence, position);
+      move({ view: "text", document, page, token, pins: [feature, ...pins.filter((one) => one !== feature)].slice(0, MOST_PINS) });
+    } catch (error) {
+      say(reasonOf(error));
+    }
+  };
+}
+
+/** What the source has something for. */
+function viewsOf({ info: { can, indices, identity } }: ExplorerSource): readonly View[] {
+  const others = indices.some((one) => one.same_text && one.identity !== identity);
+  const there: Readonly<Record<View, boolean>> = { table: true, text: can.reader, prompt: can.live, compare: others };
+  return VIEWS.filter((one) => there[one]);
+}
+
+const TITLES: Readonly<Record<View, string>> = { table: "Features", text: "Text", prompt: "Prompt", compare: "Compare" };
 
 function Views({ views, view, go }: { readonly views: readonly View[]; readonly view: View; readonly go: (view: View) => void }): VNode {
   return (

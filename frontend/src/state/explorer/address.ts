@@ -1,16 +1,16 @@
 // What the explorer's address says: the open feature, the table, the search.
 import type { ExplorerHead } from "../../data/contract";
 import { LOOK, type Look } from "../address";
-import { choice, flag, whole, type Field, type Fields } from "../fields";
+import { choice, flag, whole, wholeOf, type Field, type Fields } from "../fields";
 import type { Range } from "./order";
 
-export const VIEWS = ["table", "prompt", "compare"] as const;
+export const VIEWS = ["table", "text", "prompt", "compare"] as const;
 export type View = (typeof VIEWS)[number];
 
 export const WAYS = ["fires", "pushes", "phrase", "note", "text"] as const;
 export type Way = (typeof WAYS)[number];
 
-/** #f=12&view=table&sort=max&down=1&cols=…&where=max:1~5&q=…&by=phrase */
+/** #f=12&view=table&sort=max&down=1&cols=…&where=max:1~5&q=…&by=phrase&doc=3&page=1&tok=9&pins=12,5 */
 export interface ExplorerAddress extends Look {
   /** null: the first of the table. */
   readonly feature: number | null;
@@ -31,7 +31,15 @@ export interface ExplorerAddress extends Look {
   readonly every: boolean;
   /** The index that this one is compared with. */
   readonly other: string;
+  /** Of the corpus, as it is read: document, page, the token that is held, the features that colour it. */
+  readonly document: number;
+  readonly page: number;
+  readonly token: number | null;
+  readonly pins: readonly number[];
 }
+
+/** Features that can colour the text at once. */
+export const MOST_PINS = 3;
 
 export function explorerFields(info: ExplorerHead): Fields<ExplorerAddress> {
   const names = new Set(info.columns.map(({ name }) => name));
@@ -55,6 +63,13 @@ export function explorerFields(info: ExplorerHead): Fields<ExplorerAddress> {
     compare: plainText("with"),
     every: flag("every"),
     other: plainText("b"),
+    document: whole("doc", 0),
+    page: whole("page", 0),
+    token: whole("tok", null),
+    pins: {
+      read: (text) => [...new Set(text("pins").split(",").map(wholeOf).filter((id) => id !== null))].slice(0, MOST_PINS),
+      write: (pins) => [["pins", pins.length === 0 ? null : pins.join(",")]],
+    },
     ...LOOK,
   };
 }
