@@ -125,7 +125,7 @@ class Desk:
 
     @cached_property
     def _reader(self) -> Reader:
-        return Reader(self.index, self._sources.text)
+        return Reader(self.index, self.sources.text)
 
     def head(self, others: Sequence[tuple[str, str, Index]]) -> bytes:
         """What the explorer begins with; ``others``: identity, title and index of all that are served."""
@@ -170,7 +170,7 @@ class Desk:
 
     def read(self, document: int, page: int, pinned: Sequence[int]) -> bytes:
         """A page of a document, with what fires on it."""
-        return answer(ReaderPage, self._reader.page(document, page, pinned=pinned), self._sources.text)
+        return answer(ReaderPage, self._reader.page(document, page, pinned=pinned), self.sources.text)
 
     def place(self, sequence: int, position: int) -> bytes:
         """Where in the documents a token of an example is."""

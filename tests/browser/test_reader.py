@@ -241,7 +241,8 @@ def test_the_keyboard_walks_over_tokens_and_lines(read, index):
     tab.get_by_role("tooltip").filter(has_text="Token").wait_for()
     tab.keyboard.press("ArrowDown")
     below = tab.evaluate("""(() => {
-      const [from, to] = [document.querySelector('[data-t="1"]'), document.activeElement].map((e) => e.getClientRects()[0]);
+      const both = [document.querySelector('[data-t="1"]'), document.activeElement];
+      const [from, to] = both.map((e) => e.getClientRects()[0]);
       return [to.top - from.top, Math.max(to.left - from.right, from.left - to.right)];
     })()""")
     assert 5 < below[0] < 60
@@ -251,7 +252,8 @@ def test_the_keyboard_walks_over_tokens_and_lines(read, index):
     tab.keyboard.press("End")
     assert at(tab) == len(Reader(index).page(1).tokens) - 1
     assert tab.evaluate("""(() => {
-      const [box, root] = [document.activeElement, document.querySelector('.reader-text')].map((e) => e.getBoundingClientRect());
+      const both = [document.activeElement, document.querySelector('.reader-text')];
+      const [box, root] = both.map((e) => e.getBoundingClientRect());
       return box.top >= root.top && box.bottom <= root.bottom;
     })()""")
     tab.keyboard.press("Home")

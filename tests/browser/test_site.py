@@ -1,0 +1,152 @@
+"""A site in Chromium, from a server of files that knows no ranges, under a path of its own; and opened by a double click."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+
+import numpy as np
+import pytest
+from polling import wait_until
+
+from sae_vis import Corpus, SiteSettings, TokenText, index_features, load_tokenizer, save_site
+from sae_vis.demo import run as demo
+from sae_vis.explore.search import Search
+
+pytestmark = pytest.mark.browser
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    tokenizer = load_tokenizer(demo.assets() / "model")
+    texts = [text for number, text in enumerate(demo.demo_texts()) if number % 24 == 0]
+    corpus = Corpus.from_texts(texts, tokenizer, seq_len=demo.SEQ_LEN)
+    folder = tmp_path_factory.mktemp("of-site") / "index"
+    return index_features(corpus, demo.demo_parts(demo.MLP), folder, text=TokenText.from_tokenizer(tokenizer))
+
+
+@pytest.fixture(scope="module")
+def root(index, tmp_path_factory):
+    """A folder that is served, with the site in a folder of it."""
+    folder = tmp_path_factory.mktemp("served")
+    save_site(
+        index._store.root,
+        folder / "my-sae",
+        settings=SiteSettings(title="A small SAE", pages=(("One prompt", "prompt.html"),), base="/my-sae/"),
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(root):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(root)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/my-sae/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def tab(chromium, address):
+    """The site; a console message or a request to anywhere else fails the test."""
+    noise, asked = [], []
+    context = chromium.new_context(viewport={"width": 1500, "height": 950})
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    opened.on("console", lambda message: noise.append(f"console {message.type}: {message.text}"))
+    opened.on("pageerror", lambda error: noise.append(f"error: {error}"))
+    opened.on("request", lambda one: asked.append(one.url.removeprefix(address)))
+    opened.goto(address)
+    opened.locator(".grid-row").first.wait_for()
+    opened.asked = asked
+    yield opened
+    context.close()
+    assert noise == []
+    assert [url for url in asked if url.startswith("http")] == []
+
+
+def rows(tab) -> list[int]:
+    return [int(row.get_attribute("data-feature")) for row in tab.locator(".grid-row").all()]
+
+
+def test_the_table_is_there_before_any_column(tab, index):
+    order = np.argsort(-index.column("density").astype(np.float32), kind="stable")
+    assert rows(tab)[:10] == order[:10].tolist()
+    first = tab.asked.index(next(url for url in tab.asked if url.endswith("head.bin")))
+    assert not any("columns/" in url for url in tab.asked[:first])
+    assert f"{index.n_features:,}" in tab.inner_text(".chips")
+
+
+def test_the_card_is_that_of_the_index(tab, index):
+    feature = rows(tab)[3]
+    tab.locator(f'.grid-row[data-feature="{feature}"]').click()
+    tab.locator(f'article[aria-label="Feature {feature}"] .examples li').first.wait_for()
+    card = tab.inner_text("article")
+    assert f"{index.column('n_firings')[feature]:,} times" in card
+    assert f"{float(index.top_examples(feature, 1).acts[0]):.3g}" in card
+    assert tab.locator("textarea").count() == 0  # nothing that would need a server
+
+
+def test_sorting_asks_for_one_column(tab, index):
+    before = len(tab.asked)
+    tab.get_by_role("button", name="Max").click()
+    largest = int(np.argsort(-index.column("max"), kind="stable")[0])
+    wait_until(tab, f"document.querySelector('.grid-row')?.dataset.feature === '{largest}'")
+    assert sum("columns/" in url for url in tab.asked[before:]) <= 2
+
+
+@pytest.mark.parametrize("word", ["the", "self", "xyzzy"])
+def test_a_token_is_found_as_in_the_index(tab, index, word):
+    tab.get_by_role("searchbox").fill(word)
+    hits = {one.way: one for one in Search(index).find(word).hits}
+    n = len(hits["fires"].features)
+    tab.get_by_role("button", name=f"{n:,} fire on it").wait_for()
+    tab.get_by_role("button", name=f"{len(hits['pushes'].features):,} push it up").wait_for()
+    if n:
+        assert rows(tab)[:5] == hits["fires"].features[:5].tolist()
+
+
+def test_a_beginning_of_a_word_is_found(tab, index):
+    tab.get_by_role("searchbox").fill("colle")
+    hits = {one.way: one for one in Search(index).find("colle").hits}
+    tab.get_by_role("button", name=f"{len(hits['fires'].features):,} fire on it").wait_for()
+
+
+def test_a_link_opens_what_it_names(tab, address):
+    tab.goto(f"{address}#f=17&sort=max")
+    tab.reload()
+    tab.locator('article[aria-label="Feature 17"] .examples, article[aria-label="Feature 17"] [data-message]').first.wait_for()
+    assert tab.locator('[aria-sort="descending"]').inner_text().startswith("Max")
+    assert tab.get_by_role("link", name="One prompt").get_attribute("href") == "prompt.html"
+
+
+def test_a_file_that_is_missing_is_said(tab, root):
+    (data,) = (root / "my-sae" / "data").iterdir()
+    last = sorted((data / "cards").iterdir(), key=lambda file: int(file.stem))[-1]
+    kept = last.read_bytes()
+    last.unlink()
+    tab.on("console", lambda _: None)
+    try:
+        feature = int(last.stem) * 64
+        tab.evaluate(f"location.hash = '#f={feature}'")
+        tab.get_by_role("alert").wait_for()
+        assert "is not there" in tab.get_by_role("alert").inner_text()
+    finally:
+        last.write_bytes(kept)
+
+
+def test_opened_by_a_double_click_it_says_how_to_serve_it(chromium, root):
+    context = chromium.new_context(offline=True)
+    page = context.new_page()
+    page.goto((root / "my-sae" / "index.html").as_uri())
+    said = page.locator('[data-message="from-file"]')
+    said.wait_for()
+    assert "python -m http.server -d my-sae" in said.inner_text()
+    context.close()
