@@ -28,7 +28,6 @@ from sae_vis.contract.examples import AttentionSources as AttentionSources
 from sae_vis.contract.examples import Contexts as Contexts
 from sae_vis.contract.examples import SequenceGroup as SequenceGroup
 from sae_vis.contract.examples import TokenEffects as TokenEffects
-from sae_vis.contract.explorer import CardPack as CardPack
 from sae_vis.contract.explorer import ColumnInfo as ColumnInfo
 from sae_vis.contract.explorer import ComparisonHead as ComparisonHead
 from sae_vis.contract.explorer import EveryLayer as EveryLayer

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from sae_vis.contract.annotations import F32, I32, Array
 from sae_vis.contract.compare import Overview
-from sae_vis.contract.feature import FeatureView
 from sae_vis.contract.layout import LayoutSpec
 from sae_vis.contract.page import PageHead
 
@@ -145,13 +144,6 @@ class RowTexts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CardPack:
-    """Cards of consecutive features, in a file of their own; their token table is one."""
-
-    cards: tuple[FeatureView, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class FirstRows:
     """The rows that the table begins with, in their order, so that they are on screen before any column is.
 
@@ -188,7 +180,8 @@ class SiteHead:
     Attributes:
         explorer: as from a server; nothing in it is live.
         first: rows that the table begins with.
-        cards_in_file: features in a file of cards (`CardPack`): feature f is in file ``f // cards_in_file``.
+        cards_in_file: features in a file of cards (`sae_vis.deliver.answers.pack`): feature ``f`` is in file
+            ``f // cards_in_file``.
         rows_in_file: features in a file of texts of rows (`RowTexts`), likewise.
         letters: beginnings of words, ascending: file ``i`` of the vocabulary has words from ``letters[i]`` on.
         token_files: first id of a token in each file of features by token (`TokenFeatures`), ascending.

@@ -6,7 +6,11 @@ is, but that it needs no head: whoever reads it keeps the tokens' text beside th
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
 import numpy as np
+from numpy.typing import NDArray
 
 from sae_vis.contract import TokenTable
 from sae_vis.contract.tokens import token_arrays
@@ -31,12 +35,45 @@ def answer(record: type, value: object, text: TokenText | None = None, *, level:
     Raises:
         InputError: arrays that contradict each other, or data that can't travel; names the field.
     """
+    out, index = _begun(token_arrays(record, value), text)
+    encode(out, record, value, index)
+    return out.deflated(level=level)
+
+
+def pack(record: type, values: Sequence[object], text: TokenText, *, level: int) -> bytes:
+    """Records that are read one by one, with one table of all their tokens: parts, each behind its length (`framed`).
+
+    The first part is the contract's digest and the `TokenTable`, each of the others a record, deflated by itself.
+
+    Args:
+        record: their dataclass.
+        values: they.
+        text: what token ids spell.
+        level: of deflating, 0 to 9.
+
+    Raises:
+        InputError: as `answer`.
+    """
+    head, index = _begun(chain.from_iterable(token_arrays(record, value) for value in values), text)
+    parts = [head]
+    for value in values:
+        parts.append(BlockWriter())
+        encode(parts[-1], record, value, index)
+    return b"".join(framed(part.deflated(level=level)) for part in parts)
+
+
+def framed(part: bytes) -> bytes:
+    """A part behind its length: four bytes, the lowest first."""
+    return len(part).to_bytes(4, "little") + part
+
+
+def _begun(arrays: Iterable[NDArray[np.int32]], text: TokenText | None) -> tuple[BlockWriter, TokenIndex]:
+    """A block with the digest and the text of some tokens, and their places in it."""
     out = BlockWriter()
     out.ints([digest()])
-    index = TokenIndex(token_arrays(record, value))
+    index = TokenIndex(arrays)
     ids = [int(token) for token in index.ids]
     text = text or TokenText.labels()
     special = tuple(token for token in ids if text.is_special(token))
     encode(out, TokenTable, token_table(np.array(ids, np.int64), {one: text.bytes_of(one) for one in ids}, special))
-    encode(out, record, value, index)
-    return out.deflated(level=level)
+    return out, index

@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.contract import (
-    CardPack,
     Compared,
     ComparisonHead,
     ComponentData,
@@ -74,7 +73,6 @@ BLOCKS = (
     ComparisonHead,
     EveryLayer,
     Notes,
-    CardPack,
     SiteHead,
     WordList,
     TokenFeatures,

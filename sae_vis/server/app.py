@@ -25,7 +25,7 @@ from sae_vis.server.lanes import Cancelled
 from sae_vis.server.notes import StaleNoteError
 from sae_vis.server.open_index import Gone, OpenIndex
 from sae_vis.server.served import NO_MODEL, Desk
-from sae_vis.server.streams import framed
+from sae_vis.server.streams import in_frames
 from sae_vis.views.prompt import PromptSettings
 
 BLOCK = "application/octet-stream"
@@ -168,14 +168,14 @@ class App:
         return _block(await index.model(request, lambda desk: desk.prompt(text, settings)), kept=False)
 
     async def effects(self, request: Request) -> Response:
-        """Full effects of so many ``pairs`` of largest attribution of a prompt, a few at a time (`framed`)."""
+        """Full effects of so many ``pairs`` of largest attribution of a prompt, a few at a time (`in_frames`)."""
         index, asked = self._index(request), await _body(request)
         text, second = _text(asked), None if asked.get("compare") is None else _text(asked, "compare")
         settings = PromptSettings(
             compare=second, full_effects=min(whole_number(asked.get("pairs"), "pairs", 1), MOST_PAIRS)
         )
         parts = await index.stream(request, lambda desk: desk.full_effects(text, settings))
-        return StreamingResponse(framed(parts), media_type=BLOCK, headers={"cache-control": "no-store"})
+        return StreamingResponse(in_frames(parts), media_type=BLOCK, headers={"cache-control": "no-store"})
 
     async def layers(self, request: Request) -> Response:
         """A prompt at every index that is live: ``{"text": …}``."""

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from threading import Event
 
+from sae_vis.deliver.answers import framed
+
 END = None
 Part = bytes | Exception | None
 
@@ -60,7 +62,7 @@ class Stream:
         self._left.set()
 
 
-async def framed(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Each part behind its length, four bytes, the lowest first."""
+async def in_frames(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Each part behind its length."""
     async for part in parts:
-        yield len(part).to_bytes(4, "little") + part
+        yield framed(part)

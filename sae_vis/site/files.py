@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from sae_vis.contract import (
-    CardPack,
+    FeatureView,
     FirstRows,
     NumberColumn,
     RowTexts,
@@ -18,7 +18,7 @@ from sae_vis.contract import (
     WholeColumn,
     WordList,
 )
-from sae_vis.deliver.answers import answer
+from sae_vis.deliver.answers import answer, pack
 from sae_vis.explore.column_words import SHOWN, SORT
 from sae_vis.explore.rows import row_texts
 from sae_vis.explore.search import spelled_words
@@ -110,7 +110,7 @@ class Files:
 
     def _cards(self, number: int) -> bytes:
         views = tuple(feature_views(self._desk.sources, self._features(number), self._desk.layout))
-        return answer(CardPack, CardPack(cards=views), self._desk.sources.text, level=SMALLEST)
+        return pack(FeatureView, views, self._desk.sources.text, level=SMALLEST)
 
     def _rows(self, number: int) -> bytes:
         features = range(number * ROWS, min((number + 1) * ROWS, self._index.n_features))

@@ -19,7 +19,7 @@ from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.site import files as site_files
 from sae_vis.views.feature import feature_views
 from sae_vis.views.sources import ViewSources
-from tests.fixtures.page_decoder import read_answer
+from tests.fixtures.page_decoder import read_answer, read_pack
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +66,10 @@ def test_every_feature_has_its_card(index, data):
     layout = SaeVisLayoutConfig.default_feature_centric_layout()
     sources = ViewSources(index=index, text=index.text)
     for number in (0, (index.n_features - 1) // size):
-        pack, spelled = read(data, f"cards/{number}.bin", "CardPack")
+        cards, spelled = read_pack((data / f"cards/{number}.bin").read_bytes(), "FeatureView")
         features = list(range(number * size, min((number + 1) * size, index.n_features)))
-        assert [card.feature for card in pack.cards] == features
-        for made, expected in zip(pack.cards, feature_views(sources, features, layout), strict=True):
+        assert [card.feature for card in cards] == features
+        for made, expected in zip(cards, feature_views(sources, features, layout), strict=True):
             same(made, expected)
         assert all(index.text.bytes_of(token) == data for token, data in spelled.items())
     assert len(list((data / "cards").iterdir())) == -(-index.n_features // size)
@@ -184,7 +184,7 @@ def test_data_of_a_build_before_is_deleted(path, site, tmp_path):
     copy = tmp_path / "site"
     shutil.copytree(site, copy)
     (old,) = (copy / "data").iterdir()
-    layout = SaeVisLayoutConfig.default_prompt_centric_layout()
+    layout = SaeVisLayoutConfig.default_feature_centric_layout()
     save_site(path, copy, layout=SaeVisLayoutConfig(layout.columns[:1]), settings=SiteSettings(workers=1))
     (new,) = (copy / "data").iterdir()
     assert new.name != old.name
@@ -200,8 +200,8 @@ def test_with_the_model_effects_are_in_the_cards(path, tmp_path):
     save_site(copy, tmp_path / "site", parts=demo.demo_parts(demo.MLP), layout=small)
     (data,) = (tmp_path / "site" / "data").iterdir()
     assert data.name.endswith("-effects")
-    pack, _ = read(data, "cards/0.bin", "CardPack")
-    firing = [card for card in pack.cards if short.column("n_firings")[card.feature] > 0]
+    cards, _ = read_pack((data / "cards/0.bin").read_bytes(), "FeatureView")
+    firing = [card for card in cards if short.column("n_firings")[card.feature] > 0]
     assert firing
     for card in firing:
         assert card.sequences[0].contexts.effects is not None

@@ -56,6 +56,29 @@ export function decodeAnswer<T>(packed: Uint8Array, record: string, store: Token
   return block.record<T>(record);
 }
 
+/** Records of one kind that are decoded one by one, each when it is asked for; all their tokens' text is added at once. */
+export function decodePack<T>(packed: Uint8Array, record: string, store: TokenStore): readonly (() => T)[] {
+  const [head, ...rest] = frames(packed);
+  if (head === undefined) throw new Error("the file is cut off");
+  const table = opened(head).record<TokenTable>("TokenTable");
+  store.add(table);
+  return rest.map((part) => () => new Block(part, table.ids).record<T>(record));
+}
+
+/** The parts of what is packed in parts, each behind its length. Throws where it is cut off. */
+function frames(packed: Uint8Array): Uint8Array[] {
+  const out: Uint8Array[] = [];
+  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+  let at = 0;
+  while (at < packed.length) {
+    const end = at + 4 <= packed.length ? at + 4 + view.getUint32(at, true) : Infinity;
+    if (end > packed.length) throw new Error("the file is cut off");
+    out.push(packed.subarray(at + 4, end));
+    at = end;
+  }
+  return out;
+}
+
 function opened(packed: string | Uint8Array): Block {
   const block = new Block(packed);
   const digest = block.int();

@@ -796,11 +796,6 @@ export interface Notes {
   readonly notes: readonly Note[];
 }
 
-/** Cards of consecutive features, in a file of their own; their token table is one. */
-export interface CardPack {
-  readonly cards: readonly FeatureView[];
-}
-
 /** The rows that the table begins with, in their order, so that they are on screen before any column is. */
 export interface FirstRows {
   /** ids. */
@@ -827,7 +822,7 @@ export interface SiteHead {
   readonly explorer: ExplorerHead;
   /** rows that the table begins with. */
   readonly first: FirstRows;
-  /** features in a file of cards (`CardPack`): feature f is in file ``f // cards_in_file``. */
+  /** features in a file of cards (`sae_vis.deliver.answers.pack`): feature ``f`` is in file ``f // cards_in_file``. */
   readonly cards_in_file: number;
   /** features in a file of texts of rows (`RowTexts`), likewise. */
   readonly rows_in_file: number;

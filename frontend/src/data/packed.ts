@@ -1,11 +1,13 @@
 // The explorer's data from the files of a site: no server, each file as a whole.
-import { decodeAnswer, decodeShared, TokenStore } from "./blocks";
-import type { CardPack, FeatureView, FirstRows, Hits, NumberColumn, RowTexts, SiteHead, TokenFeatures, WholeColumn, WordList } from "./contract";
+import { decodeAnswer, decodePack, decodeShared, TokenStore } from "./blocks";
+import type { FeatureView, FirstRows, Hits, NumberColumn, RowTexts, SiteHead, TokenFeatures, WholeColumn, WordList } from "./contract";
 import type { ExplorerSource, Values } from "./explorer";
 import type { Head, Late } from "./source";
 
 /** Files kept of each kind. */
 const MOST_KEPT = 12;
+/** Cards kept decoded. */
+const MOST_CARDS = 200;
 /** Tokens that are looked up for a beginning of a word, at most. */
 const MOST_TOKENS = 64;
 const MOST_FOUND = 2000;
@@ -23,7 +25,8 @@ class PackedSource implements ExplorerSource {
   readonly n: number;
   readonly first: FirstRows;
   readonly pages: SiteHead["pages"];
-  private readonly packs = new Files<CardPack>();
+  private readonly packs = new Files<readonly (() => FeatureView)[]>();
+  private readonly cards = new Map<number, FeatureView>();
   private readonly texts = new Files<RowTexts>();
   private readonly words = new Files<WordList>();
   private readonly tokens = new Files<TokenFeatures>();
@@ -44,11 +47,16 @@ class PackedSource implements ExplorerSource {
 
   readonly card = (feature: number): Late<FeatureView> => {
     if (feature >= this.n) return Promise.reject(new Error(`there are ${this.n} features, 0 to ${this.n - 1}`));
+    const kept = this.cards.get(feature);
+    if (kept !== undefined) return kept;
     const number = Math.floor(feature / this.site.cards_in_file);
-    const pack = this.packs.get(number, () => this.get("cards", number, "CardPack"));
-    const of = ({ cards }: CardPack): FeatureView => {
-      const found = cards[feature - number * this.site.cards_in_file];
+    const pack = this.packs.get(number, async () => decodePack<FeatureView>(await file(`${this.at}/cards/${number}.bin`), "FeatureView", this.store));
+    const of = (cards: readonly (() => FeatureView)[]): FeatureView => {
+      const found = cards[feature - number * this.site.cards_in_file]?.();
       if (found === undefined) throw new Error("the file of cards is cut off");
+      const oldest = this.cards.keys().next().value;
+      if (this.cards.size > MOST_CARDS && oldest !== undefined) this.cards.delete(oldest);
+      this.cards.set(feature, found);
       return found;
     };
     return pack instanceof Promise ? pack.then(of) : of(pack);

@@ -2,7 +2,7 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 2496870906;
+export const DIGEST = 3488279089;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
@@ -63,7 +63,6 @@ export const TABLE: Table = {
   EveryLayer: [["tokens", ["int32", "token", "n_positions"]], ["layers", ["many", ["record", "LayerFeatures"]]]],
   Note: [["feature", "int"], ["text", "str"], ["revision", "int"]],
   Notes: [["notes", ["many", ["record", "Note"]]]],
-  CardPack: [["cards", ["many", ["record", "FeatureView"]]]],
   FirstRows: [["features", ["int32", "plain", "n_rows"]], ["columns", ["many", "str"]], ["values", ["float32", "plain", "n_values"]], ["texts", ["record", "RowTexts"]]],
   SitePage: [["title", "str"], ["address", "str"]],
   SiteHead: [["explorer", ["record", "ExplorerHead"]], ["first", ["record", "FirstRows"]], ["cards_in_file", "int"], ["rows_in_file", "int"], ["letters", ["many", "str"]], ["token_files", ["int32", "delta", "n_token_files"]], ["pages", ["many", ["record", "SitePage"]]]],
