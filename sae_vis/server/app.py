@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -31,9 +32,28 @@ from sae_vis.views.prompt import PromptSettings
 BLOCK = "application/octet-stream"
 FOR_GOOD = "private, max-age=31536000, immutable"
 """Of answers whose address has the index's identity in it."""
-MOST_DIGITS = 9  # of the number of a feature
+MOST_DIGITS = 18  # of a number in an address: more may be none of 64 bits
 MOST_PAIRS = 10_000  # of a prompt whose full effects are measured at once
 log = logging.getLogger("sae_vis.server")
+
+
+class LargeRequestError(InputError):
+    """A request whose body is larger than is read."""
+
+
+class _Number(Convertor[int]):
+    """A number in a path; starlette's own takes any number of digits, which Python does not."""
+
+    regex = f"[0-9]{{1,{MOST_DIGITS}}}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("n", _Number())
 
 
 class App:
@@ -59,21 +79,21 @@ class App:
             Route(f"{at}/head", _answered(self.head)),
             Route(f"{at}/column/{{name}}", _answered(self.column)),
             Route(f"{at}/rows", _answered(self.rows)),
-            Route(f"{at}/card/{{feature}}", _answered(self.card)),
-            Route(f"{at}/full/{{feature}}", _answered(self.full_card)),
+            Route(f"{at}/card/{{feature:n}}", _answered(self.card)),
+            Route(f"{at}/full/{{feature:n}}", _answered(self.full_card)),
             Route(f"{at}/search", _answered(self.search)),
-            Route(f"{at}/read/{{document:int}}/{{page:int}}", _answered(self.read)),
-            Route(f"{at}/place/{{sequence:int}}/{{position:int}}", _answered(self.place)),
-            Route(f"{at}/firing/{{feature:int}}", _answered(self.firing)),
+            Route(f"{at}/read/{{document:n}}/{{page:n}}", _answered(self.read)),
+            Route(f"{at}/place/{{sequence:n}}/{{position:n}}", _answered(self.place)),
+            Route(f"{at}/firing/{{feature:n}}", _answered(self.firing)),
             Route(f"{at}/try", _answered(self.tried), methods=["POST"]),
             Route(f"{at}/wakes", _answered(self.wakes), methods=["POST"]),
             Route(f"{at}/prompt", _answered(self.prompt), methods=["POST"]),
             Route(f"{at}/effects", _answered(self.effects), methods=["POST"]),
             Route(f"{at}/layers", _answered(self.layers), methods=["POST"]),
             Route(f"{at}/with/{{other}}/head", _answered(self.comparison)),
-            Route(f"{at}/with/{{other}}/pair/{{feature}}", _answered(self.pair)),
+            Route(f"{at}/with/{{other}}/pair/{{feature:n}}", _answered(self.pair)),
             Route(f"{at}/notes", _answered(self.notes)),
-            Route(f"{at}/note/{{feature}}", _answered(self.note), methods=["PUT"]),
+            Route(f"{at}/note/{{feature:n}}", _answered(self.note), methods=["PUT"]),
         ]
         made = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
         made.router.redirect_slashes = False  # it would lead to a path without the token
@@ -219,7 +239,7 @@ class App:
         if index.notes is None:
             raise InputError("this server keeps no notes")
         if type(revision) is not int or revision < 0:
-            raise InputError(f"the revision is {revision!r}, expected that of the note that was read, 0 for none")
+            raise InputError(f"the revision is {shown(revision)}, expected that of the note that was read, 0 for none")
         if feature >= index.seen.n_features:
             raise InputError(f"feature {feature} does not exist: the SAE has features 0 to {index.seen.n_features - 1}")
         await index.check()
@@ -240,10 +260,8 @@ def _block(found: bytes, *, kept: bool = True) -> Response:
 
 
 def _feature(request: Request) -> int:
-    asked: str = request.path_params["feature"]
-    if not (asked.isascii() and asked.isdigit() and len(asked) <= MOST_DIGITS):
-        raise InputError(f"feature {shown(asked)} does not exist, expected its number")
-    return int(asked)
+    feature: int = request.path_params["feature"]
+    return feature
 
 
 def _features(text: str) -> list[int]:
@@ -255,7 +273,7 @@ def _features(text: str) -> list[int]:
 
 def _position(text: str) -> int:
     if not (text.removeprefix("-").isdigit() and text.isascii() and len(text) < 16):
-        raise InputError(f"the position is {text[:40]!r}, expected a whole number")
+        raise InputError(f"the position is {shown(text)}, expected a whole number")
     return int(text)
 
 
@@ -267,7 +285,7 @@ async def _body(request: Request) -> dict[str, Any]:
     async for part in request.stream():
         data += part
         if len(data) > LARGEST:
-            raise InputError(f"the request has more than {LARGEST:,} bytes")
+            raise LargeRequestError(f"the request has more than {LARGEST:,} bytes")
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -314,6 +332,7 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (StaleNoteError, 409),
+    (LargeRequestError, 413),
     (Gone, 410),
     (Cancelled, 499),
     (ClientDisconnect, 499),

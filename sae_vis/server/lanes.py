@@ -82,6 +82,10 @@ class Lane:
         return self._pool.submit(work, *args, **kwargs)
 
 
-def any_at_work() -> bool:
-    """Whether some lane's thread is still there once all are closed: Python waits for it before the process ends."""
-    return any(thread.name.startswith(NAME) for thread in threading.enumerate())
+def all_ended(within: float) -> bool:
+    """Whether the threads of closed lanes end within some seconds; Python waits for them before the process ends."""
+    give_up = time.monotonic() + within
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(NAME)]
+    for thread in threads:
+        thread.join(max(0.0, give_up - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)

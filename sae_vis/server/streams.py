@@ -78,7 +78,8 @@ class Stream:
 class PartsResponse(StreamingResponse):
     """The parts of a stream, each behind its length: four bytes, the lowest first.
 
-    However it ends, whoever makes the parts is told. What goes wrong on the way cuts the answer off: its status is sent.
+    However it ends, whoever makes the parts is told. What goes wrong on the way cuts the answer off, since its status
+    is sent by then.
 
     Args:
         stream: one that has begun.

@@ -11,14 +11,17 @@ import pytest
 import torch
 
 from sae_vis.api import Index, index_features
+from sae_vis.contract import ExplorerHead
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
+from sae_vis.deliver.encoding import digest
 from sae_vis.demo import run as demo
 from sae_vis.models.loading import load_tokenizer
 from sae_vis.parts import ModelAndSae
 from sae_vis.server.run import Server, ServerSettings
 from sae_vis.server.serve import make_server
 from tests.fixtures.live_server import Client, running
+from tests.fixtures.page_decoder import Decoder
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +63,21 @@ def folder(made, tmp_path) -> Path:
     return shutil.copytree(made, tmp_path / "index")
 
 
+def decoded(data: bytes, record: type) -> Any:
+    """The record of an answer."""
+    decoder = Decoder(data)
+    assert decoder.r.ints(1) == [digest()]
+    decoder.ids = decoder.record("TokenTable").ids
+    found = decoder.record(record.__name__)
+    decoder.r.end()
+    return found
+
+
+def identity_of(client: Client) -> str:
+    """Of the server's first index as it is now."""
+    return decoded(client.get("head").body, ExplorerHead).identity
+
+
 def server_of(folder: Path | list[Path], settings: ServerSettings | None = None, **options: Any) -> Server:
     return make_server(folder, settings=settings or ServerSettings(port=0, open_browser=False), **options)
 
@@ -69,3 +87,8 @@ def client(made, parts, tokenizer) -> Iterator[Client]:
     """A live server of an index that nobody changes, without notes."""
     with running(server_of(made, parts=parts, tokenizer=tokenizer, notes=False)) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def identity(client) -> str:
+    return identity_of(client)
