@@ -12,7 +12,7 @@ from sae_vis.cli.indexing import index
 from sae_vis.cli.options import N_FEATURES, IndexAt, Out
 from sae_vis.cli.pages import compare, feature, prompt
 from sae_vis.cli.said import hide_loading_bars, progress_bars, said_of_model, say, say_index
-from sae_vis.cli.serving import serve
+from sae_vis.cli.serving import end_at_once, serve
 from sae_vis.cli.sites import site
 from sae_vis.cli.spelled_out import spelled_out
 from sae_vis.errors import SaeVisError
@@ -57,6 +57,7 @@ def demo(
         from sae_vis.demo.run import serve_demo
 
         serve_demo(out, open_browser=browser)
+        end_at_once()
 
 
 app.command()(spelled_out(index))

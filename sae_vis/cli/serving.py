@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,6 +46,17 @@ def serve(
             open_browser=settings.browser,
         ),
     )
+    end_at_once()
+
+
+def end_at_once() -> None:
+    """End the process where the model is still at work for somebody; Python would wait until it has done its work."""
+    from sae_vis.server.lanes import all_ended
+
+    if not all_ended(within=0.5):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _parts(

@@ -14,7 +14,7 @@ from sae_vis.contract import MeasuredEffects, PromptMetric, PromptPart, PromptVi
 from sae_vis.effects.attribution import AttributionTable
 from sae_vis.effects.intervention import FullEffects
 from sae_vis.neutral import neutrally
-from sae_vis.views.prompt import METRICS, PromptSettings, PromptSources, attributions
+from sae_vis.views.prompt import METRICS, PromptSettings, PromptSources, attributions, prompt_tensor
 
 FULL = ("full_loss_effect", "full_later_effect")
 STEP = 8
@@ -43,6 +43,9 @@ def measured_in_steps(
 
     Pairs are counted as `PromptView` lists them: by position, then by feature. Where nothing can be attributed they
     come in that order.
+
+    Raises:
+        InputError: a prompt without tokens, or with more than the model takes.
     """
     chosen = [_chosen(sources, tokens, n) for tokens in prompts]
     total, done = sum(len(one.pairs) for one in chosen), 0
@@ -63,7 +66,7 @@ class _Chosen(NamedTuple):
 
 @neutrally
 def _chosen(sources: PromptSources, tokens: Sequence[int], n: int) -> _Chosen:
-    text = torch.as_tensor(list(tokens), dtype=torch.int64)
+    text = prompt_tensor(sources, tokens)
     table, _ = attributions(sources, text, PromptSettings())
     return _Chosen(text, table, np.argsort(-np.abs(np.nan_to_num(table.values)), kind="stable")[:n])
 

@@ -73,12 +73,13 @@ class FeatureFiles:
 
     def list_rows(self, name: str, features: NDArray[np.int64]) -> pa.ListArray:
         """The lists of any features, in their order; those near each other are read together."""
+        if len(features) == 0:
+            return self.lists(name, 0, 1).slice(0, 0)
         order = np.argsort(features, kind="stable")
         ascending = features[order]
         runs = np.split(ascending, np.flatnonzero(np.diff(ascending) > NEAR) + 1)
-        found = [self.lists(name, int(run[0]), int(run[-1]) + 1).take(run - run[0]) for run in runs if len(run)]
-        entries = pa.concat_arrays(found) if found else self.lists(name, 0, 0)
-        return entries.take(np.argsort(order, kind="stable"))
+        found = [self.lists(name, int(run[0]), int(run[-1]) + 1).take(run - run[0]) for run in runs]
+        return pa.concat_arrays(found).take(np.argsort(order, kind="stable"))
 
     @property
     def _narrow(self) -> list[str]:

@@ -10,30 +10,50 @@ from typing import Any, Literal
 
 import torch
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from sae_vis.checks import whole_number
+from sae_vis.checks import shown, surrogate_at, whole_number
 from sae_vis.contract import EveryLayer, Note, Notes
 from sae_vis.deliver.answers import answer
 from sae_vis.errors import IndexFileError, InputError, SaeVisError
 from sae_vis.server.guard import LARGEST, refused
 from sae_vis.server.kept import KeptAnswers
-from sae_vis.server.lanes import Cancelled
+from sae_vis.server.lanes import Cancelled, Stopping
 from sae_vis.server.notes import StaleNoteError
 from sae_vis.server.open_index import Gone, OpenIndex
 from sae_vis.server.served import NO_MODEL, Desk
-from sae_vis.server.streams import in_frames
+from sae_vis.server.streams import PartsResponse
 from sae_vis.views.prompt import PromptSettings
 
 BLOCK = "application/octet-stream"
 FOR_GOOD = "private, max-age=31536000, immutable"
 """Of answers whose address has the index's identity in it."""
-MOST_FEATURE = 1 << 31
+MOST_DIGITS = 18  # of a number in an address: more may be none of 64 bits
 MOST_PAIRS = 10_000  # of a prompt whose full effects are measured at once
 log = logging.getLogger("sae_vis.server")
+
+
+class LargeRequestError(InputError):
+    """A request whose body is larger than is read."""
+
+
+class _Number(Convertor[int]):
+    """A number in a path; starlette's own takes any number of digits, which Python does not."""
+
+    regex = f"[0-9]{{1,{MOST_DIGITS}}}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("n", _Number())
 
 
 class App:
@@ -59,23 +79,25 @@ class App:
             Route(f"{at}/head", _answered(self.head)),
             Route(f"{at}/column/{{name}}", _answered(self.column)),
             Route(f"{at}/rows", _answered(self.rows)),
-            Route(f"{at}/card/{{feature:int}}", _answered(self.card)),
-            Route(f"{at}/full/{{feature:int}}", _answered(self.full_card)),
+            Route(f"{at}/card/{{feature:n}}", _answered(self.card)),
+            Route(f"{at}/full/{{feature:n}}", _answered(self.full_card)),
             Route(f"{at}/search", _answered(self.search)),
-            Route(f"{at}/read/{{document:int}}/{{page:int}}", _answered(self.read)),
-            Route(f"{at}/place/{{sequence:int}}/{{position:int}}", _answered(self.place)),
-            Route(f"{at}/firing/{{feature:int}}", _answered(self.firing)),
+            Route(f"{at}/read/{{document:n}}/{{page:n}}", _answered(self.read)),
+            Route(f"{at}/place/{{sequence:n}}/{{position:n}}", _answered(self.place)),
+            Route(f"{at}/firing/{{feature:n}}", _answered(self.firing)),
             Route(f"{at}/try", _answered(self.tried), methods=["POST"]),
             Route(f"{at}/wakes", _answered(self.wakes), methods=["POST"]),
             Route(f"{at}/prompt", _answered(self.prompt), methods=["POST"]),
             Route(f"{at}/effects", _answered(self.effects), methods=["POST"]),
             Route(f"{at}/layers", _answered(self.layers), methods=["POST"]),
             Route(f"{at}/with/{{other}}/head", _answered(self.comparison)),
-            Route(f"{at}/with/{{other}}/pair/{{feature:int}}", _answered(self.pair)),
+            Route(f"{at}/with/{{other}}/pair/{{feature:n}}", _answered(self.pair)),
             Route(f"{at}/notes", _answered(self.notes)),
-            Route(f"{at}/note/{{feature:int}}", _answered(self.note), methods=["PUT"]),
+            Route(f"{at}/note/{{feature:n}}", _answered(self.note), methods=["PUT"]),
         ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+        made = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+        made.router.redirect_slashes = False  # it would lead to a path without the token
+        return made
 
     def close(self) -> None:
         """Leave out whatever has not begun."""
@@ -89,8 +111,8 @@ class App:
     async def head(self, request: Request) -> Response:
         """What the explorer of an index begins with; without an identity, of the first."""
         identity = request.path_params.get("identity")
+        others = await asyncio.gather(*(one.last_identity() for one in self._indices))
         wanted = self._indices[0] if identity is None else self._index(request)
-        others = await asyncio.gather(*(one.identity() for one in self._indices))
         every = [(identity, one.served.title, one) for identity, one in zip(others, self._indices, strict=True)]
 
         def made(desk: Desk) -> bytes:
@@ -113,9 +135,9 @@ class App:
         """A card, of what needs no run of the model."""
         index, feature = self._index(request), _feature(request)
         key = (request.path_params["identity"], feature)
+        await index.check()
         found = self._kept.get(key)
         if found is None:
-            await index.check()
             found = await index.quick(request, lambda desk: desk.card(feature))
             self._kept.put(key, found)
         return _block(found, kept=False)
@@ -152,35 +174,39 @@ class App:
 
     async def tried(self, request: Request) -> Response:
         """A text of the user's own: ``{"text": …}``."""
-        index, text = self._index(request), _text(await _body(request))
+        text = _text(await _body(request))
+        index = self._index(request)
         return _block(await index.model(request, lambda desk: desk.tried(text)), kept=False)
 
     async def wakes(self, request: Request) -> Response:
         """Features by what a text wakes: ``{"text": …}``."""
-        index, text = self._index(request), _text(await _body(request))
+        text = _text(await _body(request))
+        index = self._index(request)
         return _block(await index.model(request, lambda desk: desk.wakes(text)), kept=False)
 
     async def prompt(self, request: Request) -> Response:
         """A prompt by every metric: ``{"text": …, "compare": … or nothing}``."""
-        index, asked = self._index(request), await _body(request)
+        asked = await _body(request)
+        index = self._index(request)
         text, second = _text(asked), None if asked.get("compare") is None else _text(asked, "compare")
         settings = PromptSettings(metric="attribution", compare=second)
         return _block(await index.model(request, lambda desk: desk.prompt(text, settings)), kept=False)
 
     async def effects(self, request: Request) -> Response:
-        """Full effects of so many ``pairs`` of largest attribution of a prompt, a few at a time (`in_frames`)."""
-        index, asked = self._index(request), await _body(request)
+        """Full effects of so many ``pairs`` of largest attribution of a prompt, a few at a time (`framed`)."""
+        asked = await _body(request)
+        index = self._index(request)
         text, second = _text(asked), None if asked.get("compare") is None else _text(asked, "compare")
         settings = PromptSettings(
             compare=second, full_effects=min(whole_number(asked.get("pairs"), "pairs", 1), MOST_PAIRS)
         )
-        parts = await index.stream(request, lambda desk: desk.full_effects(text, settings))
-        return StreamingResponse(in_frames(parts), media_type=BLOCK, headers={"cache-control": "no-store"})
+        stream = await index.stream(request, lambda desk: desk.full_effects(text, settings))
+        return PartsResponse(stream, media_type=BLOCK, headers={"cache-control": "no-store"})
 
     async def layers(self, request: Request) -> Response:
         """A prompt at every index that is live: ``{"text": …}``."""
-        self._index(request)
         text = _text(await _body(request))
+        self._index(request)
         live = [index for index in self._indices if not index.served.why_not_live]
         if not live:
             raise InputError(NO_MODEL)
@@ -207,14 +233,16 @@ class App:
 
     async def note(self, request: Request) -> Response:
         """Write a note: ``{"text": …, "revision": …}``; the note as it is then."""
-        index, feature, asked = self._index(request), _feature(request), await _body(request)
+        feature, asked = _feature(request), await _body(request)
+        index = self._index(request)
         text, revision = _text(asked), asked.get("revision")
         if index.notes is None:
             raise InputError("this server keeps no notes")
         if type(revision) is not int or revision < 0:
-            raise InputError(f"the revision is {revision!r}, expected that of the note that was read, 0 for none")
+            raise InputError(f"the revision is {shown(revision)}, expected that of the note that was read, 0 for none")
         if feature >= index.seen.n_features:
             raise InputError(f"feature {feature} does not exist: the SAE has features 0 to {index.seen.n_features - 1}")
+        await index.check()
         made = await asyncio.to_thread(index.notes.write, feature, text, revision)
         return JSONResponse(_told(made), headers={"cache-control": "no-store"})
 
@@ -233,33 +261,31 @@ def _block(found: bytes, *, kept: bool = True) -> Response:
 
 def _feature(request: Request) -> int:
     feature: int = request.path_params["feature"]
-    if feature >= MOST_FEATURE:
-        raise InputError(f"feature {feature} does not exist")
     return feature
 
 
 def _features(text: str) -> list[int]:
     parts = text.split(",") if text else []
-    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
-        raise InputError(f"the features are {text[:40]!r}, expected numbers with commas between them")
+    if not all(part.isascii() and part.isdigit() and len(part) <= MOST_DIGITS for part in parts):
+        raise InputError(f"the features are {shown(text)}, expected numbers with commas between them")
     return [int(part) for part in parts]
 
 
 def _position(text: str) -> int:
     if not (text.removeprefix("-").isdigit() and text.isascii() and len(text) < 16):
-        raise InputError(f"the position is {text[:40]!r}, expected a whole number")
+        raise InputError(f"the position is {shown(text)}, expected a whole number")
     return int(text)
 
 
 async def _body(request: Request) -> dict[str, Any]:
     """A JSON object. Only as JSON: a form on another site can't send that without asking first."""
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise InputError("the request's body is not said to be application/json")
     data = bytearray()
     async for part in request.stream():
         data += part
         if len(data) > LARGEST:
-            raise InputError(f"the request has more than {LARGEST:,} bytes")
+            raise LargeRequestError(f"the request has more than {LARGEST:,} bytes")
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -273,6 +299,9 @@ def _text(asked: dict[str, Any], name: str = "text") -> str:
     found = asked.get(name)
     if not isinstance(found, str):
         raise InputError(f"the request has no {name!r}, expected a text")
+    half = surrogate_at(found)
+    if half is not None:
+        raise InputError(f"the {name} holds half a character ({found[half]!r} at index {half}), which is no text")
     return found
 
 
@@ -297,27 +326,33 @@ def _answered(endpoint: Endpoint) -> Endpoint:
 
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return refused(error.status_code, {404: "nothing here", 405: "not this way"}.get(error.status_code, error.detail))
+    reason = {404: "nothing here", 405: "not this way"}.get(error.status_code, error.detail)
+    return refused(error.status_code, reason, error.headers)
 
 
 STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (StaleNoteError, 409),
+    (LargeRequestError, 413),
     (Gone, 410),
     (Cancelled, 499),
     (ClientDisconnect, 499),
+    (Stopping, 503),
     (IndexFileError, 500),
     (SaeVisError, 400),
     (MemoryError, 507),
-    (torch.OutOfMemoryError, 507),
+    (torch.cuda.OutOfMemoryError, 507),
 )
 """Of errors that are expected, the first that fits."""
+NO_ROOM = "can't allocate memory"  # what torch says of the machine's own memory, in a RuntimeError
 NO_MEMORY = "there is not enough memory for this: give a shorter text, or fewer features"
 
 
 def _refusal(error: Exception) -> Response:
     """What went wrong, as an answer; in the log, too, where it is the server's own fault."""
     status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
-    if status is None or status >= 500:
+    if isinstance(error, RuntimeError) and NO_ROOM in str(error):
+        status = 507
+    if status in (None, 500, 507):
         log.error("a request failed", exc_info=error)
     if isinstance(error, StaleNoteError):
         return JSONResponse({"error": str(error), "note": _told(error.note)}, status_code=409)

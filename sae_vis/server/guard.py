@@ -15,6 +15,10 @@ LARGEST = 1 << 20
 """Bytes of a request's body at most."""
 NOTHING = "nothing here; open the whole address that the server printed, the slash at its end included"
 FOREIGN = frozenset({"cross-site", "same-site"})
+SCHEMES = frozenset({"http", "https"})  # https where a proxy stands in front
+ONCE = frozenset({b"host", b"origin", b"content-length", b"content-type", b"sec-fetch-site", b"sec-fetch-mode"})
+"""Headers that decide: of two of them, somebody on the way may have gone by the other one."""
+MOST_DIGITS = 20  # of a length
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
@@ -56,13 +60,14 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and reason where a request is refused; None where it is not."""
+        names = [name.lower() for name, _ in scope["headers"]]
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         first, slash, _ = scope["path"].removeprefix("/").partition("/")
-        length = headers.get(b"content-length", "0")
         checks = (
+            (all(names.count(name) < 2 for name in ONCE), 400, "a header is there twice"),
             (headers.get(b"host", "").lower() in self._hosts, 403, "open the address that the server printed"),
             (self._is_own(headers, scope["method"]), 403, "requests from other sites are refused"),
-            (length.isdigit() and int(length) <= LARGEST, 413, f"the request has more than {LARGEST:,} bytes"),
+            (_is_short(headers.get(b"content-length", "0")), 413, f"the request has more than {LARGEST:,} bytes"),
             (hmac.compare_digest(first.encode("utf-8", "surrogatepass"), self._token), 404, NOTHING),
             (bool(slash), 404, NOTHING),
         )
@@ -70,16 +75,20 @@ class Guard:
 
     def _is_own(self, headers: Mapping[bytes, str], method: str) -> bool:
         """Whether a request comes from the server's own page, or opens it."""
-        origin = headers.get(b"origin")
-        if origin is not None and origin.lower().partition("://")[2] not in self._hosts:
+        scheme, _, host = headers.get(b"origin", "").lower().partition("://")
+        if b"origin" in headers and not (scheme in SCHEMES and host in self._hosts):
             return False
         opens = headers.get(b"sec-fetch-mode") == "navigate" and headers.get(b"sec-fetch-dest") == "document"
         return headers.get(b"sec-fetch-site") not in FOREIGN or (opens and method == "GET")
 
 
-def refused(status: int, reason: str) -> JSONResponse:
+def _is_short(length: str) -> bool:
+    return length.isascii() and length.isdigit() and len(length) <= MOST_DIGITS and int(length) <= LARGEST
+
+
+def refused(status: int, reason: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An answer that says why there is none."""
-    return JSONResponse({"error": reason}, status_code=status, headers={"cache-control": "no-store"})
+    return JSONResponse({"error": reason}, status_code=status, headers={**(headers or {}), "cache-control": "no-store"})
 
 
 def _with_headers(send: Send) -> Send:

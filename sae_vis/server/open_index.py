@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakSet
 
 from sae_vis.errors import SaeVisError
 from sae_vis.server.compared import CompareDesk
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Stamp = tuple[int, int, int] | None
+REPLACED = "the index was replaced: load the page again"
 
 
 class Gone(SaeVisError):  # noqa: N818  it is what HTTP calls it
@@ -41,23 +44,33 @@ class OpenIndex:
         self._quick, self._long, self._model = Lane("quick"), Lane("long"), model_lane
         self._desks: dict[str, Desk] = {}
         self._pairs: dict[tuple[str, str], CompareDesk] = {}
+        self._streams: WeakSet[Stream] = WeakSet()
         self._stamp = _stamp(served.manifest)
         self._lock = Lock()
         first = Desk(served)
         self._desks["quick"] = first
         self.known_identity, self.seen = first.identity, first.index
 
-    async def identity(self) -> str:
-        """Of the index as it is now: an index that was replaced on disk is opened anew."""
-        if _stamp(self.served.manifest) != self._stamp:
-            await asyncio.to_thread(self._reopen)
+    async def check(self) -> None:
+        """Raise `Gone` where the index was replaced on disk since its page was loaded; the new one is opened.
+
+        Raises:
+            DamagedIndexError: there is no whole index any more.
+        """
+        before = self.known_identity
+        await self._refresh()
+        if self.known_identity != before:
+            raise Gone(REPLACED)
+
+    async def last_identity(self) -> str:
+        """Of the index as it is now; of one that can't be opened any more, as it was."""
+        with contextlib.suppress(SaeVisError):
+            await self._refresh()
         return self.known_identity
 
-    async def check(self) -> None:
-        """Raise `Gone` where the index was replaced since its page was loaded."""
-        before = self.known_identity
-        if await self.identity() != before:
-            raise Gone("the index was replaced: load the page again")
+    async def _refresh(self) -> None:
+        if _stamp(self.served.manifest) != self._stamp:
+            await asyncio.to_thread(self._reopen)
 
     async def quick(self, request: Request, work: Callable[[Desk], T]) -> T:
         """What is at hand in milliseconds."""
@@ -73,54 +86,76 @@ class OpenIndex:
 
     async def compared(self, request: Request, other: OpenIndex, work: Callable[[CompareDesk], T]) -> T:
         """What is asked about this index beside another."""
+        await self.check()
+        await other.check()
         key = (self.known_identity, other.known_identity)
 
         def done() -> T:
             if key not in self._pairs:
-                self._pairs = {key: CompareDesk(self.served, other.served)}  # one at a time: each opens two indices
+                made = CompareDesk(self.served, other.served)
+                self._pairs = {key: made}  # one at a time: each opens two indices
             return work(self._pairs[key])
 
-        return await self._long.do(request.is_disconnected, done)
+        found = await self._long.do(request.is_disconnected, done)
+        self._still(key[0])
+        other._still(key[1])
+        return found
 
-    async def stream(self, request: Request, work: Callable[[Desk], Iterator[bytes]]) -> AsyncIterator[bytes]:
+    async def stream(self, request: Request, work: Callable[[Desk], Iterator[bytes]]) -> Stream:
         """What runs the model for long: its parts as they are made, until the client goes."""
-        stream = Stream(asyncio.get_running_loop())
-        self._model.start(lambda: stream.fill(lambda: work(self._desk("model"))))
-        first = asyncio.ensure_future(stream.first())
-        while not first.done():
-            await asyncio.wait({first}, timeout=LOOKS)
-            if not first.done() and await request.is_disconnected():
-                stream.leave()
-                first.cancel()
-                raise Cancelled
-        return first.result()
+        await self.check()
+        identity, stream = self.known_identity, Stream(asyncio.get_running_loop())
+        self._model.start(lambda: stream.fill(lambda: work(self._desk("model", identity))))
+        self._streams.add(stream)
+        began = asyncio.ensure_future(stream.begin())
+        try:
+            while not began.done():
+                await asyncio.wait({began}, timeout=LOOKS)
+                if not began.done() and await request.is_disconnected():
+                    raise Cancelled
+            began.result()
+        except BaseException:
+            stream.leave()
+            began.cancel()
+            raise
+        return stream
 
     def close(self) -> None:
         """Leave out what has not begun."""
         for lane in (self._quick, self._long, self._model):
             lane.close()
+        for stream in self._streams:
+            stream.stop()
 
     async def _do(self, name: str, lane: Lane, request: Request, work: Callable[[Desk], T]) -> T:
-        def done() -> T:
-            return work(self._desk(name))
+        await self.check()
+        identity = self.known_identity
+        found = await lane.do(request.is_disconnected, lambda: work(self._desk(name, identity)))
+        self._still(identity)
+        return found
 
-        return await lane.do(request.is_disconnected, done)
+    def _still(self, identity: str) -> None:
+        """Raise `Gone` where the index was replaced while an answer was made: files of both may be in it."""
+        if self.known_identity != identity or _stamp(self.served.manifest) != self._stamp:
+            raise Gone(REPLACED)
 
-    def _desk(self, name: str) -> Desk:
-        """The desk of a thread, which only that thread asks for."""
+    def _desk(self, name: str, identity: str) -> Desk:
+        """The desk of a thread, which only that thread asks for. Raises `Gone` where the index is another by now."""
         desk = self._desks.get(name)
-        if desk is None:
-            desk = self._desks[name] = Desk(self.served)
+        if desk is None or desk.identity != identity:
+            desk = Desk(self.served)
+            if desk.identity != identity:
+                raise Gone(REPLACED)
+            self._desks[name] = desk
         return desk
 
     def _reopen(self) -> None:
-        """Open what is there now. Raises `DamagedIndexError` where there is no whole index."""
+        """See what is there now. Raises `DamagedIndexError` where there is no whole index."""
         with self._lock:
             stamp = _stamp(self.served.manifest)
             if stamp == self._stamp:
                 return
             fresh = Desk(self.served)
-            self._desks = {"quick": fresh}
             self.known_identity, self.seen, self._stamp = fresh.identity, fresh.index, stamp
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import socket
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sae_vis.server.app import App
 
 PORT = 8765
+HTTP = 80  # the port that browsers leave out
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::")
 ENDS = 3  # seconds for answers on their way when the server is stopped
@@ -79,19 +81,28 @@ class Server:
         if not served:
             raise InputError("there is nothing to serve: give at least one index")
         self._socket = _listening(settings)
+        try:
+            self._app = _app(served)
+        except BaseException:
+            self._socket.close()
+            raise
         port = self._socket.getsockname()[1]
         token = settings.token or secrets.token_urlsafe(24).replace("-", "a").replace("_", "b")
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.address = f"http://{'localhost' if settings.host in EVERYWHERE else host}:{port}/{token}/"
-        self._app = _app(served)
-        self._server = _web_server(_guarded(self._app, token, _hosts(settings, port)))
+        self._server = _web_server(_guarded(self._app, token, _hosts(settings, port)), self._app.close)
 
     def run(self) -> None:
-        """Answer until it is stopped, by Ctrl-C or `stop`. Whoever asked before is answered now."""
-        with contextlib.suppress(KeyboardInterrupt):
-            self._server.run(sockets=[self._socket])
-        self._app.close()
-        self._socket.close()
+        """Answer until it is stopped, by Ctrl-C or `stop`. Whoever asked before is answered now.
+
+        What the model does then ends by itself: until it has, the process does not.
+        """
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                self._server.run(sockets=[self._socket])
+        finally:
+            self._app.close()
+            self._socket.close()
 
     def stop(self) -> None:
         """End it, from another thread: what is on its way is answered first, for a few seconds."""
@@ -117,16 +128,24 @@ def _guarded(app: App, token: str, hosts: frozenset[str]) -> ASGIApp:
     return Guard(app.asgi(), token, hosts)
 
 
-def _web_server(app: ASGIApp) -> uvicorn.Server:
+def _web_server(app: ASGIApp, closing: Callable[[], None]) -> uvicorn.Server:
+    """A server that calls ``closing`` when it begins to end, so that nobody waits for what will never be done."""
     import uvicorn
 
-    return uvicorn.Server(
+    class Ending(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            closing()
+            await super().shutdown(sockets)
+
+    return Ending(
         uvicorn.Config(
             app,
-            log_level="warning",
+            http="h11",  # strict, and there with uvicorn; "auto" takes whatever else is installed
+            log_level="error",  # nobody can mend what strangers send
             access_log=False,
             timeout_graceful_shutdown=ENDS,
             server_header=False,
+            proxy_headers=False,
             ws="none",
         )
     )
@@ -136,7 +155,9 @@ def _hosts(settings: ServerSettings, port: int) -> frozenset[str]:
     """What a request may call this server."""
     own = LOOPBACK if settings.host in (*LOOPBACK, *EVERYWHERE) else ()
     shown = {f"[{name}]" if ":" in name else name for name in (settings.host, *own)}
-    return frozenset({*(f"{name}:{port}".lower() for name in shown), *(name.lower() for name in settings.names)})
+    ports = (f":{port}", "") if port == HTTP else (f":{port}",)
+    named = {f"{name}{end}".lower() for name in shown for end in ports}
+    return frozenset({*named, *(name.lower() for name in settings.names)})
 
 
 def _listening(settings: ServerSettings) -> socket.socket:
@@ -145,7 +166,8 @@ def _listening(settings: ServerSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     for port in wanted:
         found = socket.socket(family, socket.SOCK_STREAM)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # elsewhere a second server could listen at the same port
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind((settings.host, port))
         except OSError as error:

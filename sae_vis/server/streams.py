@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from threading import Event
+from typing import TYPE_CHECKING
+
+from starlette.responses import StreamingResponse
+
+from sae_vis.server.lanes import Stopping
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 from sae_vis.deliver.answers import framed
 
 END = None
 Part = bytes | Exception | None
+log = logging.getLogger("sae_vis.server")
 
 
 class Stream:
@@ -22,6 +32,7 @@ class Stream:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop, self._parts = loop, asyncio.Queue[Part]()
         self._left = Event()
+        self._first: Part = END
 
     def fill(self, make: Callable[[], Iterator[bytes]]) -> None:
         """Make all parts, in the thread of whoever calls this."""
@@ -40,29 +51,59 @@ class Stream:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._parts.put_nowait, part)
 
-    async def first(self) -> AsyncIterator[bytes]:
-        """The parts, once there is one; what goes wrong before it is raised here."""
+    async def begin(self) -> None:
+        """Wait for the first part; what goes wrong before it is raised here."""
         part = await self._parts.get()
         if isinstance(part, Exception):
             raise part
-        return self._rest(part)
+        self._first = part
 
-    async def _rest(self, part: Part) -> AsyncIterator[bytes]:
-        try:
-            while part is not END:
-                if isinstance(part, Exception):
-                    raise part
-                yield part
-                part = await self._parts.get()
-        finally:
-            self._left.set()
+    async def parts(self) -> AsyncIterator[bytes]:
+        """The parts, once they have begun."""
+        part = self._first
+        while part is not END:
+            if isinstance(part, Exception):
+                raise part
+            yield part
+            part = await self._parts.get()
 
     def leave(self) -> None:
         """Nobody reads any more."""
         self._left.set()
 
+    def stop(self) -> None:
+        """End it before its end, which its reader is told. In the reader's thread."""
+        self._left.set()
+        self._parts.put_nowait(Stopping())
 
-async def in_frames(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Each part behind its length."""
+
+class PartsResponse(StreamingResponse):
+    """The parts of a stream, each behind its length: four bytes, the lowest first.
+
+    However it ends, whoever makes the parts is told. What goes wrong on the way cuts the answer off, since its status
+    is sent by then.
+
+    Args:
+        stream: one that has begun.
+        media_type: of the answer.
+        headers: of the answer.
+    """
+
+    def __init__(self, stream: Stream, *, media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(_framed(stream.parts()), media_type=media_type, headers=headers)
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        except Exception as error:
+            if not isinstance(error, Stopping):
+                log.exception("an answer was cut off")
+        finally:
+            self._stream.leave()
+
+
+async def _framed(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async for part in parts:
         yield framed(part)

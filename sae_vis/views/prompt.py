@@ -224,12 +224,11 @@ def prompt_part(
     )
 
 
-@neutrally
-def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], config: PromptSettings) -> PromptView:
-    """Every feature that fires on a text, with every metric.
+def prompt_tensor(sources: PromptSources, tokens: Sequence[int]) -> torch.Tensor:
+    """A prompt's tokens as the model takes them, int64 ``[n]``.
 
     Raises:
-        InputError: no tokens, tokens the model does not have, or more than it takes.
+        InputError: no tokens, or more than the model takes.
     """
     text = torch.as_tensor(list(tokens), dtype=torch.int64)
     if len(text) == 0:
@@ -239,6 +238,17 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
         raise InputError(
             f"the prompt has {len(text)} tokens, but the model takes {longest} at most: give a shorter one"
         )
+    return text
+
+
+@neutrally
+def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], config: PromptSettings) -> PromptView:
+    """Every feature that fires on a text, with every metric.
+
+    Raises:
+        InputError: no tokens, tokens the model does not have, or more than it takes.
+    """
+    text = prompt_tensor(sources, tokens)
     table, no_gradient = attributions(sources, text, config)
     direct = direct_part(sources, text, table, N_PREDICTED, config.logit_tokens)
     predictions, targets = direct.predictions, direct.targets
