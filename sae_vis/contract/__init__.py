@@ -46,6 +46,7 @@ from sae_vis.contract.explorer import SearchAnswer as SearchAnswer
 from sae_vis.contract.explorer import SiteHead as SiteHead
 from sae_vis.contract.explorer import SitePage as SitePage
 from sae_vis.contract.explorer import TokenFeatures as TokenFeatures
+from sae_vis.contract.explorer import TokenLogits as TokenLogits
 from sae_vis.contract.explorer import TokensOfRows as TokensOfRows
 from sae_vis.contract.explorer import TriedText as TriedText
 from sae_vis.contract.explorer import WholeColumn as WholeColumn

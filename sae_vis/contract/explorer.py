@@ -280,6 +280,25 @@ class TriedText:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokenLogits:
+    """A feature's logit effects on tokens of the user's choice, the largest first.
+
+    Attributes:
+        n_found: tokens that were found, listed or not.
+        n_vocab: tokens that there are effects on.
+        tokens: ids.
+        effects: on their logits.
+        ranks: how many tokens of the vocabulary have a larger effect.
+    """
+
+    n_found: int
+    n_vocab: int
+    tokens: Annotated[I32, Array("n_listed", "token")]
+    effects: Annotated[F32, Array("n_listed", unit="logits")]
+    ranks: Annotated[I32, Array("n_listed")]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MeasuredEffects:
     """Full effects on a prompt, some of those that were asked for.
 

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from sae_vis.checks import shown, surrogate_at, whole_number
+from sae_vis.checks import feature_ids, shown, surrogate_at, whole_number
 from sae_vis.contract import EveryLayer, Note, Notes
 from sae_vis.deliver.answers import answer
 from sae_vis.errors import IndexFileError, InputError, SaeVisError
@@ -85,6 +85,8 @@ class App:
             Route(f"{at}/read/{{document:n}}/{{page:n}}", _answered(self.read)),
             Route(f"{at}/place/{{sequence:n}}/{{position:n}}", _answered(self.place)),
             Route(f"{at}/firing/{{feature:n}}", _answered(self.firing)),
+            Route(f"{at}/logits/{{feature:n}}", _answered(self.logits)),
+            Route(f"{at}/page", _answered(self.made_page), methods=["POST"]),
             Route(f"{at}/try", _answered(self.tried), methods=["POST"]),
             Route(f"{at}/wakes", _answered(self.wakes), methods=["POST"]),
             Route(f"{at}/prompt", _answered(self.prompt), methods=["POST"]),
@@ -171,6 +173,20 @@ class App:
         direction: Literal[1, -1] = -1 if "before" in asked else 1
         position = _position(asked.get("before" if direction == -1 else "after", ""))
         return _block(await index.long(request, lambda desk: desk.next_firing(feature, position, direction)))
+
+    async def logits(self, request: Request) -> Response:
+        """A feature's logit effects on the tokens that hold some words: ``?q=…``."""
+        index, feature, words = self._index(request), _feature(request), request.query_params.get("q", "")
+        return _block(await index.long(request, lambda desk: desk.logits(feature, words)))
+
+    async def made_page(self, request: Request) -> Response:
+        """A page of some features, to keep: ``{"features": […], "title": …}``."""
+        asked = await _body(request)
+        features = feature_ids(asked.get("features"))
+        title = "" if asked.get("title") is None else _text(asked, "title")
+        made = await self._index(request).long(request, lambda desk: desk.page(features, title))
+        headers = {"content-disposition": 'attachment; filename="features.html"', "cache-control": "no-store"}
+        return Response(made, media_type=BLOCK, headers=headers)
 
     async def tried(self, request: Request) -> Response:
         """A text of the user's own: ``{"text": …}``."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.api.asked import hooks_of
-from sae_vis.api.feature_pages import card_layout
-from sae_vis.api.options import ComputeSettings
+from sae_vis.api.feature_pages import card_layout, made_feature_page
+from sae_vis.api.options import ComputeSettings, FeatureSettings
 from sae_vis.api.prompt_pages import named_prompts, prompt_sources
 from sae_vis.api.prompts import mask_of, prompt_ids
 from sae_vis.api.sources import view_sources
@@ -31,15 +31,18 @@ from sae_vis.contract import (
     ReaderPlace,
     RowTexts,
     SearchAnswer,
+    TokenLogits,
     TriedText,
     WholeColumn,
 )
 from sae_vis.deliver.answers import answer
 from sae_vis.deliver.encoding import digest
+from sae_vis.deliver.page import render_page
 from sae_vis.errors import InputError
 from sae_vis.explore.columns import Columns
 from sae_vis.explore.head import can_of, explorer_head, index_choice
 from sae_vis.explore.layers import layer_features
+from sae_vis.explore.logits import token_logits
 from sae_vis.explore.measured import measured_in_steps, unmeasured
 from sae_vis.explore.reader import Reader
 from sae_vis.explore.rows import row_texts
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FLAT = 0  # deflating whole columns costs more than sending them
+MOST_ON_PAGE = 2_000  # features of a page made from the table
 NO_MODEL = "the server was started without a model: start it with --model and --sae"
 
 
@@ -163,6 +167,32 @@ class Desk:
         self.index.firings(feature)  # raises InputError where there is no such feature
         view = next(feature_views(sources, [feature], self.layout))
         return answer(FeatureView, view, sources.text)
+
+    def page(self, features: Sequence[int], title: str) -> bytes:
+        """A page of some features as one HTML file, of what the index and the dictionary's weights give."""
+        if not 0 < len(features) <= MOST_ON_PAGE:
+            raise InputError(f"asked for a page of {len(features):,} features, expected 1 to {MOST_ON_PAGE:,}")
+        made = made_feature_page(
+            self.index,
+            features=features,
+            parts=self._served.parts,
+            layout=self.layout,
+            settings=FeatureSettings(title=title or None, selection="features chosen in the explorer"),
+            compute=ComputeSettings(effects=False),
+            second=None,
+        )
+        return render_page(made).encode()
+
+    def logits(self, feature: int, words: str) -> bytes:
+        """A feature's logit effects on the tokens that hold some words."""
+        self.index.firings(feature)  # raises InputError where there is no such feature
+        if self.sources.lens is None:
+            raise InputError("logit effects are not known here: the server needs the model, and a way to its logits")
+        if not words:
+            raise InputError("there is nothing to look for: type a part of a token")
+        return answer(
+            TokenLogits, token_logits(self.sources.lens, self.sources.text, feature, words), self.sources.text
+        )
 
     def search(self, words: str) -> bytes:
         """Features by a text, without the model."""

@@ -834,6 +834,20 @@ export interface SiteHead {
   readonly pages: readonly SitePage[];
 }
 
+/** A feature's logit effects on tokens of the user's choice, the largest first. */
+export interface TokenLogits {
+  /** tokens that were found, listed or not. */
+  readonly n_found: number;
+  /** tokens that there are effects on. */
+  readonly n_vocab: number;
+  /** ids. */
+  readonly tokens: Int32Array;
+  /** on their logits. */
+  readonly effects: Float32Array;
+  /** how many tokens of the vocabulary have a larger effect. */
+  readonly ranks: Int32Array;
+}
+
 /** Words of the vocabulary, small letters without spaces around them, ascending, and the tokens that spell them. */
 export interface WordList {
   /** each once. */

@@ -1,5 +1,5 @@
 // What the explorer asks for: everything about one index that does not fit into a page.
-import type { EveryLayer, ExplorerHead, FeatureView, FirstRows, Hits, MeasuredEffects, Note, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SitePage, TriedText } from "./contract";
+import type { EveryLayer, ExplorerHead, FeatureView, FirstRows, Hits, MeasuredEffects, Note, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SitePage, TokenLogits, TriedText } from "./contract";
 import type { TokenStore } from "./blocks";
 import type { Comparison, Head, Late, Named, Source } from "./source";
 
@@ -59,6 +59,10 @@ export interface ExplorerSource {
   readonly notes: () => Promise<readonly Note[]>;
   /** Throws `StaleNote` where the note is not that of the revision any more. */
   readonly write: (note: Note) => Promise<Note>;
+  /** A feature's logit effects on the tokens that hold some words. */
+  readonly logits: (feature: number, words: string, signal: AbortSignal) => Promise<TokenLogits>;
+  /** A page of some features as a file; null: such pages can't be made here. */
+  readonly page: ((features: readonly number[], title: string) => Promise<Blob>) | null;
   /** Data of a user's own component that all features share. */
   readonly shared: (type: string) => Named;
   /** The address of the explorer of another index of the same server. */

@@ -1,6 +1,6 @@
 // The explorer's data from the server that the page came from.
 import { decodeAnswer, decodeShared, TokenStore } from "./blocks";
-import type { Compared, ComparisonHead, EveryLayer, ExplorerHead, FeatureView, MatchTable, Note, NumberColumn, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SearchAnswer, TriedText, WholeColumn } from "./contract";
+import type { Compared, ComparisonHead, EveryLayer, ExplorerHead, FeatureView, MatchTable, Note, NumberColumn, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SearchAnswer, TokenLogits, TriedText, WholeColumn } from "./contract";
 import { StaleNote, type Beside, type ExplorerSource, type Values } from "./explorer";
 import type { Head, Late, Source } from "./source";
 
@@ -125,6 +125,12 @@ class HttpSource implements ExplorerSource {
 
   readonly nextFiring = (feature: number, position: number, by: 1 | -1): Promise<ReaderFiring> =>
     this.get(`firing/${feature}?${by === 1 ? "after" : "before"}=${position}`, "ReaderFiring");
+
+  readonly logits = (feature: number, words: string, signal: AbortSignal): Promise<TokenLogits> =>
+    this.get(`logits/${feature}?q=${encodeURIComponent(words)}`, "TokenLogits", { signal });
+
+  readonly page = async (features: readonly number[], title: string): Promise<Blob> =>
+    new Blob([await (await answered(`${this.at}/page`, posted({ features, title }))).arrayBuffer()], { type: "text/html" });
 
   readonly notes = async (): Promise<readonly Note[]> => (await this.get<{ notes: readonly Note[] }>("notes", "Notes")).notes;
 

@@ -153,6 +153,8 @@ class PackedSource implements ExplorerSource {
   readonly effects = none;
   readonly layers = none;
   readonly beside = none;
+  readonly logits = none;
+  readonly page = null;
   readonly read = none;
   readonly place = none;
   readonly nextFiring = none;

@@ -2,7 +2,7 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 3488279089;
+export const DIGEST = 76188290;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
@@ -66,6 +66,7 @@ export const TABLE: Table = {
   FirstRows: [["features", ["int32", "plain", "n_rows"]], ["columns", ["many", "str"]], ["values", ["float32", "plain", "n_values"]], ["texts", ["record", "RowTexts"]]],
   SitePage: [["title", "str"], ["address", "str"]],
   SiteHead: [["explorer", ["record", "ExplorerHead"]], ["first", ["record", "FirstRows"]], ["cards_in_file", "int"], ["rows_in_file", "int"], ["letters", ["many", "str"]], ["token_files", ["int32", "delta", "n_token_files"]], ["pages", ["many", ["record", "SitePage"]]]],
+  TokenLogits: [["n_found", "int"], ["n_vocab", "int"], ["tokens", ["int32", "token", "n_listed"]], ["effects", ["float32", "plain", "n_listed"]], ["ranks", ["int32", "plain", "n_listed"]]],
   WordList: [["words", ["many", "str"]], ["offsets", ["int32", "offsets", "n_words+1", "n_ids"]], ["ids", ["int32", "plain", "n_ids"]]],
   TokenFeatures: [["ids", ["int32", "delta", "n_tokens"]], ["fires_offsets", ["int32", "offsets", "n_tokens+1", "n_fires"]], ["fires", ["int32", "plain", "n_fires"]], ["shares", ["float32", "plain", "n_fires"]], ["pushes_offsets", ["int32", "offsets", "n_tokens+1", "n_pushes"]], ["pushes", ["int32", "plain", "n_pushes"]], ["effects", ["float32", "plain", "n_pushes"]]],
   ReaderLabels: [["name", "str"], ["starts", ["int32", "gaps", "n_spans"]], ["labels", ["many", ["maybe", "str"]]]],

@@ -1,15 +1,27 @@
 // What can be taken along of the features that are left: their numbers, a line of Python, their numbers as CSV.
 import type { VNode } from "preact";
-import { count } from "../../data/format";
+import type { ExplorerSource } from "../../data/explorer";
+import { count, plural } from "../../data/format";
 import type { TokenTexts } from "../../data/tokens";
 import type { RowText } from "../../state/explorer/columns";
 import type { Table } from "../../state/explorer/table";
+import { reasonOf } from "../../state/load";
+import { say } from "../../state/notice";
 import { copyAndSay } from "../copy";
 
 /** Features in a list that is copied, at most. */
 const MOST_COPIED = 10_000;
+/** Features on a page that is made from the table, at most. */
+const MOST_ON_PAGE = 2_000;
 
-export function Take({ table, texts, text }: { readonly table: Table; readonly texts: TokenTexts; readonly text: (feature: number) => RowText | null }): VNode {
+export interface TakeProps {
+  readonly source: ExplorerSource;
+  readonly table: Table;
+  readonly texts: TokenTexts;
+  readonly text: (feature: number) => RowText | null;
+}
+
+export function Take({ source, table, texts, text }: TakeProps): VNode {
   const { list } = table;
   const few = list.subarray(0, MOST_COPIED);
   const more = list.length > MOST_COPIED ? ` (the first ${count(MOST_COPIED)})` : "";
@@ -22,6 +34,13 @@ export function Take({ table, texts, text }: { readonly table: Table; readonly t
             features=[…]{more}
           </button>
         </li>
+        {source.page !== null && list.length > 0 && (
+          <li>
+            <button type="button" onClick={() => void savePage(source, Array.from(list.subarray(0, MOST_ON_PAGE)))}>
+              a page of them{list.length > MOST_ON_PAGE ? ` (the first ${count(MOST_ON_PAGE)})` : ""}
+            </button>
+          </li>
+        )}
         <li>
           <button type="button" onClick={() => void copyAndSay(csvOf(table, few, texts, text), `Copied ${count(few.length)} rows${more}`)}>
             rows as CSV{more}
@@ -30,6 +49,22 @@ export function Take({ table, texts, text }: { readonly table: Table; readonly t
       </ul>
     </details>
   );
+}
+
+/** One HTML file of some features, to keep. */
+async function savePage({ page, head }: ExplorerSource, features: readonly number[]): Promise<void> {
+  say(`Making a page of ${plural(features.length, "feature")}…`);
+  try {
+    const made = await page?.(features, head.meta.title);
+    if (made === undefined) return;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(made);
+    link.download = "features.html";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  } catch (error) {
+    say(reasonOf(error));
+  }
 }
 
 /** Numbers in full; texts of the rows that were in sight. */

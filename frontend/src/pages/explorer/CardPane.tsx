@@ -5,6 +5,7 @@ import { Columns, type Shared } from "../../components/Columns";
 import { Stats } from "../../components/CardHead";
 import { CopyMenu } from "../../components/CopyMenu";
 import { DeadFeature } from "../../components/Messages";
+import { AnyToken } from "../../components/explorer/AnyToken";
 import { NoteBox } from "../../components/explorer/NoteBox";
 import { TryText } from "../../components/explorer/TryText";
 import type { Read } from "../../components/types";
@@ -66,6 +67,7 @@ export function CardPane(props: CardPaneProps): VNode {
           <div class="own">
             {info.can.notes && <NoteBox key={feature} feature={feature} book={book} />}
             {info.can.live && <TryText source={source} texts={texts} feature={feature} scale={there ? card.scale : 1} text={address.text} setText={(text) => move({ text }, "replace")} />}
+            {info.can.live && <AnyToken source={source} texts={texts} feature={feature} />}
           </div>
         )}
       </header>

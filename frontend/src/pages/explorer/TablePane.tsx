@@ -50,7 +50,7 @@ export function TablePane({ source, texts, table, address, move, current, book }
           left={list.length}
           n={source.n}
         />
-        <Take table={table} texts={texts} text={text} />
+        <Take source={source} table={table} texts={texts} text={text} />
         <Chooser columns={source.info.columns} shown={address.columns} set={(names) => move({ columns: names }, "replace")} where={address.where} filter={filter} />
       </div>
       {failed.map(([name, reason]) => (
