@@ -62,7 +62,7 @@ export interface ExplorerSource {
   /** A feature's logit effects on the tokens that hold some words. */
   readonly logits: (feature: number, words: string, signal: AbortSignal) => Promise<TokenLogits>;
   /** A page of some features as a file; null: such pages can't be made here. */
-  readonly page: ((features: readonly number[], title: string) => Promise<Blob>) | null;
+  readonly pageOf: ((features: readonly number[], title: string) => Promise<Blob>) | null;
   /** Data of a user's own component that all features share. */
   readonly shared: (type: string) => Named;
   /** The address of the explorer of another index of the same server. */

@@ -129,7 +129,7 @@ class HttpSource implements ExplorerSource {
   readonly logits = (feature: number, words: string, signal: AbortSignal): Promise<TokenLogits> =>
     this.get(`logits/${feature}?q=${encodeURIComponent(words)}`, "TokenLogits", { signal });
 
-  readonly page = async (features: readonly number[], title: string): Promise<Blob> =>
+  readonly pageOf = async (features: readonly number[], title: string): Promise<Blob> =>
     new Blob([await (await answered(`${this.at}/page`, posted({ features, title }))).arrayBuffer()], { type: "text/html" });
 
   readonly notes = async (): Promise<readonly Note[]> => (await this.get<{ notes: readonly Note[] }>("notes", "Notes")).notes;

@@ -154,7 +154,7 @@ class PackedSource implements ExplorerSource {
   readonly layers = none;
   readonly beside = none;
   readonly logits = none;
-  readonly page = null;
+  readonly pageOf = null;
   readonly read = none;
   readonly place = none;
   readonly nextFiring = none;

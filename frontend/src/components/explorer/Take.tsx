@@ -34,7 +34,7 @@ export function Take({ source, table, texts, text }: TakeProps): VNode {
             features=[…]{more}
           </button>
         </li>
-        {source.page !== null && list.length > 0 && (
+        {source.pageOf !== null && list.length > 0 && (
           <li>
             <button type="button" onClick={() => void savePage(source, Array.from(list.subarray(0, MOST_ON_PAGE)))}>
               a page of them{list.length > MOST_ON_PAGE ? ` (the first ${count(MOST_ON_PAGE)})` : ""}
@@ -52,10 +52,10 @@ export function Take({ source, table, texts, text }: TakeProps): VNode {
 }
 
 /** One HTML file of some features, to keep. */
-async function savePage({ page, head }: ExplorerSource, features: readonly number[]): Promise<void> {
+async function savePage({ pageOf, head }: ExplorerSource, features: readonly number[]): Promise<void> {
   say(`Making a page of ${plural(features.length, "feature")}…`);
   try {
-    const made = await page?.(features, head.meta.title);
+    const made = await pageOf?.(features, head.meta.title);
     if (made === undefined) return;
     const link = document.createElement("a");
     link.href = URL.createObjectURL(made);
