@@ -39,11 +39,15 @@ demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to
 	$(BIN)/sae-vis demo --out sae-vis-demo
 
 test: $(READY) ## the tests, but for those that have targets of their own
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo and not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo and not slow and not explorer"
 
 .PHONY: test-slow
 test-slow: $(READY) ## builds that are stopped again and again, and the scripts of examples/
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m slow tests/index tests/test_examples.py tests/browser/test_examples.py
+
+.PHONY: test-explorer
+test-explorer: $(READY) ## the server, the explorer in Chromium, sites
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m explorer tests/server tests/site tests/explore tests/browser
 
 .PHONY: test-models
 test-models: $(READY) ## what is claimed of every causal language model of transformers holds (docs/any-model.md)
