@@ -19,6 +19,7 @@ from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import InputError
 from sae_vis.explore.reader import Reader
+from sae_vis.index import firings
 from sae_vis.index.build import Source, build_index
 from sae_vis.index.index import Index
 from tests.reference import Dense
@@ -242,6 +243,20 @@ def test_records_travel():
         assert same(value, page_decoder.Decoder(out.finish(), ids).record(record.__name__))
     assert isinstance(firing, ReaderFiring)
     assert reader.page(1).labels[0].labels == (None,)
+
+
+def test_a_position_among_many_firings_is_found_by_halves(monkeypatch):
+    tokens = np.random.default_rng(5).integers(2, 12, (8, 40))
+    index, dense = both(Corpus.from_tokens(tokens))
+    for searched in (1, 7, 1 << 16):
+        monkeypatch.setattr(firings, "SEARCHED", searched)
+        for feature in range(index.n_features):
+            every = dense.firings(feature)
+            for position in range(-1, index.tokens.size + 1, 13):
+                passed = index.firings_before(feature, position)
+                assert passed == sum(p < position for p, _ in every)
+                rest = index.firings(feature, passed, passed + 3)
+                assert list(zip(rest.positions.tolist(), rest.acts.tolist(), strict=True)) == every[passed : passed + 3]
 
 
 def test_a_bos_belongs_to_the_document_behind_it_and_other_first_tokens_to_their_own():
