@@ -24,8 +24,8 @@ from sae_vis.index.index import Index
 from sae_vis.views.feature import feature_summary
 
 I64 = NDArray[np.int64]
-PAGE_TOKENS = 2048
-"""Tokens of a page: what fires on as many is at hand in milliseconds, 64 firings at each of them included."""
+PAGE_TOKENS = 1024
+"""Tokens of a page: what fires on as many is at hand, packed and sent in some ten milliseconds, at 32 firings each."""
 LONGEST_CHARACTER = 4  # bytes, so tokens at most, that a character is spread over
 
 

@@ -193,7 +193,8 @@ class Index(OpenedIndex):
     def firings(self, feature: int, first: int = 0, stop: int | None = None) -> Firings:
         """Firings of one ``feature`` in corpus order: all, or those from number ``first`` to before ``stop``."""
         self._check(feature)
-        return self._firing_files.of(int(feature), first, stop)
+        ends = (whole_number(end, "the number of a firing", 0) for end in (first, stop) if end is not None)
+        return self._firing_files.of(int(feature), *ends)
 
     def firings_before(self, feature: int, position: int) -> int:
         """How many firings of a ``feature`` are before a corpus ``position``: the number of the first from there on."""

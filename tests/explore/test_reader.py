@@ -285,6 +285,8 @@ def test_pages_from_the_end_and_questions_that_have_no_answer():
         (lambda: reader.next_firing(-1, 0), "feature -1 does not exist: the SAE has features 0 to 8"),
         (lambda: reader.next_firing(1, 61), "position 61 does not exist: the corpus has positions 0 to 59"),
         (lambda: reader.next_firing(1, 0, 2), "direction is 2, expected 1 (the next firing) or -1 (the one before)"),
+        (lambda: index.firings(1, -1), "the number of a firing is -1, expected at least 0"),
+        (lambda: index.firings(1, 0, 1.5), "the number of a firing is 1.5 (float), expected a whole number"),
         (lambda: reader.place(60), "position 60 does not exist: the corpus has positions 0 to 59"),
         (lambda: reader.place_in(2, 0), "sequence 2 does not exist: the corpus has sequences 0 to 1"),
         (lambda: reader.place_in(1, 30), "position 30 does not exist: sequence 1 has positions 0 to 29"),
