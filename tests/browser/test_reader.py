@@ -60,6 +60,13 @@ def ready(tab):
     tab.locator(".reader[aria-busy=false] .reader-text").wait_for()
 
 
+def go_to(tab, fields, document):
+    """By the address alone, as a link elsewhere would."""
+    tab.goto(tab.url.split("#")[0] + f"#view=text&doc={document}&{fields}")
+    wait_until(tab, f"document.querySelector('[aria-label=\"Go to document\"]').value === '{document}'")
+    ready(tab)
+
+
 def token(tab, n):
     return tab.locator(f".reader-text [data-t='{n}']").first
 
@@ -202,13 +209,11 @@ def test_keys_go_from_firing_to_firing_over_pages_and_round_the_end(read, index)
     tab.get_by_text(f"Firing 3 of {len(positions):,} of feature {feature}").wait_for(state="attached")
     edge = next(i for i, p in enumerate(positions) if reader.place(p).page == 1)
     before, after = reader.place(positions[edge - 1]), reader.place(positions[edge])
-    tab.goto(tab.url.split("#")[0] + f"#view=text&pins={feature}&doc=1&page=0&tok={before.token}")
-    ready(tab)
+    go_to(tab, f"pins={feature}&page=0&tok={before.token}", before.document)
     tab.get_by_role("button", name=f"Next firing of feature {feature}").click()
     hash_of(tab, doc=after.document, page=after.page, tok=after.token)
     last = reader.place(positions[-1])
-    tab.goto(tab.url.split("#")[0] + f"#view=text&pins={feature}&doc={last.document}&page={last.page}&tok={last.token}")
-    ready(tab)
+    go_to(tab, f"pins={feature}&page={last.page}&tok={last.token}", last.document)
     tab.keyboard.press("n")
     tab.get_by_text("On from the beginning of the corpus").wait_for()
     hash_of(tab, doc=first.document or None, tok=first.token)
