@@ -1,8 +1,8 @@
 """The corpus of an index to be read: documents, cut into pages, what fires on them, where a feature fires next.
 
-A document begins with its first token or, where every sequence of the corpus begins with a BOS token, with the BOS
-right in front of that. The first document has what may stand before it, the last one goes on to the end of the corpus:
-each token is in one document.
+A document begins with its first token or, in a corpus that begins with a special token (BOS), with that token where it
+begins the sequence and stands right in front. The first document has what may stand before it, the last one goes on to
+the end of the corpus: each token is in one document.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from sae_vis.index.index import Index
 from sae_vis.views.feature import feature_summary
 
 I64 = NDArray[np.int64]
-PAGE_TOKENS = 2048
-"""Tokens of a page: what fires on as many is at hand in milliseconds, 64 firings at each of them included."""
+PAGE_TOKENS = 1024
+"""Tokens of a page: what fires on as many is at hand, packed and sent in some ten milliseconds, at 32 firings each."""
 LONGEST_CHARACTER = 4  # bytes, so tokens at most, that a character is spread over
 
 
@@ -55,10 +55,11 @@ class Reader:
     @cached_property
     def _starts(self) -> I64:
         """Where each document begins, and the end of the corpus, int64 ``[n_documents + 1]``."""
-        index = self._index
-        first = index.tokens[index.offsets[:-1]]
-        bos = bool((first == first[0]).all()) and self._text.is_special(int(first[0]))
-        starts = starts_with_bos(index.documents, index.offsets) if bos else index.documents[:-1]
+        index, bos = self._index, int(self._index.tokens[0])
+        starts = index.documents[:-1]
+        if self._text.is_special(bos):
+            earlier = starts_with_bos(index.documents, index.offsets)
+            starts = np.where(index.tokens[earlier] == bos, earlier, starts)
         return np.concatenate([[0], starts[1:], [len(index.tokens)]]).astype(np.int64)
 
     @property
@@ -115,10 +116,12 @@ class Reader:
         return ReaderCodes(offsets=codes.offsets.astype(np.int32), features=codes.features, acts=codes.acts)
 
     def _feature(self, feature: int, start: int, stop: int) -> ReaderFeature:
-        positions, acts = self._index.firings(feature)
-        low, high = np.searchsorted(positions, np.array([start, stop], dtype=positions.dtype))
-        at = (positions[low:high] - start).astype(np.int32)
-        return ReaderFeature(feature=feature, n_firings=len(positions), at=at, acts=acts[low:high])
+        low, high = (self._index.firings_before(feature, edge) for edge in (start, stop))
+        positions, acts = self._index.firings(feature, low, high)
+        n_firings = int(self._index.column("n_firings")[feature])
+        return ReaderFeature(
+            feature=feature, n_firings=n_firings, at=(positions - start).astype(np.int32), acts=np.array(acts)
+        )
 
     def _pinned(self, features: Sequence[int]) -> list[int]:
         found = feature_ids(features, "pinned") if len(features) else []
@@ -151,18 +154,19 @@ class Reader:
             raise InputError(f"position {position} does not exist: the corpus has positions 0 to {n - 1}")
         if direction not in (1, -1):
             raise InputError(f"direction is {direction!r}, expected 1 (the next firing) or -1 (the one before)")
-        positions, acts = self._index.firings(feature)
-        if len(positions) == 0:
+        n_firings = int(self._index.column("n_firings")[feature])
+        if n_firings == 0:
             return None
-        side: Literal["left", "right"] = "right" if direction == 1 else "left"
-        found = int(np.searchsorted(positions.astype(np.int64), position, side=side)) - (direction == -1)
-        number = found % len(positions)
+        passed = self._index.firings_before(feature, position + (direction == 1))
+        found = passed if direction == 1 else passed - 1
+        number = found % n_firings
+        firing = self._index.firings(feature, number, number + 1)
         return ReaderFiring(
             feature=int(feature),
-            place=self.place(int(positions[number])),
-            act=float(acts[number]),
+            place=self.place(int(firing.positions[0])),
+            act=float(firing.acts[0]),
             number=number,
-            n_firings=len(positions),
+            n_firings=n_firings,
             wrapped=number != found,
         )
 

@@ -16,6 +16,7 @@ from sae_vis.index.storage import Store
 
 I64 = NDArray[np.int64]
 COLUMNS = ("position", "act")
+SEARCHED = 1 << 16  # firings read at once where a position is looked for among more of them: those of a row group
 
 
 class Firings(NamedTuple):
@@ -47,9 +48,21 @@ class FiringFiles:
                 "manifest.json and features.parquet of the index name different numbers of firings; build it again"
             )
 
-    def of(self, feature: int) -> Firings:
-        """All firings of one feature."""
-        return self._run(feature, feature + 1)
+    def of(self, feature: int, first: int = 0, stop: int | None = None) -> Firings:
+        """Firings of one feature: all, or those from number ``first`` to ``stop``."""
+        begin, end = int(self._offsets[feature]), int(self._offsets[feature + 1])
+        return self._rows(feature, min(begin + first, end), end if stop is None else min(begin + stop, end))
+
+    def before(self, feature: int, position: int) -> int:
+        """How many firings of a feature are before a corpus position; of many, only some row groups are read."""
+        low, high = 0, int(self._offsets[feature + 1] - self._offsets[feature])
+        while high - low > SEARCHED:
+            middle = (low + high) // 2
+            if int(self.of(feature, middle, middle + 1).positions[0]) < position:
+                low = middle + 1
+            else:
+                high = middle
+        return low + int(np.searchsorted(self.of(feature, low, high).positions.astype(np.int64), position))
 
     def of_many(self, features: Sequence[int]) -> Postings:
         """All firings of several features, end to end in the order asked for; neighbours are read together."""
@@ -64,8 +77,11 @@ class FiringFiles:
 
     def _run(self, first: int, stop: int) -> Firings:
         """Of consecutive features of one file."""
-        part = self._parts[int(np.searchsorted(self._first, first, side="right")) - 1]
+        return self._rows(first, int(self._offsets[first]), int(self._offsets[stop]))
+
+    def _rows(self, feature: int, low: int, high: int) -> Firings:
+        """Those from ``low`` to ``high`` of all firings of all features, in the file of one of these features."""
+        part = self._parts[int(np.searchsorted(self._first, feature, side="right")) - 1]
         begin = int(self._offsets[part.first_feature])
-        low, high = int(self._offsets[first]) - begin, int(self._offsets[stop]) - begin
-        table = self._store.rows(part.file, low, high, COLUMNS)
+        table = self._store.rows(part.file, low - begin, high - begin, COLUMNS)
         return Firings(*(table[name].to_numpy() for name in COLUMNS))

@@ -190,10 +190,16 @@ class Index(OpenedIndex):
         n, mean, error = (column[0] for column in found)
         return MeanEffect(int(n), float(mean), float(error)) if n else None
 
-    def firings(self, feature: int) -> Firings:
-        """All firings of one feature."""
+    def firings(self, feature: int, first: int = 0, stop: int | None = None) -> Firings:
+        """Firings of one ``feature`` in corpus order: all, or those from number ``first`` to before ``stop``."""
         self._check(feature)
-        return self._firing_files.of(int(feature))
+        ends = (whole_number(end, "the number of a firing", 0) for end in (first, stop) if end is not None)
+        return self._firing_files.of(int(feature), *ends)
+
+    def firings_before(self, feature: int, position: int) -> int:
+        """How many firings of a ``feature`` are before a corpus ``position``: the number of the first from there on."""
+        self._check(feature)
+        return self._firing_files.before(int(feature), position)
 
     @property
     def _firing_files(self) -> FiringFiles:

@@ -25,7 +25,7 @@ PIECES = [b"one", b" two", b"\xf0\x9f", b"\x9a\x80", b"\n", b"</b>", b" three", 
 TEXT = TokenText({0: b"<s>", **{1 + i: piece for i, piece in enumerate(PIECES)}}, special=[0])
 # Token ids of the documents: the first has an emoji in two tokens, the second is of more tokens than a page has.
 FIRST = [1, 2, 3, 4, 6, 7, 8, 5, 9, 10, 11]
-LENGTHS = (len(FIRST), 2500, 60, 5)
+LENGTHS = (len(FIRST), 1500, 60, 5)
 
 
 def corpus() -> Corpus:

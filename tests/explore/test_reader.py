@@ -19,6 +19,7 @@ from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import InputError
 from sae_vis.explore.reader import Reader
+from sae_vis.index import firings
 from sae_vis.index.build import Source, build_index
 from sae_vis.index.index import Index
 from tests.reference import Dense
@@ -244,6 +245,20 @@ def test_records_travel():
     assert reader.page(1).labels[0].labels == (None,)
 
 
+def test_a_position_among_many_firings_is_found_by_halves(monkeypatch):
+    tokens = np.random.default_rng(5).integers(2, 12, (8, 40))
+    index, dense = both(Corpus.from_tokens(tokens))
+    for searched in (1, 7, 1 << 16):
+        monkeypatch.setattr(firings, "SEARCHED", searched)
+        for feature in range(index.n_features):
+            every = dense.firings(feature)
+            for position in range(-1, index.tokens.size + 1, 13):
+                passed = index.firings_before(feature, position)
+                assert passed == sum(p < position for p, _ in every)
+                rest = index.firings(feature, passed, passed + 3)
+                assert list(zip(rest.positions.tolist(), rest.acts.tolist(), strict=True)) == every[passed : passed + 3]
+
+
 def test_a_bos_belongs_to_the_document_behind_it_and_other_first_tokens_to_their_own():
     documents = np.array([1, 3, 6, 8], dtype=np.int64)  # the second ends with the first token of the second row
     corpus = {"tokens": np.array([0, 2, 3, 4, 5, 0, 6, 7], dtype=np.int32), "offsets": np.array([0, 5, 8])}
@@ -270,6 +285,8 @@ def test_pages_from_the_end_and_questions_that_have_no_answer():
         (lambda: reader.next_firing(-1, 0), "feature -1 does not exist: the SAE has features 0 to 8"),
         (lambda: reader.next_firing(1, 61), "position 61 does not exist: the corpus has positions 0 to 59"),
         (lambda: reader.next_firing(1, 0, 2), "direction is 2, expected 1 (the next firing) or -1 (the one before)"),
+        (lambda: index.firings(1, -1), "the number of a firing is -1, expected at least 0"),
+        (lambda: index.firings(1, 0, 1.5), "the number of a firing is 1.5 (float), expected a whole number"),
         (lambda: reader.place(60), "position 60 does not exist: the corpus has positions 0 to 59"),
         (lambda: reader.place_in(2, 0), "sequence 2 does not exist: the corpus has sequences 0 to 1"),
         (lambda: reader.place_in(1, 30), "position 30 does not exist: sequence 1 has positions 0 to 29"),

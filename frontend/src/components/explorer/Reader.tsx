@@ -82,10 +82,10 @@ export function Reader(props: ReaderProps): VNode {
 /** Which document and page, the ways to others, and what the page is labelled. */
 function Where({ reading, document, page, onGo }: ReaderProps): VNode {
   const known = reading.text?.page ?? null;
-  const [documents, pages] = [known?.n_documents ?? 1, known?.document === document ? known.n_pages : 1];
+  const pages = known?.document === document ? known.n_pages : 1;
   return (
     <header class="reader-where">
-      <Numbered what="document" of={documents} at={document} go={(to) => onGo(to, 0)} />
+      <Numbered what="document" of={known?.n_documents ?? null} at={document} go={(to) => onGo(to, 0)} />
       {pages > 1 && <Numbered what="page" of={pages} at={page} go={(to) => onGo(document, to)} />}
       {known !== null && (
         <span class="quiet">
@@ -104,7 +104,8 @@ function labelWords(text: PageText | null): string {
 
 interface NumberedProps {
   readonly what: "document" | "page";
-  readonly of: number;
+  /** null: not known. */
+  readonly of: number | null;
   readonly at: number;
   readonly go: (to: number) => void;
 }
@@ -121,7 +122,7 @@ function Numbered({ what, of, at, go }: NumberedProps): VNode {
       onSubmit={(event) => {
         event.preventDefault();
         const text = box.current?.value.trim() ?? "";
-        if (/^\d{1,9}$/.test(text)) go(Math.min(Number(text), of - 1));
+        if (/^\d{1,9}$/.test(text)) go(of === null ? Number(text) : Math.min(Number(text), of - 1));
         if (box.current !== null) box.current.value = String(at);
         box.current?.blur();
       }}
@@ -132,8 +133,8 @@ function Numbered({ what, of, at, go }: NumberedProps): VNode {
       <label>
         {what === "document" ? "Document" : "Page"} <input ref={box} inputMode="numeric" autocomplete="off" size={5} defaultValue={String(at)} aria-label={`Go to ${what}`} />
       </label>
-      <span class="quiet">of 0 to {count(of - 1)}</span>
-      <button type="button" class="icon" aria-label={`Next ${what}`} title={`Next ${what}`} disabled={at >= of - 1} onClick={() => go(at + 1)}>
+      {of !== null && <span class="quiet">of 0 to {count(of - 1)}</span>}
+      <button type="button" class="icon" aria-label={`Next ${what}`} title={`Next ${what}`} disabled={of === null || at >= of - 1} onClick={() => go(at + 1)}>
         ›
       </button>
     </form>

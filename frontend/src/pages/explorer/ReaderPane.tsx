@@ -7,7 +7,7 @@ import { count, number } from "../../data/format";
 import type { ReaderFiring } from "../../data/contract";
 import type { TokenTexts } from "../../data/tokens";
 import { MOST_PINS, type ExplorerAddress } from "../../state/explorer/address";
-import { useReading } from "../../state/explorer/reading";
+import { useReading, type Reading } from "../../state/explorer/reading";
 import type { Moves } from "../../state/history";
 import { reasonOf } from "../../state/load";
 import { say } from "../../state/notice";
@@ -36,26 +36,29 @@ export function ReaderPane({ source, texts, address, move, href, current, keys }
   const { document, page, token, pins } = address;
   const reading = useReading(source, document, page, pins);
   const [said, setSaid] = useState("");
-  const at = useRef<number | null>(token);
-  const latest = useRef(0);
-  useEffect(() => {
-    at.current = token;
-  }, [document, page, token]);
-  const next = async (feature: number, by: 1 | -1): Promise<void> => {
-    const text = reading.text;
-    if (text === null) return;
-    const from = text.page.start + (at.current ?? (by === 1 ? -1 : 0));
-    const number = ++latest.current;
+  const now = useRef({ document, page, token, reading });
+  now.current = { document, page, token, reading };
+  const known = useRef<Known | null>(null);
+  const steps = useRef<Promise<void>>(Promise.resolve());
+  const step = async (feature: number, by: 1 | -1): Promise<void> => {
+    const asked = now.current;
+    const from = positionOf(asked, known.current, by);
+    if (from === null) return;
     try {
       const found = await source.nextFiring(feature, from, by);
-      if (number !== latest.current) return;
+      if (now.current.document !== asked.document || now.current.page !== asked.page) return; // gone elsewhere meanwhile
+      const place = { document: found.place.document, page: found.place.page, token: found.place.token };
+      known.current = { ...place, position: found.place.position };
+      now.current = { ...now.current, ...place };
       setSaid(firingWords(found));
       if (found.wrapped) say(by === 1 ? "On from the beginning of the corpus" : "Back from the end of the corpus");
-      const { place } = found;
-      move({ document: place.document, page: place.page, token: place.token }, "replace");
+      move(place, "replace");
     } catch (error) {
       say(reasonOf(error));
     }
+  };
+  const next = (feature: number, by: 1 | -1): void => {
+    steps.current = steps.current.then(() => step(feature, by)); // one after the other: keys come faster than answers
   };
   const go = useCallback((to: number, toPage: number) => move({ document: to, page: toPage, token: null }), [move]);
   const pin = useCallback(
@@ -70,14 +73,13 @@ export function ReaderPane({ source, texts, address, move, href, current, keys }
     next(by) {
       const first = pins[0];
       if (first === undefined) say("Pin a feature first: then n and p lead from firing to firing");
-      else void next(first, by);
+      else next(first, by);
     },
     turn(by) {
-      const known = reading.text?.page;
-      if (known === undefined) return;
-      const inside = page + by >= 0 && page + by < known.n_pages;
-      if (inside) go(document, page + by);
-      else if (document + by >= 0 && document + by < known.n_documents) go(document + by, 0);
+      if (reading.text === null || reading.busy) return;
+      const { n_pages, n_documents } = reading.text.page;
+      if (page + by >= 0 && page + by < n_pages) go(document, page + by);
+      else if (document + by >= 0 && document + by < n_documents) go(document + by, 0);
     },
   };
   useEffect(() => () => {
@@ -97,14 +99,36 @@ export function ReaderPane({ source, texts, address, move, href, current, keys }
       onPin={pin}
       onOpen={(feature) => move({ feature }, "replace")}
       onGo={go}
-      onNext={(feature, by) => void next(feature, by)}
-      onHold={(held) => move({ token: held }, "replace")}
+      onNext={next}
+      onHold={(held) => {
+        if (reading.text !== null && token !== null) known.current = { document, page, token: null, position: reading.text.page.start + token };
+        move({ token: held }, "replace");
+      }}
       onReach={(reached) => {
-        at.current = reached;
+        if (reading.text !== null && !reading.busy) known.current = { document, page, token, position: reading.text.page.start + reached };
       }}
       said={said}
     />
   );
+}
+
+/** A corpus position that is known before its page is there, while the address is this one. */
+interface Known {
+  readonly document: number;
+  readonly page: number;
+  readonly token: number | null;
+  readonly position: number;
+}
+
+interface Now extends Omit<Known, "position"> {
+  readonly reading: Reading;
+}
+
+/** Where a step from firing to firing begins: the token in focus, else the ends of the page; null: not known yet. */
+function positionOf({ document, page, token, reading: { text, busy } }: Now, known: Known | null, by: 1 | -1): number | null {
+  if (known !== null && known.document === document && known.page === page && known.token === token) return known.position;
+  if (text === null || busy) return null;
+  return text.page.start + (token ?? (by === 1 ? -1 : 0));
 }
 
 function firingWords({ feature, number: place, n_firings, act, place: { document, page } }: ReaderFiring): string {
