@@ -12,7 +12,7 @@ from sae_vis.explore.reader import Reader
 from tests.browser.test_audit import AXE, GRAVE, RUN
 from tests.explore.served import FIRST, TEXT, index_at, served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.explorer]
 PIN = "Colour the text by feature {}"
 COLOURED = """() => [...document.querySelectorAll('.reader-text .fires')].map((e) =>
   [Number(e.dataset.t), ...['--a0', '--a1', '--a2'].map((name) => e.style.getPropertyValue(name))])"""
