@@ -10,7 +10,8 @@ from polling import wait_until
 
 from sae_vis.explore.reader import Reader
 from tests.browser.test_audit import AXE, GRAVE, RUN
-from tests.explore.served import FIRST, TEXT, index_at, served
+from tests.explore.served import FIRST, TEXT, index_at, server_at
+from tests.fixtures.live_server import running
 
 pytestmark = [pytest.mark.browser, pytest.mark.explorer]
 PIN = "Colour the text by feature {}"
@@ -30,8 +31,8 @@ def index(folder):
 
 @pytest.fixture(scope="module")
 def address(folder, index):
-    with served(folder / "index") as found:
-        yield found
+    with running(server_at(folder / "index")) as client:
+        yield client.server.address
 
 
 @pytest.fixture
@@ -343,8 +344,8 @@ def test_a_document_that_is_not_there_is_said(read):
 
 def test_without_codes_by_token_pinned_features_colour(folder, read):
     index = index_at(folder / "plain", codes=False, signed=True)
-    with served(folder / "plain") as own:
-        tab = read("&doc=2&pins=1", at=own)
+    with running(server_at(folder / "plain")) as own:
+        tab = read("&doc=2&pins=1", at=own.server.address)
         ready(tab)
         page = Reader(index).page(2, pinned=[1])
         assert page.codes is None

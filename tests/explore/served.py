@@ -1,10 +1,7 @@
-"""A small index to be read, and a server of it."""
+"""A small index to be read, and its server."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +13,7 @@ from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.index.build import Source, build_index
 from sae_vis.index.index import Index
-from sae_vis.server.run import ServerSettings
+from sae_vis.server.run import Server, ServerSettings
 from sae_vis.server.serve import make_server
 from tests.whole_numbers import SignedSae, WholeModel, WholeSae
 
@@ -59,14 +56,6 @@ def index_at(path: Path, *, codes: bool = True, signed: bool = False) -> Index:
     return build_index(source, path, config=IndexConfig(codes=codes))
 
 
-@contextmanager
-def served(path: Path) -> Iterator[str]:
-    """The address of the explorer of an index, as long as it is served."""
-    server = make_server(path, notes=False, settings=ServerSettings(port=0, open_browser=False))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield server.address
-    finally:
-        server.stop()
-        thread.join()
+def server_at(path: Path) -> Server:
+    """Of the explorer of an index."""
+    return make_server(path, notes=False, settings=ServerSettings(port=0, open_browser=False))
