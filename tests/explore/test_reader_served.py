@@ -13,6 +13,8 @@ from tests.fixtures.page_decoder import Decoder
 from tests.server.conftest import decoded, identity_of
 from tests.test_codec import same
 
+pytestmark = pytest.mark.explorer
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
