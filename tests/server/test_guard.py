@@ -22,23 +22,76 @@ EVERY = {
     "cross-origin-resource-policy": "same-origin",
     "x-frame-options": "DENY",
 }
-HOSTS = """
-evil.example evil.example:{port} 127.0.0.1 127.0.0.1:1 localhost 127.0.0.1:{port}.evil.example [::1] 0.0.0.0:{port}
-127.0.0.1:{port}@evil.example 127.0.0.1:{port}:{port} 127.1:{port}
-""".split()
-ORIGINS = """
-null http://evil.example https://evil.example:{port} http://127.0.0.1 http://127.0.0.1:1 ftp://127.0.0.1:{port} file://
-http://127.0.0.1:{port}.evil.example http://127.0.0.1:{port}@evil.example 127.0.0.1:{port} chrome-extension://abcdef
-http://evil.example#http://127.0.0.1:{port} http://127.0.0.1:{port}/ data:text/html,x
-""".split()
-PATHS = r"""
-.. ../ ../../etc/passwd %2e%2e/%2e%2e/etc/passwd ..%2f..%2fetc%2fpasswd / // //head ./head head/ head/.. head%00 %00
-\..\head %5c..%5chead file:///etc/passwd //evil.example/ //evil.example/%2f.. head;x head%3f
-i i/ i//head i/%2e%2e/head/x i/{identity} i/{identity}/ i/{identity}/manifest.json i/{identity}/with/{identity}
-i/{identity}/card i/{identity}/card/ i/{identity}/card/-1 i/{identity}/card/1.5 i/{identity}/card/1/
-i/{identity}/card/%D9%A1 i/{identity}/card/1e3 i/{identity}/card/0x1 i/{identity}/card/%201 i/{identity}/read/1/-1
-i/{identity}/card/9999999999999999999
-""".split()
+HOSTS = [
+    "evil.example",
+    "evil.example:{port}",
+    "127.0.0.1",
+    "127.0.0.1:1",
+    "localhost",
+    "127.0.0.1:{port}.evil.example",
+    "[::1]",
+    "0.0.0.0:{port}",
+    "127.0.0.1:{port}@evil.example",
+    "127.0.0.1:{port}:{port}",
+    "127.1:{port}",
+]
+ORIGINS = [
+    "null",
+    "http://evil.example",
+    "https://evil.example:{port}",
+    "http://127.0.0.1",
+    "http://127.0.0.1:1",
+    "ftp://127.0.0.1:{port}",
+    "file://",
+    "http://127.0.0.1:{port}.evil.example",
+    "http://127.0.0.1:{port}@evil.example",
+    "127.0.0.1:{port}",
+    "chrome-extension://abcdef",
+    "http://evil.example#http://127.0.0.1:{port}",
+    "http://127.0.0.1:{port}/",
+    "data:text/html,x",
+]
+PATHS = [
+    r"..",
+    r"../",
+    r"../../etc/passwd",
+    r"%2e%2e/%2e%2e/etc/passwd",
+    r"..%2f..%2fetc%2fpasswd",
+    r"/",
+    r"//",
+    r"//head",
+    r"./head",
+    r"head/",
+    r"head/..",
+    r"head%00",
+    r"%00",
+    r"\..\head",
+    r"%5c..%5chead",
+    r"file:///etc/passwd",
+    r"//evil.example/",
+    r"//evil.example/%2f..",
+    r"head;x",
+    r"head%3f",
+    r"i",
+    r"i/",
+    r"i//head",
+    r"i/%2e%2e/head/x",
+    r"i/{identity}",
+    r"i/{identity}/",
+    r"i/{identity}/manifest.json",
+    r"i/{identity}/with/{identity}",
+    r"i/{identity}/card",
+    r"i/{identity}/card/",
+    r"i/{identity}/card/-1",
+    r"i/{identity}/card/1.5",
+    r"i/{identity}/card/1/",
+    r"i/{identity}/card/%D9%A1",
+    r"i/{identity}/card/1e3",
+    r"i/{identity}/card/0x1",
+    r"i/{identity}/card/%201",
+    r"i/{identity}/read/1/-1",
+    r"i/{identity}/card/9999999999999999999",
+]
 OPENS = ("Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
 
 
@@ -62,7 +115,8 @@ def test_own_page_is_answered(client):
     port = client.at[1]
     for host in (client.host, f"localhost:{port}", f"LOCALHOST:{port}", f"[::1]:{port}"):
         answer = client.lines(f"GET /{client.token}/head HTTP/1.1", f"Host: {host}")
-        assert answer is not None and answer.status == 200
+        assert answer is not None
+        assert answer.status == 200
         assert unkept(answer)
     assert opened(client, f"Origin: http://{client.host}", "Sec-Fetch-Site: same-origin").status == 200
     assert opened(client, f"Origin: HTTPS://LocalHost:{port}").status == 200
@@ -360,10 +414,24 @@ def test_kept_answers_have_room_for_so_many_bytes():
 
 TOKENS = ["the", "\0", "\ud800", "é", "9" * 40, "-1", "1e309", "../..", "%2e%2e", "<script>", "'", '"', "\r\n", "😀"]
 
-ENDS = """
-card/{} full/{} rows?f={} column/{} search?q={} with/{}/head read/{}/{} try note/{} firing/{}?after={} place/{}/{} head
-notes prompt effects {}
-""".split()
+ENDS = [
+    "card/{}",
+    "full/{}",
+    "rows?f={}",
+    "column/{}",
+    "search?q={}",
+    "with/{}/head",
+    "read/{}/{}",
+    "try",
+    "note/{}",
+    "firing/{}?after={}",
+    "place/{}/{}",
+    "head",
+    "notes",
+    "prompt",
+    "effects",
+    "{}",
+]
 MORE = ["Origin: null", "Sec-Fetch-Site: cross-site", "Expect: 100-continue", "Range: bytes=0-"]
 
 
