@@ -96,10 +96,8 @@ class OpenIndex:
                 self._pairs = {key: made}  # one at a time: each opens two indices
             return work(self._pairs[key])
 
-        found = await self._long.do(request.is_disconnected, done)
-        self._still(key[0])
-        other._still(key[1])
-        return found
+        with self._still(key[0]), other._still(key[1]):
+            return await self._long.do(request.is_disconnected, done)
 
     async def stream(self, request: Request, work: Callable[[Desk], Iterator[bytes]]) -> Stream:
         """What runs the model for long: its parts as they are made, until the client goes."""
@@ -130,14 +128,23 @@ class OpenIndex:
     async def _do(self, name: str, lane: Lane, request: Request, work: Callable[[Desk], T]) -> T:
         await self.check()
         identity = self.known_identity
-        found = await lane.do(request.is_disconnected, lambda: work(self._desk(name, identity)))
-        self._still(identity)
-        return found
+        with self._still(identity):
+            return await lane.do(request.is_disconnected, lambda: work(self._desk(name, identity)))
 
-    def _still(self, identity: str) -> None:
-        """Raise `Gone` where the index was replaced while an answer was made: files of both may be in it."""
-        if self.known_identity != identity or _stamp(self.served.manifest) != self._stamp:
+    @contextlib.contextmanager
+    def _still(self, identity: str) -> Iterator[None]:
+        """Raise `Gone` where the index is replaced meanwhile: an answer may be made of files of both."""
+        try:
+            yield
+        except Exception as error:
+            if self._is_replaced(identity):
+                raise Gone(REPLACED) from error
+            raise
+        if self._is_replaced(identity):
             raise Gone(REPLACED)
+
+    def _is_replaced(self, identity: str) -> bool:
+        return self.known_identity != identity or _stamp(self.served.manifest) not in (None, self._stamp)
 
     def _desk(self, name: str, identity: str) -> Desk:
         """The desk of a thread, which only that thread asks for. Raises `Gone` where the index is another by now."""

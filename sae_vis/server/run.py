@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import socket
+import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -90,13 +91,18 @@ class Server:
         token = settings.token or secrets.token_urlsafe(24).replace("-", "a").replace("_", "b")
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.address = f"http://{'localhost' if settings.host in EVERYWHERE else host}:{port}/{token}/"
-        self._server = _web_server(_guarded(self._app, token, _hosts(settings, port)), self._app.close)
+        self._began: Callable[[], None] | None = None
+        self._server = self._web_server(_guarded(self._app, token, _hosts(settings, port)))
 
-    def run(self) -> None:
+    def run(self, began: Callable[[], None] | None = None) -> None:
         """Answer until it is stopped, by Ctrl-C or `stop`. Whoever asked before is answered now.
 
         What the model does then ends by itself: until it has, the process does not.
+
+        Args:
+            began: called once it answers.
         """
+        self._began = began
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 self._server.run(sockets=[self._socket])
@@ -107,6 +113,37 @@ class Server:
     def stop(self) -> None:
         """End it, from another thread: what is on its way is answered first, for a few seconds."""
         self._server.should_exit = True
+
+    def _web_server(self, app: ASGIApp) -> uvicorn.Server:
+        import uvicorn
+
+        begun, ending = self._begun, self._app.close
+
+        class WebServer(uvicorn.Server):
+            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().startup(sockets)
+                begun()
+
+            async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                ending()  # first, so that nobody waits for what will never be done
+                await super().shutdown(sockets)
+
+        return WebServer(
+            uvicorn.Config(
+                app,
+                http="h11",  # strict, and there with uvicorn; "auto" takes whatever else is installed
+                log_level="error",  # nobody can mend what strangers send
+                access_log=False,
+                timeout_graceful_shutdown=ENDS,
+                server_header=False,
+                proxy_headers=False,
+                ws="none",
+            )
+        )
+
+    def _begun(self) -> None:
+        if self._began is not None:
+            self._began()
 
 
 def _app(served: Sequence[Served]) -> App:
@@ -126,29 +163,6 @@ def _guarded(app: App, token: str, hosts: frozenset[str]) -> ASGIApp:
     from sae_vis.server.guard import Guard
 
     return Guard(app.asgi(), token, hosts)
-
-
-def _web_server(app: ASGIApp, closing: Callable[[], None]) -> uvicorn.Server:
-    """A server that calls ``closing`` when it begins to end, so that nobody waits for what will never be done."""
-    import uvicorn
-
-    class Ending(uvicorn.Server):
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            closing()
-            await super().shutdown(sockets)
-
-    return Ending(
-        uvicorn.Config(
-            app,
-            http="h11",  # strict, and there with uvicorn; "auto" takes whatever else is installed
-            log_level="error",  # nobody can mend what strangers send
-            access_log=False,
-            timeout_graceful_shutdown=ENDS,
-            server_header=False,
-            proxy_headers=False,
-            ws="none",
-        )
-    )
 
 
 def _hosts(settings: ServerSettings, port: int) -> frozenset[str]:
@@ -194,5 +208,5 @@ def require_packages() -> None:
 
 
 def open_in_browser(address: str) -> None:
-    """The address in the user's browser, where there is one."""
-    webbrowser.open(address)
+    """The address in the user's browser, where there is one; some browsers keep whoever opens them waiting."""
+    threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()

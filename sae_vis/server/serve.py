@@ -47,10 +47,13 @@ def serve(
         ForeignIndexError: ``parts`` are not those of the index.
     """
     server = make_server(index, parts=parts, tokenizer=tokenizer, layout=layout, notes=notes, settings=settings)
-    print(f"sae_vis explorer: {server.address}  (Ctrl-C stops it)", flush=True)
-    if settings is None or settings.open_browser:
-        open_in_browser(server.address)
-    server.run()
+
+    def began() -> None:
+        print(f"sae_vis explorer: {server.address}  (Ctrl-C stops it)", flush=True)
+        if settings is None or settings.open_browser:
+            open_in_browser(server.address)
+
+    server.run(began)
 
 
 def make_server(
