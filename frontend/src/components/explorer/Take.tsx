@@ -1,10 +1,11 @@
 // What can be taken along of the features that are left: their numbers, a line of Python, their numbers as CSV.
 import type { VNode } from "preact";
-import { count } from "../../data/format";
+import { count, plural } from "../../data/format";
 import type { TokenTexts } from "../../data/tokens";
 import type { RowText } from "../../state/explorer/columns";
 import type { Table } from "../../state/explorer/table";
 import { copyAndSay } from "../copy";
+import { Menu } from "./Menu";
 
 /** Features in a list that is copied, at most. */
 const MOST_COPIED = 10_000;
@@ -14,21 +15,30 @@ export function Take({ table, texts, text }: { readonly table: Table; readonly t
   const few = list.subarray(0, MOST_COPIED);
   const more = list.length > MOST_COPIED ? ` (the first ${count(MOST_COPIED)})` : "";
   return (
-    <details class="copy-menu">
-      <summary>Take along</summary>
-      <ul>
-        <li>
-          <button type="button" onClick={() => void copyAndSay(`features=[${few.join(", ")}]`, `Copied ${count(few.length)} features${more}`)}>
-            features=[…]{more}
-          </button>
-        </li>
-        <li>
-          <button type="button" onClick={() => void copyAndSay(csvOf(table, few, texts, text), `Copied ${count(few.length)} rows${more}`)}>
-            rows as CSV{more}
-          </button>
-        </li>
-      </ul>
-    </details>
+    <Menu class="copy-menu" title="Take along">
+      {(close) => {
+        const item = (name: string, what: string, made: () => string): VNode => (
+          <li>
+            <button
+              type="button"
+              onClick={() => {
+                close();
+                void copyAndSay(made(), `Copied ${plural(few.length, what)}${more}`);
+              }}
+            >
+              {name}
+              {more}
+            </button>
+          </li>
+        );
+        return (
+          <ul>
+            {item("features=[…]", "feature", () => `features=[${few.join(", ")}]`)}
+            {item("rows as CSV", "row", () => csvOf(table, few, texts, text))}
+          </ul>
+        );
+      }}
+    </Menu>
   );
 }
 
