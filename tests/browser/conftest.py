@@ -67,3 +67,52 @@ def open_page(chromium, tmp_path):
     for context in contexts:
         context.close()
     assert noise == []
+
+
+@pytest.fixture(scope="session")
+def demo_indices(tmp_path_factory):
+    """Both of the demo's SAEs over a part of its text, on disk. What is written into them stays there."""
+    from explorer_server import demo_indices
+
+    return demo_indices(tmp_path_factory.mktemp("explorer"))
+
+
+@pytest.fixture(scope="session")
+def explorer(demo_indices):
+    """A server of both indices with all that is live."""
+    from explorer_server import serving
+
+    with serving(demo_indices.paths, demo_indices.parts, tokenizer=demo_indices.tokenizer) as server:
+        yield server
+
+
+@pytest.fixture
+def open_explorer(chromium, explorer):
+    """``open_explorer(address="", at=None, expected=(), **context_options)`` opens a page of the server `explorer`.
+
+    ``at`` is the address of another server, ``expected`` what the console may say: parts of it.
+    """
+    noise, contexts = [], []
+
+    def opener(address="", at=None, expected=(), **options):
+        home = at or explorer.address
+        context = chromium.new_context(**{"viewport": {"width": 1500, "height": 950}, **options})
+        contexts.append(context)
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin="/".join(home.split("/")[:3]))
+
+        def heard(text):
+            if not any(part in text for part in expected):
+                noise.append(text)
+
+        tab = context.new_page()
+        tab.set_default_timeout(60_000)  # for slow machines; nothing waits for it to pass
+        tab.on("console", lambda message: heard(f"console {message.type}: {message.text}"))
+        tab.on("pageerror", lambda error: heard(f"error: {error}"))
+        tab.on("request", lambda request: request.url.startswith(home) or heard(f"asks for {request.url}"))
+        tab.goto(home + address)
+        return tab
+
+    yield opener
+    for context in contexts:
+        context.close()
+    assert noise == []

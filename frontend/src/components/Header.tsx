@@ -5,8 +5,22 @@ import { count, percent } from "../data/format";
 import type { Head } from "../data/source";
 
 export function Header({ head }: { head: Head }): VNode {
+  return (
+    <header class="about">
+      <h1>{head.meta.title}</h1>
+      <Folded>
+        <Facts head={head} more={[]} />
+      </Folded>
+    </header>
+  );
+}
+
+type Fact = readonly [name: string, value: string | null];
+
+/** Model, text, mask, and whatever else there is to say. */
+export function Facts({ head, more }: { readonly head: Head; readonly more: readonly Fact[] }): VNode {
   const { meta } = head;
-  const facts: [string, string | null][] = [
+  const facts: readonly Fact[] = [
     ["Model", meta.model],
     ["Hook", meta.hook],
     ["SAE", meta.sae],
@@ -14,23 +28,19 @@ export function Header({ head }: { head: Head }): VNode {
     ["Mask", meta.mask],
     ["Dead features", `${count(meta.n_dead)} of ${count(meta.d_sae)} (${percent(meta.n_dead / Math.max(meta.d_sae, 1))})`],
     ["On this page", meta.selection],
+    ...more,
   ];
   return (
-    <header class="about">
-      <h1>{meta.title}</h1>
-      <Folded>
-        <dl>
-          {facts.map(([name, value]) =>
-            value === null ? null : (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd>{value}</dd>
-              </div>
-            ),
-          )}
-        </dl>
-      </Folded>
-    </header>
+    <dl>
+      {facts.map(([name, value]) =>
+        value === null ? null : (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ),
+      )}
+    </dl>
   );
 }
 

@@ -10,7 +10,8 @@ export interface ChipsProps {
   readonly columns: readonly ColumnInfo[];
   readonly drop: (range: Range) => void;
   readonly clear: () => void;
-  readonly left: number;
+  /** null: not known yet. */
+  readonly left: number | null;
   readonly n: number;
 }
 
@@ -18,7 +19,13 @@ export function Chips({ where, columns, drop, clear, left, n }: ChipsProps): VNo
   return (
     <div class="chips">
       <span role="status">
-        <b>{count(left)}</b> of {count(n)} features
+        {left === null ? (
+          "Loading…"
+        ) : (
+          <>
+            <b>{count(left)}</b> of {count(n)} features
+          </>
+        )}
       </span>
       {where.map((range) => (
         <button key={range.column} type="button" class="filter-chip" title="Let go of this filter" onClick={() => drop(range)}>

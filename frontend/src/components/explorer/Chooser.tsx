@@ -2,6 +2,7 @@
 import type { VNode } from "preact";
 import type { ColumnInfo } from "../../data/contract";
 import type { Range } from "../../state/explorer/order";
+import { Menu } from "./Menu";
 
 export interface ChooserProps {
   readonly columns: readonly ColumnInfo[];
@@ -17,38 +18,39 @@ export function Chooser({ columns, shown, set, where, filter }: ChooserProps): V
     return Number.isNaN(value) ? otherwise : column.percent ? value / 100 : value;
   };
   return (
-    <details class="chooser">
-      <summary>Columns and filters</summary>
-      <ul>
-        {columns.map((column) => {
-          const { name, title, meaning, kind, percent } = column;
-          const range = where.find((one) => one.column === name);
-          const change = (end: "low" | "high", text: string): void => {
-            const next = { column: name, low: range?.low ?? -Infinity, high: range?.high ?? Infinity, [end]: bound(text, column, end === "low" ? -Infinity : Infinity) };
-            filter(name, next.low === -Infinity && next.high === Infinity ? null : next);
-          };
-          const value = (limit: number | undefined): string => (limit === undefined || !Number.isFinite(limit) ? "" : String(Number(((percent ? 100 : 1) * limit).toPrecision(6))));
-          return (
-            <li key={name} title={meaning}>
-              <label>
-                <input
-                  type="checkbox"
-                  checked={shown.includes(name)}
-                  onChange={(event) => set(event.currentTarget.checked ? columns.filter((one) => one === column || shown.includes(one.name)).map((one) => one.name) : shown.filter((one) => one !== name))}
-                />{" "}
-                {title}
-              </label>
-              {kind === "number" && (
-                <span class="limits">
-                  <input type="text" inputMode="decimal" size={7} value={value(range?.low)} aria-label={`${title} at least${percent ? ", in percent" : ""}`} placeholder="from" onChange={(event) => change("low", event.currentTarget.value)} />
-                  <input type="text" inputMode="decimal" size={7} value={value(range?.high)} aria-label={`${title} at most${percent ? ", in percent" : ""}`} placeholder="to" onChange={(event) => change("high", event.currentTarget.value)} />
-                  {percent ? "%" : ""}
-                </span>
-              )}
-            </li>
-          );
-        })}
-      </ul>
-    </details>
+    <Menu class="chooser" title="Columns and filters">
+      {() => (
+        <ul>
+          {columns.map((column) => {
+            const { name, title, meaning, kind, percent } = column;
+            const range = where.find((one) => one.column === name);
+            const change = (end: "low" | "high", text: string): void => {
+              const next = { column: name, low: range?.low ?? -Infinity, high: range?.high ?? Infinity, [end]: bound(text, column, end === "low" ? -Infinity : Infinity) };
+              filter(name, next.low === -Infinity && next.high === Infinity ? null : next);
+            };
+            const value = (limit: number | undefined): string => (limit === undefined || !Number.isFinite(limit) ? "" : String(Number(((percent ? 100 : 1) * limit).toPrecision(6))));
+            return (
+              <li key={name} title={meaning}>
+                <label>
+                  <input
+                    type="checkbox"
+                    checked={shown.includes(name)}
+                    onChange={(event) => set(event.currentTarget.checked ? columns.filter((one) => one === column || shown.includes(one.name)).map((one) => one.name) : shown.filter((one) => one !== name))}
+                  />{" "}
+                  {title}
+                </label>
+                {kind === "number" && (
+                  <span class="limits">
+                    <input type="text" inputMode="decimal" size={7} value={value(range?.low)} aria-label={`${title} at least${percent ? ", in percent" : ""}`} placeholder="from" onChange={(event) => change("low", event.currentTarget.value)} />
+                    <input type="text" inputMode="decimal" size={7} value={value(range?.high)} aria-label={`${title} at most${percent ? ", in percent" : ""}`} placeholder="to" onChange={(event) => change("high", event.currentTarget.value)} />
+                    {percent ? "%" : ""}
+                  </span>
+                )}
+              </li>
+            );
+          })}
+        </ul>
+      )}
+    </Menu>
   );
 }

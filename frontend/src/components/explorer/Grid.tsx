@@ -1,5 +1,5 @@
 // The table of all features: only the rows in sight are drawn, of a million as of a hundred.
-import type { ComponentChildren, VNode } from "preact";
+import type { ComponentChildren, Ref, VNode } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ColumnInfo, LabellingWords } from "../../data/contract";
 import type { Columns, RowText } from "../../state/explorer/columns";
@@ -12,6 +12,7 @@ export const ROW = 30;
 const TALLEST = 8_000_000;
 
 export interface GridProps {
+  readonly grid: Ref<HTMLDivElement>;
   /** Features in their order. */
   readonly list: Int32Array;
   readonly columns: readonly ColumnInfo[];
@@ -48,11 +49,14 @@ export function Grid(props: GridProps): VNode {
   useLayoutEffect(() => inSight(rows), [rows.join()]);
   const place = current === null ? -1 : list.indexOf(current);
   useLayoutEffect(() => {
-    const below = place - Math.floor(height / ROW) + 1;
-    if (place >= 0 && (place < scroll.row || below > scroll.row)) scroll.to(place < scroll.row ? place : below);
+    const fits = Math.floor(height / ROW);
+    const below = place - fits + 1;
+    if (place < 0 || (place >= scroll.row && below <= scroll.row)) return;
+    const far = place < scroll.row - fits || below > scroll.row + fits;
+    scroll.to(far ? place - Math.floor(fits / 2) : place < scroll.row ? place : below);
   }, [place, list]);
   return (
-    <div class="grid" role="grid" aria-label="Features" aria-rowcount={list.length + 1} tabIndex={0} aria-activedescendant={place >= first && place < first + shown ? `row-${current ?? ""}` : undefined} onKeyDown={(event) => keys(event, props, place, Math.max(Math.floor(height / ROW) - 1, 1))}>
+    <div ref={props.grid} class="grid" role="grid" aria-label="Features" aria-rowcount={list.length + 1} tabIndex={0} aria-activedescendant={place >= first && place < first + shown ? `row-${current ?? ""}` : undefined} onKeyDown={(event) => keys(event, props, place, Math.max(Math.floor(height / ROW) - 1, 1))}>
       {props.head}
       <div ref={body} class="grid-body" role="presentation" onScroll={scroll.onScroll} onClick={(event) => clicked(event, props)}>
         <div role="presentation" style={{ height: `${scroll.tall}px` }} />

@@ -1,6 +1,5 @@
 // One box to find features: by number, by tokens, by a phrase of the text, by notes, by any text through the model.
-import type { VNode } from "preact";
-import type { Ref } from "preact";
+import type { Ref, VNode } from "preact";
 import type { Hits } from "../../data/contract";
 import { count, plural } from "../../data/format";
 import type { Search } from "../../state/explorer/search";
@@ -10,26 +9,20 @@ export interface SearchBoxProps {
   readonly box: Ref<HTMLInputElement>;
   readonly words: string;
   readonly setWords: (words: string) => void;
-  readonly search: Search;
-  readonly shown: Hits | null;
-  readonly choose: (way: Way) => void;
-  /** Open a feature by its number. */
-  readonly go: (feature: number) => void;
-  /** Open the first feature that was found. */
-  readonly first: () => void;
-  readonly n: number;
+  /** Open what the words name, or the first feature that is found. */
+  readonly open: () => void;
+  /** Go on to the table. */
+  readonly leave: () => void;
 }
 
-export function SearchBox({ box, words, setWords, search, shown, choose, go, first, n }: SearchBoxProps): VNode {
-  const asked = /^\s*\d{1,9}\s*$/.test(words) ? Number(words) : null;
+export function SearchBox({ box, words, setWords, open, leave }: SearchBoxProps): VNode {
   return (
     <form
       class="search-box"
       role="search"
       onSubmit={(event) => {
         event.preventDefault();
-        if (asked !== null && asked < n) go(asked);
-        else first();
+        open();
       }}
     >
       <input
@@ -40,25 +33,60 @@ export function SearchBox({ box, words, setWords, search, shown, choose, go, fir
         aria-label="Find features by number, token, phrase of the text, or note"
         title="Find features (/)"
         onInput={(event) => setWords(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key !== "ArrowDown") return;
+          event.preventDefault();
+          leave();
+        }}
       />
-      {words.trim() !== "" && (
-        <div class="ways" role="group" aria-label="Found">
-          {asked !== null && (
-            <button type="button" disabled={asked >= n} onClick={() => go(asked)}>
-              {asked < n ? `Feature ${asked}` : `No feature ${count(asked)}: there are ${count(n)}`}
-            </button>
-          )}
-          {search.kind === "searching" && <span class="quiet">Searching…</span>}
-          {search.kind === "failed" && <span class="quiet" role="alert">{search.reason}</span>}
-          {search.kind === "found" &&
-            search.hits.map((hits) => (
-              <button key={hits.way} type="button" aria-pressed={hits === shown} disabled={hits.features.length === 0} title={`By ${hits.said}`} onClick={() => choose(hits.way)}>
-                {TITLES[hits.way](hits)}
-              </button>
-            ))}
-        </div>
-      )}
     </form>
+  );
+}
+
+/** The number that the words are, if they are one. */
+export function numberIn(words: string): number | null {
+  return /^\s*\d{1,9}\s*$/.test(words) ? Number(words) : null;
+}
+
+export interface WaysProps {
+  readonly words: string;
+  readonly search: Search;
+  readonly shown: Hits | null;
+  readonly choose: (way: Way) => void;
+  /** Open a feature by its number. */
+  readonly go: (feature: number) => void;
+  readonly clear: () => void;
+  readonly n: number;
+}
+
+/** How many features were found in which way; a click shows them. */
+export function Ways({ words, search, shown, choose, go, clear, n }: WaysProps): VNode {
+  const asked = numberIn(words);
+  return (
+    <div class="ways" role="group" aria-label="Found">
+      {asked !== null && (
+        <button type="button" disabled={asked >= n} onClick={() => go(asked)}>
+          {asked < n ? `Feature ${asked}` : `No feature ${count(asked)}: there are ${count(n)}`}
+        </button>
+      )}
+      {search.kind === "searching" && <span class="quiet">Searching…</span>}
+      {search.kind === "failed" && (
+        <span class="quiet" role="alert">
+          {search.reason}
+        </span>
+      )}
+      {search.kind === "found" &&
+        search.hits.map((hits) => (
+          <button key={hits.way} type="button" aria-pressed={hits === shown} disabled={hits.features.length === 0} title={`By ${hits.said}`} onClick={() => choose(hits.way)}>
+            {TITLES[hits.way](hits)}
+          </button>
+        ))}
+      {search.kind === "found" && search.model === "reading" && <span class="quiet">The model reads…</span>}
+      {search.kind === "found" && search.model !== null && search.model !== "reading" && <span class="quiet">Not through the model: {search.model.failed}</span>}
+      <button type="button" class="clear" onClick={clear}>
+        all features
+      </button>
+    </div>
   );
 }
 

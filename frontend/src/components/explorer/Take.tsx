@@ -8,6 +8,7 @@ import type { Table } from "../../state/explorer/table";
 import { reasonOf } from "../../state/load";
 import { say } from "../../state/notice";
 import { copyAndSay } from "../copy";
+import { Menu } from "./Menu";
 
 /** Features in a list that is copied, at most. */
 const MOST_COPIED = 10_000;
@@ -26,28 +27,43 @@ export function Take({ source, table, texts, text }: TakeProps): VNode {
   const few = list.subarray(0, MOST_COPIED);
   const more = list.length > MOST_COPIED ? ` (the first ${count(MOST_COPIED)})` : "";
   return (
-    <details class="copy-menu">
-      <summary>Take along</summary>
-      <ul>
-        <li>
-          <button type="button" onClick={() => void copyAndSay(`features=[${few.join(", ")}]`, `Copied ${count(few.length)} features${more}`)}>
-            features=[…]{more}
-          </button>
-        </li>
-        {source.pageOf !== null && list.length > 0 && (
+    <Menu class="copy-menu" title="Take along">
+      {(close) => {
+        const item = (name: string, what: string, made: () => string): VNode => (
           <li>
-            <button type="button" onClick={() => void savePage(source, Array.from(list.subarray(0, MOST_ON_PAGE)))}>
-              a page of them{list.length > MOST_ON_PAGE ? ` (the first ${count(MOST_ON_PAGE)})` : ""}
+            <button
+              type="button"
+              onClick={() => {
+                close();
+                void copyAndSay(made(), `Copied ${plural(few.length, what)}${more}`);
+              }}
+            >
+              {name}
+              {more}
             </button>
           </li>
-        )}
-        <li>
-          <button type="button" onClick={() => void copyAndSay(csvOf(table, few, texts, text), `Copied ${count(few.length)} rows${more}`)}>
-            rows as CSV{more}
-          </button>
-        </li>
-      </ul>
-    </details>
+        );
+        return (
+          <ul>
+            {item("features=[…]", "feature", () => `features=[${few.join(", ")}]`)}
+            {source.pageOf !== null && list.length > 0 && (
+              <li>
+                <button
+                  type="button"
+                  onClick={() => {
+                    close();
+                    void savePage(source, Array.from(list.subarray(0, MOST_ON_PAGE)));
+                  }}
+                >
+                  a page of them{list.length > MOST_ON_PAGE ? ` (the first ${count(MOST_ON_PAGE)})` : ""}
+                </button>
+              </li>
+            )}
+            {item("rows as CSV", "row", () => csvOf(table, few, texts, text))}
+          </ul>
+        );
+      }}
+    </Menu>
   );
 }
 

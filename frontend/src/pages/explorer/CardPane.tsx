@@ -63,14 +63,14 @@ export function CardPane(props: CardPaneProps): VNode {
           </span>
         )}
         {card !== null && there && <CopyMenu card={card} href={href({ feature })} />}
-        {(info.can.notes || info.can.live) && (
-          <div class="own">
-            {info.can.notes && <NoteBox key={feature} feature={feature} book={book} />}
-            {info.can.live && <TryText source={source} texts={texts} feature={feature} scale={there ? card.scale : 1} text={address.text} setText={(text) => move({ text }, "replace")} />}
-            {info.can.live && <AnyToken source={source} texts={texts} feature={feature} />}
-          </div>
-        )}
       </header>
+      {(info.can.notes || info.can.live) && (
+        <div class="own">
+          {info.can.notes && <NoteBox key={feature} feature={feature} book={book} />}
+          {info.can.live && <TryText source={source} texts={texts} feature={feature} scale={there ? card.scale : 1} text={address.text} setText={(text) => move({ text }, "replace")} />}
+          {info.can.live && <AnyToken source={source} texts={texts} feature={feature} />}
+        </div>
+      )}
       {failed !== null && (
         <p class="message failed" role="alert" data-message="failed">
           Feature {feature} can't be shown: {failed}

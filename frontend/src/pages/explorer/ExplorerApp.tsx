@@ -1,8 +1,8 @@
 // The explorer: the table of all features, and the card of the open one.
 import type { FunctionComponent, VNode } from "preact";
-import { useCallback, useMemo, useRef, useState } from "preact/hooks";
-import { SearchBox } from "../../components/explorer/SearchBox";
-import { Header } from "../../components/Header";
+import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { About } from "../../components/explorer/About";
+import { numberIn, SearchBox, Ways } from "../../components/explorer/SearchBox";
 import { Help } from "../../components/Help";
 import { Notice } from "../../components/Messages";
 import { TopBar } from "../../components/TopBar";
@@ -13,7 +13,7 @@ import { Tooltips } from "../../marks/Tooltip";
 import { tip } from "../../state/card";
 import { explorerFields, MOST_PINS, VIEWS, type ExplorerAddress, type View } from "../../state/explorer/address";
 import { useNotes } from "../../state/explorer/notes";
-import { shownHits, useSearch } from "../../state/explorer/search";
+import { shownHits, useSearch, type Search } from "../../state/explorer/search";
 import { useTable } from "../../state/explorer/table";
 import { write } from "../../state/fields";
 import { othersNow, useAddress, type Moves } from "../../state/history";
@@ -41,6 +41,7 @@ export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource
   const [address, move] = useAddress(fields, hideTip, isPanes);
   const [help, setHelp] = useState(false);
   const box = useRef<HTMLInputElement>(null);
+  const grid = useRef<HTMLDivElement>(null);
   const book = useNotes(source);
   const search = useSearch(source, address.words, book.notes, source.info.can.live);
   const hits = shownHits(search, address.way);
@@ -53,14 +54,28 @@ export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource
     const next = near(by);
     if (next !== undefined) move({ feature: next }, "replace");
   };
+  const go = (to: number): void => move({ feature: to, words: "" });
+  const openFirst = useFirst(search, address.words, list, (first) => {
+    move({ feature: first });
+    grid.current?.focus();
+  });
+  const openFound = (): void => {
+    const asked = numberIn(address.words);
+    if (asked !== null && asked < source.n) go(asked);
+    else openFirst();
+  };
   const href = useCallback((change: Partial<typeof address>) => write(fields, { ...address, ...change }, othersNow(isPanes)), [fields, address]);
-  const about = useMemo(() => <Header head={source.head} />, [source]);
+  const about = useMemo(() => <About source={source} />, [source]);
   const reader = useRef<ReaderKeys | null>(null);
   const read = useMemo(() => readIn(source, address.pins, move), [source, address.pins, move]);
   const views = viewsOf(source).filter((one) => one === "table" || panes[one] !== undefined);
   const view = views.includes(address.view) ? address.view : "table";
   const beside = view === "table" || view === "text";
   const pane = { source, address, move, help, setHelp };
+  const found =
+    address.words.trim() === "" ? null : (
+      <Ways words={address.words} search={search} shown={hits} choose={(way) => move({ way, sort: "score", down: true }, "replace")} go={go} clear={() => move({ words: "", way: null }, "replace")} n={source.n} />
+    );
   return (
     <>
       <TopBar theme={address.theme} setTheme={(theme) => move({ theme }, "replace")} openHelp={() => setHelp(true)}>
@@ -72,17 +87,7 @@ export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource
         ))}
         {views.length > 1 && <Views views={views} view={view} go={(to) => move({ view: to })} />}
         {view === "table" && (
-          <SearchBox
-            box={box}
-            words={address.words}
-            setWords={(words) => move({ words, way: null }, "replace")}
-            search={search}
-            shown={hits}
-            choose={(way) => move({ way, sort: "score", down: true }, "replace")}
-            go={(to) => move({ feature: to, words: "" })}
-            first={() => move({ feature: list[0] ?? null })}
-            n={source.n}
-          />
+          <SearchBox box={box} words={address.words} setWords={(words) => move({ words, way: null }, "replace")} open={openFound} leave={() => grid.current?.focus()} />
         )}
       </TopBar>
       {about}
@@ -90,7 +95,7 @@ export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource
         {view === "prompt" && Prompts !== undefined && <Prompts texts={texts} {...pane} />}
         {view === "compare" && Comparison !== undefined && <Comparison {...pane} />}
         {beside && <TableKeys step={step} find={() => box.current?.focus()} help={help} setHelp={setHelp} reader={reader} />}
-        {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} />}
+        {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} found={found} grid={grid} />}
         {view === "text" && Text !== undefined && <Text source={source} texts={texts} address={address} move={move} href={href} current={feature} keys={reader} />}
         {beside && feature === null && <p class="message">{waiting ? "Loading the features…" : "No feature is left: let go of a filter."}</p>}
         {beside && feature !== null && (
@@ -111,6 +116,20 @@ export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource
       <Notice />
     </>
   );
+}
+
+/** Opens the first feature that is found for some words, once it is. */
+function useFirst(search: Search, words: string, list: Int32Array, open: (feature: number) => void): () => void {
+  const [hurry, setHurry] = useState<string | null>(null);
+  const there = search.kind === "found" && search.words === words ? search : null;
+  useLayoutEffect(() => {
+    if (hurry === null || (hurry === words && there === null && search.kind !== "failed")) return;
+    const first = hurry === words && there !== null ? list[0] : undefined;
+    if (first === undefined && hurry === words && there?.model === "reading") return;
+    setHurry(null);
+    if (first !== undefined) open(first);
+  });
+  return () => setHurry(words);
 }
 
 /** The keys of the table and of the text, as long as one of them is there. */

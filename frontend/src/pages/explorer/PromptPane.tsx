@@ -62,13 +62,15 @@ export function PromptPane({ source, texts, address, move, help, setHelp }: Prom
           ))}
         </p>
       )}
-      {several && (
-        <label class="every-layer">
-          <input type="checkbox" checked={address.every} onChange={(event) => move({ every: event.currentTarget.checked })} /> at every index ({source.info.indices.length})
-        </label>
-      )}
+      <div class="progress">
+        <Progress live={live} />
+        {several && (
+          <label class="every-layer">
+            <input type="checkbox" checked={address.every} onChange={(event) => move({ every: event.currentTarget.checked })} /> at every index ({source.info.indices.length})
+          </label>
+        )}
+      </div>
       {several && address.every && <Layers source={source} texts={texts} text={text} />}
-      <Progress live={live} />
       {live.part !== null && <Shown source={source} part={live.part} help={help} setHelp={setHelp} />}
     </section>
   );
@@ -77,7 +79,7 @@ export function PromptPane({ source, texts, address, move, help, setHelp }: Prom
 function Progress({ live }: { readonly live: LivePrompt }): VNode {
   const { state, failed, measuring, part } = live;
   return (
-    <div class="progress" role="status">
+    <div class="measuring" role="status">
       {state === "running" && <span class="quiet">The model reads…</span>}
       {failed !== null && <span class="message failed">{failed}</span>}
       {state === "there" && part !== null && measuring === null && (

@@ -1,5 +1,5 @@
 // The table of all features, with its filters.
-import type { VNode } from "preact";
+import type { Ref, VNode } from "preact";
 import { useState } from "preact/hooks";
 import { Chips } from "../../components/explorer/Chips";
 import { Chooser } from "../../components/explorer/Chooser";
@@ -24,30 +24,34 @@ export interface TablePaneProps {
   readonly move: Moves<ExplorerAddress>;
   readonly current: number | null;
   readonly book: NoteBook;
+  /** Ways in which the words of the search were found. */
+  readonly found: VNode | null;
+  readonly grid: Ref<HTMLDivElement>;
 }
 
-const WIDTHS: Readonly<Record<ColumnInfo["kind"], string>> = { number: "92px", token: "120px", label: "110px", tokens: "minmax(180px, 1fr)", words: "minmax(180px, 1fr)" };
+const WIDTHS: Readonly<Record<ColumnInfo["kind"], string>> = { number: "82px", token: "100px", label: "110px", tokens: "minmax(150px, 1fr)", words: "minmax(150px, 1fr)" };
 const NONE: readonly number[] = [];
 
-export function TablePane({ source, texts, table, address, move, current, book }: TablePaneProps): VNode {
-  const { columns, data, list, scores, byScore } = table;
+export function TablePane({ source, texts, table, address, move, current, book, found, grid }: TablePaneProps): VNode {
+  const { columns, data, list, scores, waiting } = table;
   const [sight, setSight] = useState<readonly number[]>(NONE);
   const text = useRowTexts(source, columns.some(({ kind }) => kind === "tokens" || kind === "token") ? sight : NONE);
   const filter = (column: string, range: Range | null): void => {
     move({ where: [...address.where.filter((one) => one.column !== column), ...(range === null ? [] : [range])] }, "replace");
   };
-  const sorted = (name: string): "up" | "down" | null => (name === (byScore ? "score" : address.sort) ? (address.down ? "down" : "up") : null);
-  const template = ["72px", ...(scores === null ? [] : ["84px"]), ...columns.map(({ kind }) => WIDTHS[kind])].join(" ");
-  const failed = [...data.failed].filter(([name]) => columns.some((one) => one.name === name) || address.sort === name);
+  const sorted = (name: string): "up" | "down" | null => (name === table.sort ? (address.down ? "down" : "up") : null);
+  const template = ["66px", ...(scores === null ? [] : ["66px"]), ...columns.map(({ kind }) => WIDTHS[kind])].join(" ");
+  const failed = [...data.failed].filter(([name]) => columns.some((one) => one.name === name) || table.sort === name);
   return (
     <section class="table-pane" aria-label="All features">
+      {found}
       <div class="table-tools">
         <Chips
           where={address.where}
           columns={source.info.columns}
           drop={({ column }) => filter(column, null)}
           clear={() => move({ where: [] }, "replace")}
-          left={list.length}
+          left={waiting && list.length === 0 ? null : list.length}
           n={source.n}
         />
         <Take source={source} table={table} texts={texts} text={text} />
@@ -59,6 +63,7 @@ export function TablePane({ source, texts, table, address, move, current, book }
         </p>
       ))}
       <Grid
+        grid={grid}
         list={list}
         columns={columns}
         labellings={source.head.labellings}

@@ -11,7 +11,13 @@ export type Search =
   | { readonly kind: "none" }
   | { readonly kind: "searching"; readonly words: string }
   | { readonly kind: "failed"; readonly words: string; readonly reason: string }
-  | { readonly kind: "found"; readonly words: string; readonly hits: readonly Hits[] };
+  | {
+      readonly kind: "found";
+      readonly words: string;
+      readonly hits: readonly Hits[];
+      /** Whether the model still reads the words; else why it could not, null: it could, or there is none. */
+      readonly model: "reading" | { readonly failed: string } | null;
+    };
 
 const NONE: Search = { kind: "none" };
 
@@ -25,13 +31,23 @@ export function useSearch(source: ExplorerSource, words: string, notes: Readonly
     }
     setFound((before) => (before.kind === "found" ? before : { kind: "searching", words }));
     const cancel = new AbortController();
+    const say = (search: Search): void => {
+      if (!cancel.signal.aborted) setFound(search);
+    };
     const begin = async (): Promise<void> => {
       try {
-        const hits = await source.search(words, cancel.signal);
-        const all = [...hits, inNotes(words, notes), ...(live ? await source.wakes(words, cancel.signal) : [])];
-        if (!cancel.signal.aborted) setFound({ kind: "found", words, hits: all });
+        const hits = [...(await source.search(words, cancel.signal)), inNotes(words, notes)];
+        say({ kind: "found", words, hits, model: live ? "reading" : null });
+        if (live) await byModel(hits);
       } catch (error) {
-        if (!cancel.signal.aborted) setFound({ kind: "failed", words, reason: reasonOf(error) });
+        say({ kind: "failed", words, reason: reasonOf(error) });
+      }
+    };
+    const byModel = async (hits: readonly Hits[]): Promise<void> => {
+      try {
+        say({ kind: "found", words, hits: [...hits, ...(await source.wakes(words, cancel.signal))], model: null });
+      } catch (error) {
+        say({ kind: "found", words, hits, model: { failed: reasonOf(error) } });
       }
     };
     const timer = setTimeout(() => void begin(), PAUSE);

@@ -1,10 +1,12 @@
 // The table as it is: which features are left, in which order.
-import { useMemo } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 import type { ColumnInfo, Hits } from "../../data/contract";
 import type { ExplorerSource } from "../../data/explorer";
 import type { ExplorerAddress } from "./address";
 import { useColumns, type Columns } from "./columns";
 import { kept, ordered, passing, type Range } from "./order";
+
+const NOTHING = new Int32Array();
 
 export interface Table {
   readonly columns: readonly ColumnInfo[];
@@ -17,12 +19,15 @@ export interface Table {
   readonly scores: ReadonlyMap<number, number> | null;
   /** Whether the order is that of the search's scores. */
   readonly byScore: boolean;
+  /** The column that it is sorted by, `score` of a search, or `feature`. */
+  readonly sort: string;
   /** Whether the column that it is sorted by is still on its way. */
   readonly waiting: boolean;
 }
 
 export function useTable(source: ExplorerSource, address: ExplorerAddress, hits: Hits | null): Table {
-  const { sort, down, where } = address;
+  const { down, where } = address;
+  const sort = hits === null && address.sort === "score" ? source.info.sort : address.sort;
   const infos = source.info.columns;
   const columns = useMemo(() => address.columns.flatMap((name) => infos.find((one) => one.name === name) ?? []), [address.columns, infos]);
   const byScore = hits !== null && (sort === "score" || sort === source.info.sort);
@@ -43,7 +48,12 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, hits:
   const others = useMemo(() => new Map(where.map((range) => [range.column, pass(where.filter((one) => one !== range))])), [where, among, data.version, n]);
   const waiting = sorter.length > 0 && values === null && !data.failed.has(sort);
   const early = waiting && down && sort === source.info.sort && where.length === 0 && hits === null ? (source.first?.features ?? null) : null;
-  const list = useMemo(() => early ?? kept(order, mask), [order, mask, early]);
+  const known = useMemo(() => early ?? kept(order, mask), [order, mask, early]);
+  const missing = where.some(({ column }) => data.values(column) === null && !data.failed.has(column));
+  // Until a column is there the rows before stay in their place.
+  const last = useRef<Int32Array>(NOTHING);
+  const list = (waiting && early === null) || missing ? last.current : known;
+  last.current = list;
   const scores = useMemo(() => (hits === null ? null : new Map(Array.from(hits.features, (feature, i) => [feature, hits.scores[i] ?? NaN]))), [hits]);
   return {
     columns,
@@ -53,6 +63,7 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, hits:
     but: (column) => others.get(column) ?? mask,
     scores,
     byScore,
-    waiting: waiting && early === null,
+    sort: byScore ? "score" : sort,
+    waiting: (waiting && early === null) || missing,
   };
 }
