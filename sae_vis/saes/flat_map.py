@@ -3,15 +3,17 @@
 The objective is that of t-SNE (van der Maaten and Hinton, Visualizing data using t-SNE, JMLR 2008): places ``y`` whose
 similarities ``q_ij = w_ij / Z``, ``w_ij = 1 / (1 + |y_i - y_j|²)``, ``Z = Σ w``, are near ``p`` by Kullback-Leibler
 divergence. ``p`` is uniform over the exact nearest neighbours, made symmetric: no bandwidths are fitted. The gradient,
-their equation 5, is ``4 Σ_j (p_ij - q_ij) w_ij (y_i - y_j)``. Its attraction is summed over the neighbours as it stands. Its
-repulsion is a convolution with the density of all places, taken on a grid by FFT (Linderman et al., Fast
+their equation 5, is ``4 Σ_j (p_ij - q_ij) w_ij (y_i - y_j)``. Its attraction is summed over the neighbours as it
+stands. Its repulsion is a convolution with the density of all places, taken on a grid by FFT (Linderman et al., Fast
 interpolation-based t-SNE, Nature Methods 2019), here with weights linear between points of the grid. Nothing is
 random: a map begins with the two principal components, as Kobak and Berens advise (The art of using t-SNE for
-single-cell transcriptomics, Nature Communications 2019), from whom the step size, too, is taken.
+single-cell transcriptomics, Nature Communications 2019). A step is ``n / exaggeration`` long (Belkina et al., Automated
+optimized parameters for t-SNE, Nature Communications 2019).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +32,9 @@ ATTRACTED_BY = 15
 EARLY, EARLY_STEPS, STEPS = 12.0, 125, 500
 """How much stronger attraction is in the first steps, how many these are, and how many there are in all."""
 CELL, MOST_CELLS = 0.5, 2048
-"""Width of the grid's cells, in units in which similarity falls to a half at 1; cells on a side, at most (then wider)."""
+"""Width of the grid's cells, where similarity falls to a half at 1; cells on a side, at most (then they are wider)."""
+SAMPLE = 1 << 16
+"""Features that principal components are taken of; in larger dictionaries as many, evenly spaced."""
 MEASURED_BY = 10
 """Nearest neighbours that `kept_share` looks for."""
 MOST_PAIRS = 1 << 32
@@ -78,23 +82,37 @@ def flat_map(sae: Dictionary, nearest: NDArray[np.int32], *, progress: Progress 
 def _principal(directions: Tensor) -> Tensor:
     """The unit directions along their two principal components, ``[2, n]``; the larger has standard deviation 1e-4."""
     n, d = directions.shape
-    step = max(1, BLOCK_BYTES // (8 * d))
-    units = [doubled(part) / doubled(part).norm(dim=1, keepdim=True) for part in directions[:: -(-n // 65536)].split(step)]
-    mean = torch.stack([part.sum(0) for part in units]).sum(0) / sum(len(part) for part in units)
-    covariance = torch.stack([(part - mean).T @ (part - mean) for part in units]).sum(0)
+    some = directions[:: -(-n // SAMPLE)]
+    mean = torch.stack([_unit(some[rows]).sum(0) for rows in _rows(len(some), d)]).sum(0) / len(some)
+    products = []
+    for rows in _rows(len(some), d):
+        apart = _unit(some[rows]) - mean
+        products.append(apart.T @ apart)
+    covariance = torch.stack(products).sum(0)
     axes = torch.linalg.eigh(covariance).eigenvectors[:, -2:].flip(1)  # [d, 2 at most]
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
-    found = [(doubled(part) / doubled(part).norm(dim=1, keepdim=True) - mean) @ axes for part in directions.split(step)]
+    found = [(_unit(directions[rows]) - mean) @ axes for rows in _rows(n, d)]
     places = torch.zeros((2, n))
     places[: axes.shape[1]] = torch.cat(found).T.float().cpu()
     return places * (1e-4 / places[0].std(correction=0).clamp_min(1e-30))
 
 
-def _laid_out(places: Tensor, edges: Tensor, progress: Progress | None) -> Tensor:
-    """Descend from ``places [2, n]`` along ``edges [n, k]`` (-1: to a feature without a place), with momentum and gains.
+def _unit(directions: Tensor) -> Tensor:
+    exact = doubled(directions)
+    return exact / exact.norm(dim=1, keepdim=True)
 
-    Gains grow where the gradient keeps its sign (Jacobs, Increased rates of convergence through learning rate
-    adaptation, 1988), as in van der Maaten's implementation.
+
+def _rows(n: int, width: int) -> Iterator[slice]:
+    """Slices of n rows of so many float64 numbers, `BLOCK_BYTES` at a time."""
+    step = max(1, BLOCK_BYTES // (8 * max(width, 1)))
+    return (slice(first, min(first + step, n)) for first in range(0, n, step))
+
+
+def _laid_out(places: Tensor, edges: Tensor, progress: Progress | None) -> Tensor:
+    """Descend from ``places [2, n]`` along ``edges [n, k]`` (-1: to a feature without a place).
+
+    With momentum, and gains that grow where the gradient keeps its sign (Jacobs, Increased rates of convergence through
+    learning rate adaptation, 1988), as in van der Maaten's implementation.
     """
     n = places.shape[1]
     speed, gains = torch.zeros_like(places), torch.ones_like(places)
@@ -159,7 +177,8 @@ class _Grid:
             w = 1 / (1 + steps[:, None] ** 2 + steps[None] ** 2)
             kernels = torch.stack([w, w**2 * steps[:, None], w**2 * steps[None]])
             self._kernels = (cells, width, torch.fft.rfft2(kernels))
-        return self._kernels[2]
+        spectra: Tensor = self._kernels[2]
+        return spectra
 
 
 def _with_itself(shares: Tensor, width: float) -> Tensor:
@@ -203,8 +222,9 @@ def kept_share(places: FlatMap, nearest: NDArray[np.int32]) -> Kept:
     at = torch.from_numpy(np.stack([places.x[there], places.y[there]])).double()
     m = min(n, max(MOST_PAIRS // n, 1))
     looked_at = torch.arange(m) * n // m
-    hits, step = 0, max(1, BLOCK_BYTES // (16 * n))
-    for rows in looked_at.split(step):
+    hits = 0
+    for part in _rows(m, 2 * n):
+        rows = looked_at[part]
         apart = (at[0, rows, None] - at[0]) ** 2 + (at[1, rows, None] - at[1]) ** 2  # [rows, n]
         apart[torch.arange(len(rows)), rows] = torch.inf
         near = there[_smallest(apart, k).numpy()]

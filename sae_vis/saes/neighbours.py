@@ -73,23 +73,21 @@ def all_neighbours(sae: Dictionary, k: int = NEIGHBOURS, *, progress: Progress |
     Args:
         sae: the dictionary; products are taken on its device.
         k: how many of each feature.
-        progress: called with stage, done, total (pairs of blocks of features).
+        progress: called with stage, done, total (pairs of features).
     """
     directions = _Directions(sae.decoder.detach())
     found = _Candidates(sae.d_sae, directions, k)
     side = isqrt(BLOCK_BYTES // 4)
     blocks = [slice(first, min(first + side, sae.d_sae)) for first in range(0, sae.d_sae, side)]
-    pairs = [(i, j) for i in range(len(blocks)) for j in range(i, len(blocks))]
-    for done, (i, j) in enumerate(pairs, 1):
-        units = directions.units(blocks[i]) if i == j else units
-        cosines = units @ (units if i == j else directions.units(blocks[j])).T
-        if i == j:
-            cosines.fill_diagonal_(-torch.inf)
-        else:
-            found.take(blocks[j], cosines.T.contiguous(), blocks[i].start)
-        found.take(blocks[i], cosines, blocks[j].start)
+    for i, rows in enumerate(blocks):
+        units = directions.units(rows)
+        found.take(rows, (units @ units.T).fill_diagonal_(-torch.inf), rows.start)
+        for columns in blocks[i + 1 :]:
+            cosines = units @ directions.units(columns).T
+            found.take(rows, cosines, columns.start)
+            found.take(columns, cosines.T.contiguous(), rows.start)
         if progress is not None:
-            progress("neighbours", done, len(pairs))
+            progress("neighbours", rows.stop * (2 * sae.d_sae - rows.stop), sae.d_sae**2)
     return found.exact(torch.arange(sae.d_sae, device=directions.device))
 
 
@@ -117,7 +115,8 @@ class _Directions:
         self.decoder, self.device = decoder, decoder.device
         self.n, self.d = decoder.shape
         step = max(1, BLOCK_BYTES // (8 * max(self.d, 1)))
-        self.length = torch.cat([doubled(part).norm(dim=1) for part in decoder.split(step)])  # float64 [n]
+        lengths = [doubled(decoder[at : at + step]).norm(dim=1) for at in range(0, self.n, step)]
+        self.length = torch.cat(lengths)  # float64 [n]
 
     def units(self, features: Tensor | slice) -> Tensor:
         """Float32 ``[n, d]`` of length 1, but for those of length 0."""
@@ -192,8 +191,8 @@ class _Candidates:
             return others[others != feature][:k], np.zeros(k, dtype=np.float32)
         one, every = torch.tensor([feature], device=directions.device), torch.arange(directions.n)
         step = max(1, BLOCK_BYTES // (8 * max(directions.d, 1)))
-        blocks = [directions.cosines(one, part.to(directions.device)[None])[0].cpu() for part in every.split(step)]
-        cosines = torch.cat(blocks)
+        parts = [every[at : at + step].to(directions.device) for at in range(0, directions.n, step)]
+        cosines = torch.cat([directions.cosines(one, part[None])[0].cpu() for part in parts])
         cosines[feature] = -torch.inf
         cosines, order = cosines.sort(descending=True, stable=True)
         return order[:k].numpy().astype(np.int32), cosines[:k].float().numpy()
