@@ -99,7 +99,8 @@ def _principal(directions: Tensor) -> Tensor:
 
 def _unit(directions: Tensor) -> Tensor:
     exact = doubled(directions)
-    return exact / exact.norm(dim=1, keepdim=True)
+    unit: Tensor = exact / exact.norm(dim=1, keepdim=True)
+    return unit
 
 
 def _rows(n: int, width: int) -> Iterator[slice]:
@@ -185,7 +186,9 @@ def _with_itself(shares: Tensor, width: float) -> Tensor:
     """What the grid has of each place's similarity with itself, ``[n]``, by its ``shares [4, n]`` at corners."""
     a, b, c, d = shares
     beside = (a * b + c * d + a * c + b * d) / (1 + width**2)
-    return (shares**2).sum(0) + 2 * beside + 2 * (a * d + b * c) / (1 + 2 * width**2)
+    across = (a * d + b * c) / (1 + 2 * width**2)
+    itself: Tensor = (shares**2).sum(0) + 2 * beside + 2 * across
+    return itself
 
 
 class Kept(NamedTuple):

@@ -181,7 +181,8 @@ class _Candidates:
         if self._k == 0 or self._value.shape[1] == self._directions.n - 1:
             return []
         sure = cosines[:, self._k - 1] > self._value[rows].min(1).values + self._directions.error
-        return (torch.nonzero(~sure)[:, 0] + rows.start).tolist()
+        found: list[int] = (torch.nonzero(~sure)[:, 0] + rows.start).tolist()
+        return found
 
     def _of_all(self, feature: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The k nearest of one feature among all others."""

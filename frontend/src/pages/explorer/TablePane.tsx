@@ -11,6 +11,7 @@ import type { ExplorerSource } from "../../data/explorer";
 import type { TokenTexts } from "../../data/tokens";
 import type { ExplorerAddress } from "../../state/explorer/address";
 import { useRowTexts } from "../../state/explorer/columns";
+import type { Lasso } from "../../state/explorer/lasso";
 import type { NoteBook } from "../../state/explorer/notes";
 import type { Range } from "../../state/explorer/order";
 import type { Table } from "../../state/explorer/table";
@@ -24,12 +25,13 @@ export interface TablePaneProps {
   readonly move: Moves<ExplorerAddress>;
   readonly current: number | null;
   readonly book: NoteBook;
+  readonly lasso: Lasso;
 }
 
 const WIDTHS: Readonly<Record<ColumnInfo["kind"], string>> = { number: "92px", token: "120px", label: "110px", tokens: "minmax(180px, 1fr)", words: "minmax(180px, 1fr)" };
 const NONE: readonly number[] = [];
 
-export function TablePane({ source, texts, table, address, move, current, book }: TablePaneProps): VNode {
+export function TablePane({ source, texts, table, address, move, current, book, lasso }: TablePaneProps): VNode {
   const { columns, data, list, scores, byScore } = table;
   const [sight, setSight] = useState<readonly number[]>(NONE);
   const text = useRowTexts(source, columns.some(({ kind }) => kind === "tokens" || kind === "token") ? sight : NONE);
@@ -49,6 +51,7 @@ export function TablePane({ source, texts, table, address, move, current, book }
           clear={() => move({ where: [] }, "replace")}
           left={list.length}
           n={source.n}
+          lasso={lasso}
         />
         <Take table={table} texts={texts} text={text} />
         <Chooser columns={source.info.columns} shown={address.columns} set={(names) => move({ columns: names }, "replace")} where={address.where} filter={filter} />
