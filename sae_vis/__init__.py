@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sae_vis.api import index_features as index_features
     from sae_vis.api import index_layers as index_layers
     from sae_vis.api import index_several as index_several
+    from sae_vis.api import make_map as make_map
     from sae_vis.api import save_compare_page as save_compare_page
     from sae_vis.api import save_feature_page as save_feature_page
     from sae_vis.api import save_prompt_page as save_prompt_page
@@ -118,6 +119,7 @@ _HOMES = {
     "load_model": "models.loading",
     "load_sae": "saes.saelens_format",
     "load_tokenizer": "models.loading",
+    "make_map": "api",
     "push_index": "index.push",
     "save_compare_page": "api",
     "save_feature_page": "api",

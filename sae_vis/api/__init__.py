@@ -6,6 +6,7 @@ from sae_vis.api.compare_pages import save_compare_page
 from sae_vis.api.feature_pages import save_feature_page
 from sae_vis.api.index import Index
 from sae_vis.api.indices import convert_index, index_features, index_layers, index_several
+from sae_vis.api.maps import make_map
 from sae_vis.api.options import ActivationFacts, ComputeSettings, FeatureSettings, SecondIndex
 from sae_vis.api.prompt_pages import save_prompt_page
 from sae_vis.api.prompts import mask_of, single_token, token_ids
@@ -28,6 +29,7 @@ __all__ = [
     "index_features",
     "index_layers",
     "index_several",
+    "make_map",
     "mask_of",
     "reference_of",
     "save_compare_page",

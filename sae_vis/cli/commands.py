@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sae_vis.cli.indexing import index
+from sae_vis.cli.mapping import make_map
 from sae_vis.cli.options import N_FEATURES, IndexAt, Out
 from sae_vis.cli.pages import compare, feature, prompt
 from sae_vis.cli.said import hide_loading_bars, progress_bars, said_of_model, say, say_index
@@ -61,6 +62,7 @@ def demo(
 
 
 app.command()(spelled_out(index))
+app.command("map")(make_map)
 app.command()(spelled_out(feature))
 
 

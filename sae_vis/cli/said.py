@@ -19,6 +19,8 @@ STAGES = {
     "index": "model and SAE, tokens",
     "sort": "postings, features",
     "tables": "tables, features",
+    "neighbours": "neighbours, pairs",
+    "map": "map, steps",
     "between": "A and B, features",
     "effects": "effects, files of cards",
     "site": "site, files",

@@ -51,6 +51,7 @@ from sae_vis.contract.explorer import TokensOfRows as TokensOfRows
 from sae_vis.contract.explorer import TriedText as TriedText
 from sae_vis.contract.explorer import WholeColumn as WholeColumn
 from sae_vis.contract.explorer import WordList as WordList
+from sae_vis.contract.explorer_map import DecoderMap as DecoderMap
 from sae_vis.contract.feature import FeatureStats as FeatureStats
 from sae_vis.contract.feature import FeatureView as FeatureView
 from sae_vis.contract.layout import ColumnSpec as ColumnSpec

@@ -27,6 +27,7 @@ from sae_vis.contract import (
     Compared,
     ComparisonHead,
     ComponentData,
+    DecoderMap,
     EveryLayer,
     ExplorerHead,
     FeaturePage,
@@ -81,6 +82,7 @@ BLOCKS = (
     ReaderPage,
     ReaderPlace,
     ReaderFiring,
+    DecoderMap,
 )
 """The records that blocks are made of."""
 

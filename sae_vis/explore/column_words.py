@@ -78,6 +78,12 @@ RECONSTRUCTION = ColumnInfo(
     kind="number",
     scale="log",
 )
+NEAREST = ColumnInfo(
+    name="nearest",
+    title="Nearest cosine",
+    meaning="Cosine of its decoder direction with that of the nearest other feature.",
+    kind="number",
+)
 LISTED = (
     ColumnInfo(name="fired_tokens", title="Fires on", meaning="The tokens that it fires on most.", kind="tokens"),
     ColumnInfo(name="pushed_up", title="Pushes up", meaning="The tokens whose logits it raises most.", kind="tokens"),

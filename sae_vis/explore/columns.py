@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sae_vis.contract import ColumnInfo
 from sae_vis.errors import InputError
 from sae_vis.explore import column_words as words
+from sae_vis.index.decoder_map import kept_neighbours
 from sae_vis.index.index import Index
 from sae_vis.saes.base import Dictionary
 from sae_vis.views.feature import feature_summary
@@ -47,6 +48,8 @@ class Columns:
         made = [*self._of_firings(), *self._of_lists(), *self._of_labels()]
         if sae is not None:
             made.append(Column(words.RECONSTRUCTION, partial(self._reconstruction, sae)))
+        if index.has_map:  # the last, so that the others keep their numbers in a site that was made before
+            made.append(Column(words.NEAREST, self._nearest))
         self._columns = {column.info.name: column for column in made}
         self._kept: dict[str, F32 | I32] = {}
         listed = [info for info in words.LISTED if LISTS[info.name] in index.column_names]
@@ -128,6 +131,13 @@ class Columns:
 
     def _preferred(self, number: int) -> I32:
         return label_ranks(self._index, np.arange(self._index.n_features))[number].top
+
+    def _nearest(self) -> F32:
+        found = kept_neighbours(self._index)
+        if found is None or found.cosine.shape[1] == 0:
+            return np.full(self._index.n_features, np.nan, dtype=np.float32)
+        nearest: F32 = found.cosine[:, 0].copy()
+        return nearest
 
     def _reconstruction(self, sae: Dictionary) -> F32:
         index = self._index

@@ -77,5 +77,10 @@ def can_of(index: Index, *, why_not_live: str, notes: bool) -> ExplorerCan:
     """What can be asked of an index."""
     codes, text = bool(index.manifest.codes), index.manifest.vocabulary is not None
     return ExplorerCan(
-        phrases=codes and text, reader=text, live=not why_not_live, why_not_live=why_not_live, notes=notes, map=False
+        phrases=codes and text,
+        reader=text,
+        live=not why_not_live,
+        why_not_live=why_not_live,
+        notes=notes,
+        map=index.has_map,
     )

@@ -16,10 +16,12 @@ from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import DamagedIndexError, IndexFileError, InputError
 from sae_vis.index.by_label import read_labellings, stored_labellings
 from sae_vis.index.codes_by_position import CodeFiles
+from sae_vis.index.decoder_map import MAP, neighbours_of
 from sae_vis.index.feature_rows import FeatureFiles
 from sae_vis.index.manifest import MANIFEST, Manifest
 from sae_vis.index.remote import RemoteStore, is_address
 from sae_vis.index.storage import Arrays, DirectoryStore, Store
+from sae_vis.saes.neighbours import Neighbours
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -112,6 +114,21 @@ class OpenedIndex:
         table = self._store.whole(self.manifest.vocabulary)
         ids, special = table["token"].to_numpy(), table["special"].to_numpy(zero_copy_only=False)
         return TokenText(dict(zip(ids.tolist(), table["bytes"].to_pylist(), strict=True)), ids[special].tolist())
+
+    def neighbours(self, feature: int) -> Neighbours:
+        """The nearest features of one by decoder direction, ``[k]``, nearest first, as `sae_vis.make_map` kept them.
+
+        Raises:
+            InputError: no such feature; none are kept.
+            DamagedIndexError: a file that can't be read; it may be deleted.
+        """
+        self._check(feature)
+        return neighbours_of(self, int(feature))
+
+    @property
+    def has_map(self) -> bool:
+        """Whether a map of decoder directions was kept beside the index (`sae_vis.make_map`)."""
+        return self._store.exists(MAP) or MAP in self._held
 
     @property
     def n_seqs(self) -> int:

@@ -26,8 +26,8 @@ class HubPlace(NamedTuple):
 def push_index(path: str | Path, address: str, *, progress: Progress | None = None) -> None:
     """Upload an index, its files compared with their checksums first and its manifest last.
 
-    Effects and comparisons kept beside it are left out. To the hub it is one commit, and the repository is made where
-    there is none.
+    Effects, comparisons and maps kept beside it are left out. To the hub it is one commit, and the repository is made
+    where there is none.
 
     Args:
         path: of the index.

@@ -78,6 +78,7 @@ class App:
             Route("/head", _answered(self.head)),
             Route(f"{at}/head", _answered(self.head)),
             Route(f"{at}/column/{{name}}", _answered(self.column)),
+            Route(f"{at}/map", _answered(self.map)),
             Route(f"{at}/rows", _answered(self.rows)),
             Route(f"{at}/card/{{feature:n}}", _answered(self.card)),
             Route(f"{at}/full/{{feature:n}}", _answered(self.full_card)),
@@ -127,6 +128,10 @@ class App:
         name = request.path_params["name"]
         kept = name != "loss_effect"  # it grows with every card that is looked at
         return _block(await self._index(request).long(request, lambda desk: desk.column(name)), kept=kept)
+
+    async def map(self, request: Request) -> Response:
+        """The map of decoder directions."""
+        return _block(await self._index(request).long(request, lambda desk: desk.map()), kept=False)
 
     async def rows(self, request: Request) -> Response:
         """Tokens of rows in sight: ``?f=1,2,3``."""

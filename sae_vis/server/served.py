@@ -20,6 +20,7 @@ from sae_vis.api.prompt_pages import named_prompts, prompt_sources
 from sae_vis.api.prompts import mask_of, prompt_ids
 from sae_vis.api.sources import view_sources
 from sae_vis.contract import (
+    DecoderMap,
     ExplorerHead,
     FeatureView,
     LayerFeatures,
@@ -43,6 +44,7 @@ from sae_vis.explore.columns import Columns
 from sae_vis.explore.head import can_of, explorer_head, index_choice
 from sae_vis.explore.layers import layer_features
 from sae_vis.explore.logits import token_logits
+from sae_vis.explore.map import decoder_map
 from sae_vis.explore.measured import measured_in_steps, unmeasured
 from sae_vis.explore.reader import Reader
 from sae_vis.explore.rows import row_texts
@@ -154,6 +156,10 @@ class Desk:
         if values.dtype == np.float32:
             return answer(NumberColumn, NumberColumn(values=values.astype(np.float32)), level=FLAT)
         return answer(WholeColumn, WholeColumn(values=values.astype(np.int32)), level=FLAT)
+
+    def map(self) -> bytes:
+        """Where every feature lies on the map of decoder directions."""
+        return answer(DecoderMap, decoder_map(self.index), level=FLAT)
 
     def rows(self, features: Sequence[int]) -> bytes:
         """Tokens of rows in sight."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from sae_vis.contract import (
+    DecoderMap,
     FeatureView,
     FirstRows,
     NumberColumn,
@@ -20,6 +21,7 @@ from sae_vis.contract import (
 )
 from sae_vis.deliver.answers import answer, pack
 from sae_vis.explore.column_words import SHOWN, SORT
+from sae_vis.explore.map import decoder_map
 from sae_vis.explore.rows import row_texts
 from sae_vis.explore.search import spelled_words
 from sae_vis.server.served import Desk
@@ -57,7 +59,8 @@ class Files:
         columns = [f"columns/{i}.bin" for i in range(len(self._desk.columns.names))]
         words = [f"words/{i}.bin" for i in range(-(-len(self.words[0]) // WORDS))]
         tokens = [f"tokens/{i}.bin" for i in range(len(self.by_token.first_ids))]
-        return [*cards, *rows, *columns, *words, *tokens]
+        flat = ["map/0.bin"] if self._index.has_map else []
+        return [*cards, *rows, *columns, *words, *tokens, *flat]
 
     def make(self, name: str) -> bytes:
         """The bytes of a file."""
@@ -67,6 +70,7 @@ class Files:
             "columns": self._columns,
             "words": self._words_file,
             "tokens": self._tokens,
+            "map": self._map,
         }
         kind, _, rest = name.partition("/")
         return makers[kind](int(rest.removesuffix(".bin")))
@@ -123,6 +127,9 @@ class Files:
         if values.dtype == np.float32:
             return answer(NumberColumn, NumberColumn(values=values.astype(np.float32)), level=SMALLEST)
         return answer(WholeColumn, WholeColumn(values=values.astype(np.int32)), level=SMALLEST)
+
+    def _map(self, _: int) -> bytes:
+        return answer(DecoderMap, decoder_map(self._index), level=SMALLEST)
 
     def _words_file(self, number: int) -> bytes:
         every, spelled = self.words

@@ -967,3 +967,17 @@ export interface ReaderFiring {
   /** whether there was none up to the end of the corpus, so that it is the first; or none back to its beginning, so that it is the last. */
   readonly wrapped: boolean;
 }
+
+/** Where every feature of the dictionary lies on a flat map; features near each other mostly write alike. */
+export interface DecoderMap {
+  /** from 1 to 65,535, the same step on both axes; 0 for a feature without a place, whose decoder direction has length 0. */
+  readonly x: Int32Array;
+  /** upwards, likewise. */
+  readonly y: Int32Array;
+  /** share of the ``k`` nearest features by decoder cosine that are among the ``k`` nearest on the map. */
+  readonly kept: number;
+  /** how many nearest. */
+  readonly k: number;
+  /** features that the share was measured on, evenly spaced; all that have a place, or as many. */
+  readonly looked_at: number;
+}

@@ -1,5 +1,5 @@
 // What the explorer asks for: everything about one index that does not fit into a page.
-import type { EveryLayer, ExplorerHead, FeatureView, FirstRows, Hits, MeasuredEffects, Note, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SitePage, TokenLogits, TriedText } from "./contract";
+import type { DecoderMap, EveryLayer, ExplorerHead, FeatureView, FirstRows, Hits, MeasuredEffects, Note, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SitePage, TokenLogits, TriedText } from "./contract";
 import type { TokenStore } from "./blocks";
 import type { Comparison, Head, Late, Named, Source } from "./source";
 
@@ -38,6 +38,8 @@ export interface ExplorerSource {
   /** With all effects computed; from then on `card` gives it, too. */
   readonly fullCard: (feature: number, signal: AbortSignal) => Promise<FeatureView>;
   readonly column: (name: string) => Late<Values>;
+  /** Where every feature lies by its decoder direction. */
+  readonly map: () => Promise<DecoderMap>;
   readonly rows: (features: readonly number[]) => Promise<RowTexts>;
   readonly search: (words: string, signal: AbortSignal) => Promise<readonly Hits[]>;
   /** Features that a text wakes, through the model. */

@@ -1,6 +1,6 @@
 // The explorer's data from the server that the page came from.
 import { decodeAnswer, decodeShared, TokenStore } from "./blocks";
-import type { Compared, ComparisonHead, EveryLayer, ExplorerHead, FeatureView, MatchTable, Note, NumberColumn, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SearchAnswer, TokenLogits, TriedText, WholeColumn } from "./contract";
+import type { DecoderMap, Compared, ComparisonHead, EveryLayer, ExplorerHead, FeatureView, MatchTable, Note, NumberColumn, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SearchAnswer, TokenLogits, TriedText, WholeColumn } from "./contract";
 import { StaleNote, type Beside, type ExplorerSource, type Values } from "./explorer";
 import type { Head, Late, Source } from "./source";
 
@@ -71,6 +71,8 @@ class HttpSource implements ExplorerSource {
     }
     return found;
   };
+
+  readonly map = (): Promise<DecoderMap> => this.get("map", "DecoderMap");
 
   readonly rows = (features: readonly number[]): Promise<RowTexts> => this.get(`rows?f=${features.join(",")}`, "RowTexts");
 

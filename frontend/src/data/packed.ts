@@ -1,6 +1,6 @@
 // The explorer's data from the files of a site: no server, each file as a whole.
 import { decodeAnswer, decodePack, decodeShared, TokenStore } from "./blocks";
-import type { FeatureView, FirstRows, Hits, NumberColumn, RowTexts, SiteHead, TokenFeatures, WholeColumn, WordList } from "./contract";
+import type { DecoderMap, FeatureView, FirstRows, Hits, NumberColumn, RowTexts, SiteHead, TokenFeatures, WholeColumn, WordList } from "./contract";
 import type { ExplorerSource, Values } from "./explorer";
 import type { Head, Late } from "./source";
 
@@ -76,6 +76,8 @@ class PackedSource implements ExplorerSource {
     this.columns.set(name, asked);
     return asked;
   };
+
+  readonly map = (): Promise<DecoderMap> => this.get("map", 0, "DecoderMap");
 
   readonly rows = async (features: readonly number[]): Promise<RowTexts> => {
     const size = this.site.rows_in_file;

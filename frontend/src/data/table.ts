@@ -2,7 +2,7 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 76188290;
+export const DIGEST = 2578710138;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
@@ -75,4 +75,5 @@ export const TABLE: Table = {
   ReaderPage: [["document", "int"], ["n_documents", "int"], ["page", "int"], ["n_pages", "int"], ["start", "int"], ["document_start", "int"], ["document_tokens", "int"], ["sequence", "int"], ["offset", "int"], ["tokens", ["int32", "token", "n_tokens"]], ["begins", ["int32", "gaps", "n_begins"]], ["masked", ["int32", "gaps", "n_masked"]], ["labels", ["many", ["record", "ReaderLabels"]]], ["codes", ["maybe", ["record", "ReaderCodes"]]], ["pinned", ["many", ["record", "ReaderFeature"]]], ["firing", ["record", "FeatureSummary"]]],
   ReaderPlace: [["position", "int"], ["document", "int"], ["page", "int"], ["token", "int"]],
   ReaderFiring: [["feature", "int"], ["place", ["record", "ReaderPlace"]], ["act", "float"], ["number", "int"], ["n_firings", "int"], ["wrapped", "bool"]],
+  DecoderMap: [["x", ["int32", "plain", "n_features"]], ["y", ["int32", "plain", "n_features"]], ["kept", "float"], ["k", "int"], ["looked_at", "int"]],
 };

@@ -2,6 +2,7 @@
 import { openExplorer } from "../data/http";
 import { begin } from "./explorer/begin";
 import { ComparePane } from "./explorer/ComparePane";
+import { MapPane } from "./explorer/MapPane";
 import { PromptPane } from "./explorer/PromptPane";
 import { ReaderPane } from "./explorer/ReaderPane";
 import "../styles/all.css";
@@ -18,6 +19,7 @@ import "./compare/tables.css";
 import "./compare/texts.css";
 import "./compare/cards.css";
 import "./explorer/explorer.css";
+import "../components/explorer/map.css";
 import "../components/explorer/reader.css";
 
-void begin(() => openExplorer(document, new URLSearchParams(window.location.search).get("index")), { prompt: PromptPane, compare: ComparePane, text: ReaderPane });
+void begin(() => openExplorer(document, new URLSearchParams(window.location.search).get("index")), { map: MapPane, prompt: PromptPane, compare: ComparePane, text: ReaderPane });

@@ -2,6 +2,7 @@
 import type { VNode } from "preact";
 import type { ColumnInfo } from "../../data/contract";
 import { count } from "../../data/format";
+import type { Lasso } from "../../state/explorer/lasso";
 import type { Range } from "../../state/explorer/order";
 import { shown } from "./Grid";
 
@@ -13,9 +14,10 @@ export interface ChipsProps {
   /** null: not known yet. */
   readonly left: number | null;
   readonly n: number;
+  readonly lasso: Lasso;
 }
 
-export function Chips({ where, columns, drop, clear, left, n }: ChipsProps): VNode {
+export function Chips({ where, columns, drop, clear, left, n, lasso }: ChipsProps): VNode {
   return (
     <div class="chips">
       <span role="status">
@@ -32,6 +34,11 @@ export function Chips({ where, columns, drop, clear, left, n }: ChipsProps): VNo
           {words(range, columns.find(({ name }) => name === range.column))} <span aria-hidden="true">×</span>
         </button>
       ))}
+      {lasso.features !== null && (
+        <button type="button" class="filter-chip" title="Let go of this filter" onClick={() => lasso.set(null)}>
+          {count(lasso.features.length)} drawn around on the map <span aria-hidden="true">×</span>
+        </button>
+      )}
       {where.length > 1 && (
         <button type="button" class="filter-chip" onClick={clear}>
           all filters <span aria-hidden="true">×</span>

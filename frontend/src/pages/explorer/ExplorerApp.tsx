@@ -12,6 +12,7 @@ import { TokenTexts } from "../../data/tokens";
 import { Tooltips } from "../../marks/Tooltip";
 import { tip } from "../../state/card";
 import { explorerFields, MOST_PINS, VIEWS, type ExplorerAddress, type View } from "../../state/explorer/address";
+import { useLasso } from "../../state/explorer/lasso";
 import { useNotes } from "../../state/explorer/notes";
 import { shownHits, useSearch, type Search } from "../../state/explorer/search";
 import { useTable } from "../../state/explorer/table";
@@ -22,6 +23,7 @@ import { reasonOf } from "../../state/load";
 import { say } from "../../state/notice";
 import { CardPane } from "./CardPane";
 import { KEYS, type ExplorerKeys } from "./keys";
+import type { MapPaneProps } from "./MapPane";
 import type { ComparePaneProps } from "./ComparePane";
 import type { PromptPaneProps } from "./PromptPane";
 import type { ReaderKeys, ReaderPaneProps } from "./ReaderPane";
@@ -29,13 +31,14 @@ import { TablePane } from "./TablePane";
 
 /** Views that an explorer may have beside the table; those that are left out are not in its script. */
 export interface Panes {
+  readonly map?: FunctionComponent<MapPaneProps>;
   readonly prompt?: FunctionComponent<PromptPaneProps>;
   readonly compare?: FunctionComponent<ComparePaneProps>;
   readonly text?: FunctionComponent<ReaderPaneProps>;
 }
 
 export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource; readonly panes: Panes }): VNode {
-  const { prompt: Prompts, compare: Comparison, text: Text } = panes;
+  const { map: FlatMap, prompt: Prompts, compare: Comparison, text: Text } = panes;
   const fields = useMemo(() => explorerFields(source.info), [source]);
   const texts = useMemo(() => new TokenTexts(source.store, source.store.special), [source]);
   const [address, move] = useAddress(fields, hideTip, isPanes);
@@ -45,7 +48,8 @@ export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource
   const book = useNotes(source);
   const search = useSearch(source, address.words, book.notes, source.info.can.live);
   const hits = shownHits(search, address.way);
-  const table = useTable(source, address, hits);
+  const lasso = useLasso();
+  const table = useTable(source, address, hits, lasso.features);
   const { list, waiting } = table;
   const feature = address.feature ?? (waiting ? null : (list[0] ?? null));
   const place = feature === null ? -1 : list.indexOf(feature);
@@ -70,7 +74,8 @@ export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource
   const read = useMemo(() => readIn(source, address.pins, move), [source, address.pins, move]);
   const views = viewsOf(source).filter((one) => one === "table" || panes[one] !== undefined);
   const view = views.includes(address.view) ? address.view : "table";
-  const beside = view === "table" || view === "text";
+  const searched = view === "table" || view === "map";
+  const beside = searched || view === "text";
   const pane = { source, address, move, help, setHelp };
   const found =
     address.words.trim() === "" ? null : (
@@ -86,7 +91,7 @@ export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource
           </a>
         ))}
         {views.length > 1 && <Views views={views} view={view} go={(to) => move({ view: to })} />}
-        {view === "table" && (
+        {searched && (
           <SearchBox box={box} words={address.words} setWords={(words) => move({ words, way: null }, "replace")} open={openFound} leave={() => grid.current?.focus()} />
         )}
       </TopBar>
@@ -95,7 +100,8 @@ export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource
         {view === "prompt" && Prompts !== undefined && <Prompts texts={texts} {...pane} />}
         {view === "compare" && Comparison !== undefined && <Comparison {...pane} />}
         {beside && <TableKeys step={step} find={() => box.current?.focus()} help={help} setHelp={setHelp} reader={reader} />}
-        {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} found={found} grid={grid} />}
+        {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} found={found} grid={grid} lasso={lasso} />}
+        {view === "map" && FlatMap !== undefined && <FlatMap source={source} texts={texts} table={table} address={address} move={move} current={feature} lasso={lasso} found={found} />}
         {view === "text" && Text !== undefined && <Text source={source} texts={texts} address={address} move={move} href={href} current={feature} keys={reader} />}
         {beside && feature === null && <p class="message">{waiting ? "Loading the features…" : "No feature is left: let go of a filter."}</p>}
         {beside && feature !== null && (
@@ -158,11 +164,11 @@ function readIn(source: ExplorerSource, pins: readonly number[], move: Moves<Exp
 /** What the source has something for. */
 function viewsOf({ info: { can, indices, identity } }: ExplorerSource): readonly View[] {
   const others = indices.some((one) => one.same_text && one.identity !== identity);
-  const there: Readonly<Record<View, boolean>> = { table: true, text: can.reader, prompt: can.live, compare: others };
+  const there: Readonly<Record<View, boolean>> = { table: true, map: can.map, text: can.reader, prompt: can.live, compare: others };
   return VIEWS.filter((one) => there[one]);
 }
 
-const TITLES: Readonly<Record<View, string>> = { table: "Features", text: "Text", prompt: "Prompt", compare: "Compare" };
+const TITLES: Readonly<Record<View, string>> = { table: "Features", map: "Map", text: "Text", prompt: "Prompt", compare: "Compare" };
 
 function Views({ views, view, go }: { readonly views: readonly View[]; readonly view: View; readonly go: (view: View) => void }): VNode {
   return (

@@ -11,6 +11,7 @@ import type { ExplorerSource } from "../../data/explorer";
 import type { TokenTexts } from "../../data/tokens";
 import type { ExplorerAddress } from "../../state/explorer/address";
 import { useRowTexts } from "../../state/explorer/columns";
+import type { Lasso } from "../../state/explorer/lasso";
 import type { NoteBook } from "../../state/explorer/notes";
 import type { Range } from "../../state/explorer/order";
 import type { Table } from "../../state/explorer/table";
@@ -27,12 +28,13 @@ export interface TablePaneProps {
   /** Ways in which the words of the search were found. */
   readonly found: VNode | null;
   readonly grid: Ref<HTMLDivElement>;
+  readonly lasso: Lasso;
 }
 
 const WIDTHS: Readonly<Record<ColumnInfo["kind"], string>> = { number: "82px", token: "100px", label: "110px", tokens: "minmax(150px, 1fr)", words: "minmax(150px, 1fr)" };
 const NONE: readonly number[] = [];
 
-export function TablePane({ source, texts, table, address, move, current, book, found, grid }: TablePaneProps): VNode {
+export function TablePane({ source, texts, table, address, move, current, book, found, grid, lasso }: TablePaneProps): VNode {
   const { columns, data, list, scores, waiting } = table;
   const [sight, setSight] = useState<readonly number[]>(NONE);
   const text = useRowTexts(source, columns.some(({ kind }) => kind === "tokens" || kind === "token") ? sight : NONE);
@@ -53,6 +55,7 @@ export function TablePane({ source, texts, table, address, move, current, book, 
           clear={() => move({ where: [] }, "replace")}
           left={waiting && list.length === 0 ? null : list.length}
           n={source.n}
+          lasso={lasso}
         />
         <Take source={source} table={table} texts={texts} text={text} />
         <Chooser columns={source.info.columns} shown={address.columns} set={(names) => move({ columns: names }, "replace")} where={address.where} filter={filter} />

@@ -25,6 +25,15 @@ export const KEYS = keyMap<ExplorerKeys>([
     ],
   ],
   [
+    "Map (Tab leads there)",
+    [
+      { keys: [["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]], or: "or drag", does: "move the map" },
+      { keys: [["+", "-"]], or: "or the wheel", does: "nearer, farther" },
+      { keys: [["0"]], does: "the whole map" },
+      { keys: [["Enter"]], or: "or click on a point", does: "open the feature nearest the middle" },
+    ],
+  ],
+  [
     "Text",
     [
       { keys: [["p", "n"]], does: "the firing before, the firing after, of the first pinned feature", act: ({ reader }, n) => reader.current !== null && reader.current.next(n === 0 ? -1 : 1) },

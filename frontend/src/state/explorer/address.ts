@@ -4,13 +4,13 @@ import { LOOK, type Look } from "../address";
 import { choice, flag, whole, wholeOf, type Field, type Fields } from "../fields";
 import type { Range } from "./order";
 
-export const VIEWS = ["table", "text", "prompt", "compare"] as const;
+export const VIEWS = ["table", "map", "text", "prompt", "compare"] as const;
 export type View = (typeof VIEWS)[number];
 
 export const WAYS = ["fires", "pushes", "phrase", "note", "text"] as const;
 export type Way = (typeof WAYS)[number];
 
-/** #f=12&view=table&sort=max&down=1&cols=…&where=max:1~5&q=…&by=phrase&doc=3&page=1&tok=9&pins=12,5 */
+/** #f=12&view=table&sort=max&down=1&cols=…&where=max:1~5&q=…&by=phrase&doc=3&page=1&tok=9&pins=12,5&colour=max */
 export interface ExplorerAddress extends Look {
   /** null: the first of the table. */
   readonly feature: number | null;
@@ -31,6 +31,8 @@ export interface ExplorerAddress extends Look {
   readonly every: boolean;
   /** The index that this one is compared with. */
   readonly other: string;
+  /** The column that colours the map; empty: none. */
+  readonly colour: string;
   /** Of the corpus, as it is read: document, page, the token that is held, the features that colour it. */
   readonly document: number;
   readonly page: number;
@@ -63,6 +65,7 @@ export function explorerFields(info: ExplorerHead): Fields<ExplorerAddress> {
     compare: plainText("with"),
     every: flag("every"),
     other: plainText("b"),
+    colour: choice<string, string>("colour", ["", ...info.columns.filter(({ kind }) => kind === "number").map(({ name }) => name)], info.sort),
     document: whole("doc", 0),
     page: whole("page", 0),
     token: whole("tok", null),

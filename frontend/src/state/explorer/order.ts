@@ -55,11 +55,14 @@ export interface Range {
   readonly high: number;
 }
 
-/** Which features pass all ranges and are among some; 1 for each that does. A column that is not there yet lets none pass. */
-export function passing(n: number, ranges: readonly (readonly [Range, Values | null])[], among: ArrayLike<number> | null): Uint8Array {
+/** Which features pass all ranges and are in all of some lists (null: no list); 1 for each that does. A column that is not there yet lets none pass. */
+export function passing(n: number, ranges: readonly (readonly [Range, Values | null])[], lists: readonly (ArrayLike<number> | null)[]): Uint8Array {
   const mask = new Uint8Array(n);
-  if (among === null) mask.fill(1);
-  else for (let i = 0; i < among.length; i++) mask[among[i] ?? 0] = 1;
+  const given = lists.filter((list) => list !== null);
+  for (const [turn, list] of given.entries()) {
+    for (let i = 0; i < list.length; i++) if (mask[list[i] ?? 0] === turn) mask[list[i] ?? 0] = turn + 1;
+  }
+  for (let i = 0; i < n; i++) mask[i] = mask[i] === given.length ? 1 : 0;
   for (const [{ low, high }, values] of ranges) {
     if (values === null) return mask.fill(0);
     for (let i = 0; i < n; i++) {

@@ -25,7 +25,7 @@ export interface Table {
   readonly waiting: boolean;
 }
 
-export function useTable(source: ExplorerSource, address: ExplorerAddress, hits: Hits | null): Table {
+export function useTable(source: ExplorerSource, address: ExplorerAddress, hits: Hits | null, lasso: Int32Array | null): Table {
   const { down, where } = address;
   const sort = hits === null && address.sort === "score" ? source.info.sort : address.sort;
   const infos = source.info.columns;
@@ -42,12 +42,12 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, hits:
     const every = Int32Array.from({ length: n }, (_, i) => i);
     return sort === "feature" && down ? every.reverse() : every;
   }, [byScore, hits, values, sort, down, n]);
-  const among = hits?.features ?? null;
-  const pass = (ranges: readonly Range[]): Uint8Array => passing(n, ranges.map((range) => [range, data.values(range.column)] as const), among);
-  const mask = useMemo(() => pass(where), [where, among, data.version, n]);
-  const others = useMemo(() => new Map(where.map((range) => [range.column, pass(where.filter((one) => one !== range))])), [where, among, data.version, n]);
+  const found = hits?.features ?? null;
+  const pass = (ranges: readonly Range[]): Uint8Array => passing(n, ranges.map((range) => [range, data.values(range.column)] as const), [found, lasso]);
+  const mask = useMemo(() => pass(where), [where, found, lasso, data.version, n]);
+  const others = useMemo(() => new Map(where.map((range) => [range.column, pass(where.filter((one) => one !== range))])), [where, found, lasso, data.version, n]);
   const waiting = sorter.length > 0 && values === null && !data.failed.has(sort);
-  const early = waiting && down && sort === source.info.sort && where.length === 0 && hits === null ? (source.first?.features ?? null) : null;
+  const early = waiting && down && sort === source.info.sort && where.length === 0 && hits === null && lasso === null ? (source.first?.features ?? null) : null;
   const known = useMemo(() => early ?? kept(order, mask), [order, mask, early]);
   const missing = where.some(({ column }) => data.values(column) === null && !data.failed.has(column));
   // Until a column is there the rows before stay in their place.
