@@ -73,6 +73,8 @@ class FeatureFiles:
 
     def list_rows(self, name: str, features: NDArray[np.int64]) -> pa.ListArray:
         """The lists of any features, in their order; those near each other are read together."""
+        if len(features) == 1:
+            return self.lists(name, int(features[0]), int(features[0]) + 1)
         order = np.argsort(features, kind="stable")
         ascending = features[order]
         runs = np.split(ascending, np.flatnonzero(np.diff(ascending) > NEAR) + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -112,6 +113,11 @@ class OpenedIndex:
         table = self._store.whole(self.manifest.vocabulary)
         ids, special = table["token"].to_numpy(), table["special"].to_numpy(zero_copy_only=False)
         return TokenText(dict(zip(ids.tolist(), table["bytes"].to_pylist(), strict=True)), ids[special].tolist())
+
+    @cached_property
+    def n_dead(self) -> int:
+        """Number of features that never fire."""
+        return int(np.count_nonzero(self.column("n_firings") == 0))
 
     @property
     def n_seqs(self) -> int:

@@ -21,8 +21,8 @@ from sae_vis.index.files import MEND, FileRecord
 I64 = NDArray[np.int64]
 HELD_BYTES = 1 << 26
 """Decoded row groups that are kept."""
-HELD_FILES = 64
-"""Files that are kept open."""
+HELD_FILES = 256
+"""Files that are kept open: all of an index of some million features."""
 
 
 class GroupBounds(NamedTuple):

@@ -400,7 +400,7 @@ def page_meta(sources: ViewSources, title: str, selection: str, first: int | Non
         n_tokens=index.n_counted,
         n_sequences=index.n_seqs,
         d_sae=index.n_features,
-        n_dead=int(np.count_nonzero(index.column("n_firings") == 0)),
+        n_dead=index.n_dead,
         selection=selection,
         first=first,
         version=__version__,
