@@ -2,8 +2,9 @@
 
 A synthetic index (`benchmarks.tables`, with random tokens, directions and an unembedding, so that cards have all their
 tables) is built once and kept in ``--folder``. Then, in fresh processes: opening it, and the default card without a
-model of some random features, each asked for once in one opened index, encoding included. The files' pages are dropped
-from the cache before; how much was read from the disk is printed, so that one sees whether that worked.
+model of some random features as a server answers with it, each asked for once in one opened index, encoding included.
+The files' pages are dropped from the cache before; how much was read from the disk is printed, so that one sees whether
+that worked.
 
 Usage: python -m benchmarks.opening --folder DIR [--features N] [--tokens N] [--l0 N] [--zipf] [--cards N] [--rounds N]
            [--warm] [--against DIR]
@@ -189,24 +190,26 @@ def cards(options: argparse.Namespace) -> dict[str, float]:
     """Milliseconds of the first card, and quantiles of those of all cards; MB read from the disk for each."""
     import numpy as np
 
-    from sae_vis import Index
+    from sae_vis import Index, SaeVisLayoutConfig
     from sae_vis.api import ComputeSettings
     from sae_vis.api.sources import view_sources
-    from sae_vis.deliver.encoding import TokenIndex, encode_feature
-    from sae_vis.views.feature import feature_page
+    from sae_vis.contract import FeatureView
+    from sae_vis.deliver.answers import answer
+    from sae_vis.views.feature import feature_view
 
     index = Index.open(index_folder(options))
     sources = view_sources(index, None, ComputeSettings(), effects=False)
+    layout = SaeVisLayoutConfig.default_feature_centric_layout()
     features = np.random.default_rng(7).choice(index.n_features, options.cards, replace=False).tolist()
     clock, cpu, n_bytes, read = [], [], 0, from_disk()
     for feature in features:
         begun, spent = time.perf_counter(), time.process_time()
-        page = feature_page(sources, [feature])
-        block = encode_feature(page.features[0], TokenIndex(page))
+        view = feature_view(sources, feature, layout)
+        block = answer(FeatureView, view, sources.text)
         clock.append(1000 * (time.perf_counter() - begun))
         cpu.append(1000 * (time.process_time() - spent))
         n_bytes += len(block)
-        assert page.features[0].stats.n_firings == len(index.firings(feature).acts)
+        assert view.stats.n_firings == len(index.firings(feature).acts)
     return {
         "first card, ms": clock[0],
         "card p50, ms": median(clock),
@@ -216,7 +219,7 @@ def cards(options: argparse.Namespace) -> dict[str, float]:
         "card p50, CPU ms": median(cpu),
         "card p99, CPU ms": float(np.quantile(cpu, 0.99)),
         "card: read from disk, MB": (from_disk() - read) / len(features),
-        "card: bytes of the block": n_bytes / len(features),
+        "card: bytes of the answer": n_bytes / len(features),
     }
 
 

@@ -169,7 +169,8 @@ class TableReader:
                 table.fetch(table.byte_ranges(groups, (name,)))
             if not groups:
                 return table.file.schema_arrow.empty_table()[name]
-            return pa.concat_tables([_read(table, group, (name,)) for group in groups])[name]
+            with reading(table.where):
+                return table.file.read_row_groups(groups, columns=[name], use_threads=False)[name]
 
     def whole(self, record: FileRecord) -> pa.Table:
         """All columns of all rows; nothing is kept. Raises `DamagedIndexError`."""
