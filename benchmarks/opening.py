@@ -38,7 +38,7 @@ def main() -> None:
         print(json.dumps({"open": opening, "cards": cards}[options.measure](options)))
         return
     folders = [HERE, *(() if options.against is None else (options.against.resolve(),))]
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.python_version()}")
     built(options)
     for what in ("open", "cards"):
         found: list[list[dict[str, float]]] = [[] for _ in folders]

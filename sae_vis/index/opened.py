@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sae_vis.checks import shown, whole_number
+from sae_vis.config import ActsDtype
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import DamagedIndexError, IndexFileError, InputError
@@ -113,6 +114,12 @@ class OpenedIndex:
         table = self._store.whole(self.manifest.vocabulary)
         ids, special = table["token"].to_numpy(), table["special"].to_numpy(zero_copy_only=False)
         return TokenText(dict(zip(ids.tolist(), table["bytes"].to_pylist(), strict=True)), ids[special].tolist())
+
+    @property
+    def acts_dtype(self) -> ActsDtype:
+        """What the activations were rounded to before anything was computed; in memory they are float32."""
+        found: ActsDtype = self.manifest.provenance.settings.get("acts_dtype", "float32")
+        return found
 
     @cached_property
     def n_dead(self) -> int:
