@@ -3,7 +3,8 @@
 Synthetic codes of the same number of tokens and of firings a token, over 16,384 to 1,048,576 features, are indexed one
 width after the other, each in a process of its own. What is timed is the stage "tables" of the build: sums over pairs,
 the best of each feature, their columns. Before any time is quoted, some features' tables are compared with dense
-columns. Frequencies are uniform, or those of Zipf's law (``--zipf``: feature r fires in proportion to 1 / (r + 100)).
+columns. Temporary bytes are the most that `build/` held at any time: shards, their codes by token, columns of parts and
+blocks. Frequencies are uniform, or those of Zipf's law (``--zipf``: feature r fires in proportion to 1 / (r + 100)).
 
 Usage: python -m benchmarks.tables [--tokens N] [--l0 N] [--widths N ...] [--zipf] [--threads N] [--block-mib N]
            [--rounds N]
@@ -29,6 +30,7 @@ import torch
 from sae_vis.config import IndexConfig
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.index.build import build_index
+from sae_vis.index.build_files import WORK
 from sae_vis.index.from_activations import ActivationsSource
 from sae_vis.index.index import Index
 from sae_vis.index.shards import offsets_of
@@ -66,8 +68,12 @@ def measure(options: argparse.Namespace, d_sae: int, folder: Path) -> dict[str, 
         fingerprint="synthetic",
     )
     at: dict[str, tuple[float, float, int]] = {}
+    temporary = 0
 
     def note(stage: str, done: int, total: int) -> None:
+        nonlocal temporary
+        if stage != "index":  # while shards are made there are fewer of them
+            temporary = max(temporary, bytes_below(folder / WORK))
         now = time.process_time(), time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if stage == "sort":
             at["before"] = now
@@ -87,7 +93,13 @@ def measure(options: argparse.Namespace, d_sae: int, folder: Path) -> dict[str, 
         "firings": float(firings.sum()),
         "rss_before": at["before"][2] / 1024,
         "rss": at["after"][2] / 1024,
+        "temporary": float(temporary),
     }
+
+
+def bytes_below(folder: Path) -> int:
+    """Of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def check(index: Index) -> None:
@@ -113,17 +125,21 @@ def compare(options: argparse.Namespace) -> None:
             command = [sys.executable, "-m", "benchmarks.tables", *sys.argv[1:], "--one", str(width)]
             told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             found[width].append(json.loads(told))
-    print(f"{'features':>10} {'firings':>13} {'CPU s':>7} {'clock s':>8} {'us/firing':>10} {'ratio':>6} {'RSS MB':>14}")
+    print(
+        f"{'features':>10} {'firings':>13} {'CPU s':>7} {'clock s':>8} {'us/firing':>10} {'ratio':>6} {'RSS MB':>14}"
+        f" {'temporary MB':>13} {'B/firing':>9}"
+    )
     least = None
     for width, rounds in found.items():
         cpu = median(one["cpu"] for one in rounds)
         each = cpu / rounds[0]["firings"] * 1e6
         least = least or each
         clock, rss = median(one["clock"] for one in rounds), max(one["rss"] for one in rounds)
-        before = max(one["rss_before"] for one in rounds)
+        before, temporary = (max(one[name] for one in rounds) for name in ("rss_before", "temporary"))
         print(
             f"{width:10,} {rounds[0]['firings']:13,.0f} {cpu:7.1f} {clock:8.1f} {each:10.3f} {each / least:6.2f} "
-            f"{before:6.0f}->{rss:6.0f}  (whole build {median(one['whole'] for one in rounds):.1f} CPU s)",
+            f"{before:6.0f}->{rss:6.0f} {temporary / 1e6:13,.0f} {temporary / rounds[0]['firings']:9.1f}  "
+            f"(whole build {median(one['whole'] for one in rounds):.1f} CPU s)",
             flush=True,
         )
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sae_vis.cli.loaded import load_layers, load_parts
-from sae_vis.cli.options import HookOptions, LayerOptions, NewDtype, Out, SequenceOptions, TextOptions
+from sae_vis.cli.options import LayerOptions, NewRunOptions, Out, SequenceOptions, TextOptions
 from sae_vis.cli.said import progress_bars, say_indices
 
 
@@ -17,12 +17,12 @@ def index(
     out: Out,
     layers: LayerOptions,
     texts: TextOptions,
-    hooks: HookOptions,
+    run: NewRunOptions,
     sequences: SequenceOptions,
-    dtype: NewDtype = None,
 ) -> None:
     """Index every feature of an SAE over text, in one pass. A killed run goes on when started again."""
     from sae_vis.api import index_features, index_layers
+    from sae_vis.config import IndexConfig
     from sae_vis.corpus.datasets import DatasetConfig, TokenBudget, documents
     from sae_vis.corpus.text import TokenText
     from sae_vis.corpus.tokens import Corpus, read_files
@@ -31,11 +31,12 @@ def index(
 
     if bool(texts.text) == (texts.dataset is not None):
         raise InputError("give the text to index as --text FILE or as --dataset NAME, one of the two")
+    config = IndexConfig(acts_dtype=run.acts_dtype)  # type: ignore[arg-type]  it checks the word itself
     tokenizer = load_tokenizer(model)
-    hook_names = (hooks.hook, hooks.hook_out)
+    hook_names = (run.hook, run.hook_out)
     several = load_layers(sae, layers.match, every_layer=layers.every_layer)
-    parts = None if several else load_parts(model, sae, hook_names, dtype)
-    config = DatasetConfig(
+    parts = None if several else load_parts(model, sae, hook_names, run.dtype)
+    wanted = DatasetConfig(
         name=texts.dataset or "",
         subset=texts.subset,
         split=texts.split,
@@ -43,7 +44,7 @@ def index(
         chat=texts.chat,
         labels=tuple(texts.label or ()),
     )
-    read = read_files(texts.text, config.labels) if texts.text else documents(config, tokenizer)
+    read = read_files(texts.text, wanted.labels) if texts.text else documents(wanted, tokenizer)
     budget = None if texts.tokens is None else TokenBudget(tokenizer, texts.tokens)
     corpus = Corpus.from_texts(
         read if budget is None else budget.documents(read),
@@ -51,13 +52,15 @@ def index(
         seq_len=sequences.seq_len,
         prepend_bos=sequences.bos,
         mask=(sequences.skip or None, None),
-        source=", ".join(path.name for path in texts.text) if texts.text else config.source,
+        source=", ".join(path.name for path in texts.text) if texts.text else wanted.source,
     )
     spelled = TokenText.from_tokenizer(tokenizer)
     with progress_bars() as progress:
         if parts is None:
-            loaded = load_model(model, dtype=dtype)
-            made = index_layers(corpus, loaded, several, out, hooks=hook_names, text=spelled, progress=progress)
+            loaded = load_model(model, dtype=run.dtype)
+            made = index_layers(
+                corpus, loaded, several, out, hooks=hook_names, text=spelled, config=config, progress=progress
+            )
         else:
-            made = {"": index_features(corpus, parts, out, text=spelled, progress=progress)}
+            made = {"": index_features(corpus, parts, out, text=spelled, config=config, progress=progress)}
     say_indices(made, out)

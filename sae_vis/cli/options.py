@@ -74,6 +74,16 @@ class RunOptions(HookOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NewRunOptions(HookOptions):
+    """Where an SAE reads and writes, how its model is run, and what is kept of its activations."""
+
+    dtype: NewDtype = None
+    acts_dtype: Annotated[
+        str, typer.Option(help="float32, or bfloat16: activations are rounded, and take half the room")
+    ] = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PartsOptions:
     """Model and SAE of an index; none, or both."""
 

@@ -54,6 +54,7 @@ class PageMeta:
         places: where the dictionary writes, if at several places, and a component shows that.
         b: the dictionary of the tables of B features; None: none was given.
         signed: whether some activation of the dictionary is negative.
+        acts: what was done to the activations before anything was computed from them, in words; None: nothing.
         places: where the dictionary writes, if at several places, and a component shows that.
     """
 
@@ -73,6 +74,7 @@ class PageMeta:
     version: str
     b: OtherDictionary | None = None
     signed: bool = False
+    acts: str | None = None
     places: WrittenPlaces | None = None
 
 

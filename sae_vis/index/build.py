@@ -23,7 +23,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sae_vis.checks import shown
-from sae_vis.config import IndexConfig
+from sae_vis.config import ActsDtype, IndexConfig
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index.build_files import (
     PLAN,
@@ -58,6 +58,7 @@ from sae_vis.index.manifest import MANIFEST, CodesRecord, Manifest, Provenance
 from sae_vis.index.neurons import MOST_BYTES, NeuronSums, NeuronTotals, sums_bytes
 from sae_vis.index.opened import stored_corpus, stored_text
 from sae_vis.index.postings import gather, plan_parts
+from sae_vis.index.rounding import stored_codes
 from sae_vis.index.shards import CodedBatch, RunCodes, Shard, plan_batches, plan_runs, run_codes
 from sae_vis.index.source import CodeSource, Source, batches_of
 from sae_vis.index.storage import DirectoryStore, MemoryStore, Store
@@ -187,7 +188,7 @@ def _map(builds: Sequence[_Build]) -> None:
         if not lacking:
             continue
         note("index", int(corpus.offsets[run[0]]), corpus.n_tokens)
-        hands = [_Hand(build.sums_before(number)) for build in lacking]
+        hands = [_Hand(build.sums_before(number), build.config.acts_dtype) for build in lacking]
         batch_runs = plan_batches(corpus.offsets, *run, builds[0].config.batch_tokens)
         for batches in batches_of([build.source for build in lacking], batch_runs):
             for hand, batch in zip(hands, batches, strict=True):
@@ -203,12 +204,13 @@ def _map(builds: Sequence[_Build]) -> None:
 class _Hand:
     """The shard in hand: coded batches of one run, and the sums of neurons so far, if they are wanted."""
 
-    def __init__(self, sums: NeuronSums | None) -> None:
-        self.sums = sums
+    def __init__(self, sums: NeuronSums | None, acts_dtype: ActsDtype) -> None:
+        self.sums, self._acts_dtype = sums, acts_dtype
         self._kept: list[CodedBatch] = []
 
     def take(self, batch: CodedBatch) -> None:
-        """One more batch."""
+        """One more batch. From here on its activations are those that the index keeps."""
+        batch = batch._replace(codes=stored_codes(batch.codes, self._acts_dtype))
         self._kept.append(batch._replace(x=batch.x.new_empty(0)))
         if self.sums is not None:
             self.sums.add(batch)

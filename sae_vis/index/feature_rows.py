@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sae_vis.errors import InputError
+from sae_vis.index.files import FileRecord
 from sae_vis.index.manifest import Manifest
 from sae_vis.index.storage import Store
 
@@ -31,6 +32,7 @@ class FeatureFiles:
         self._first = np.array([one.first_feature for one in manifest.lists], dtype=np.int64)
         self._columns: dict[str, NDArray[Any]] = {}
         self._names: list[str] | None = None
+        self._last: tuple[FileRecord, tuple[int, int], pa.Table] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -67,7 +69,7 @@ class FeatureFiles:
             one = self._lists[int(np.searchsorted(self._first, first, side="right")) - 1]
             end = min(stop, one.first_feature + one.n_features)
             span = first - one.first_feature, end - one.first_feature
-            found += self._store.rows(one.file, *span, self._list_columns)[name].chunks
+            found += self._piece(one.file, span)[name].chunks
             first = end
         return found[0] if len(found) == 1 else pa.concat_arrays(found)
 
@@ -75,11 +77,20 @@ class FeatureFiles:
         """The lists of any features, in their order; those near each other are read together."""
         if len(features) == 0:
             return self.lists(name, 0, 1).slice(0, 0)
+        if len(features) == 1:
+            return self.lists(name, int(features[0]), int(features[0]) + 1)
         order = np.argsort(features, kind="stable")
         ascending = features[order]
         runs = np.split(ascending, np.flatnonzero(np.diff(ascending) > NEAR) + 1)
         found = [self.lists(name, int(run[0]), int(run[-1]) + 1).take(run - run[0]) for run in runs]
         return pa.concat_arrays(found).take(np.argsort(order, kind="stable"))
+
+    def _piece(self, file: FileRecord, span: tuple[int, int]) -> pa.Table:
+        """All list columns of some rows of a file; the last ones are kept, since a card wants many columns of them."""
+        last = self._last  # another thread may put its own there in between
+        if last is None or last[:2] != (file, span):
+            last = self._last = file, span, self._store.rows(file, *span, self._list_columns)
+        return last[2]
 
     @property
     def _narrow(self) -> list[str]:

@@ -73,7 +73,7 @@ class FiringFiles:
         cuts = np.flatnonzero((np.diff(wanted) != 1) | (np.diff(part) != 0)) + 1
         runs = [self._run(int(run[0]), int(run[-1]) + 1) for run in np.split(wanted, cuts)]
         joined = runs[0] if len(runs) == 1 else Firings(*(np.concatenate(column) for column in zip(*runs, strict=True)))
-        return Postings(offsets_of(np.diff(self._offsets)[wanted]), *joined)
+        return Postings(offsets_of(self._offsets[wanted + 1] - self._offsets[wanted]), *joined)
 
     def _run(self, first: int, stop: int) -> Firings:
         """Of consecutive features of one file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sae_vis.checks import shown, whole_number
+from sae_vis.config import ActsDtype
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import DamagedIndexError, IndexFileError, InputError
@@ -129,6 +131,17 @@ class OpenedIndex:
     def has_map(self) -> bool:
         """Whether a map of decoder directions was kept beside the index (`sae_vis.make_map`)."""
         return self._store.exists(MAP) or MAP in self._held
+
+    @property
+    def acts_dtype(self) -> ActsDtype:
+        """What the activations were rounded to before anything was computed; in memory they are float32."""
+        found: ActsDtype = self.manifest.provenance.settings.get("acts_dtype", "float32")
+        return found
+
+    @cached_property
+    def n_dead(self) -> int:
+        """Number of features that never fire."""
+        return int(np.count_nonzero(self.column("n_firings") == 0))
 
     @property
     def n_seqs(self) -> int:

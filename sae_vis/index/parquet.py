@@ -21,8 +21,8 @@ from sae_vis.index.files import MEND, FileRecord
 I64 = NDArray[np.int64]
 HELD_BYTES = 1 << 26
 """Decoded row groups that are kept."""
-HELD_FILES = 64
-"""Files that are kept open."""
+HELD_FILES = 256
+"""Files that are kept open: all of an index of some million features."""
 
 
 class GroupBounds(NamedTuple):
@@ -169,7 +169,8 @@ class TableReader:
                 table.fetch(table.byte_ranges(groups, (name,)))
             if not groups:
                 return table.file.schema_arrow.empty_table()[name]
-            return pa.concat_tables([_read(table, group, (name,)) for group in groups])[name]
+            with reading(table.where):
+                return table.file.read_row_groups(groups, columns=[name], use_threads=False)[name]
 
     def whole(self, record: FileRecord) -> pa.Table:
         """All columns of all rows; nothing is kept. Raises `DamagedIndexError`."""

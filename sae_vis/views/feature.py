@@ -367,6 +367,11 @@ def sae_words(index: Index) -> str:
     return f"{index.manifest.provenance.sae.get('architecture', 'dictionary')}, {index.n_features:,} features"
 
 
+def acts_words(index: Index) -> str | None:
+    """What was done to an index's activations before anything was computed; None: nothing."""
+    return None if index.acts_dtype == "float32" else f"rounded to {index.acts_dtype}"
+
+
 def hook_words(index: Index) -> str:
     """Where an index's dictionary reads, and where it writes if that is elsewhere."""
     made = index.manifest.provenance
@@ -381,7 +386,9 @@ def hook_words(index: Index) -> str:
 def _other(b: SecondDictionary | None) -> OtherDictionary | None:
     if b is None:
         return None
-    return OtherDictionary(sae=sae_words(b.index), hook=hook_words(b.index), page=b.page, compare=b.compare)
+    acts = acts_words(b.index)
+    sae = sae_words(b.index) + ("" if acts is None else f", activations {acts}")
+    return OtherDictionary(sae=sae, hook=hook_words(b.index), page=b.page, compare=b.compare)
 
 
 def page_meta(sources: ViewSources, title: str, selection: str, first: int | None) -> PageMeta:
@@ -400,12 +407,13 @@ def page_meta(sources: ViewSources, title: str, selection: str, first: int | Non
         n_tokens=index.n_counted,
         n_sequences=index.n_seqs,
         d_sae=index.n_features,
-        n_dead=int(np.count_nonzero(index.column("n_firings") == 0)),
+        n_dead=index.n_dead,
         selection=selection,
         first=first,
         version=__version__,
         b=_other(sources.b),
         signed=index.signed,
+        acts=acts_words(index),
     )
 
 

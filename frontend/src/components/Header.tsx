@@ -24,6 +24,7 @@ export function Facts({ head, more }: { readonly head: Head; readonly more: read
     ["Model", meta.model],
     ["Hook", meta.hook],
     ["SAE", meta.sae],
+    ["Activations", meta.acts],
     ["Text", `${meta.corpus}: ${count(meta.n_tokens)} tokens in ${count(meta.n_sequences)} sequences`],
     ["Mask", meta.mask],
     ["Dead features", `${count(meta.n_dead)} of ${count(meta.d_sae)} (${percent(meta.n_dead / Math.max(meta.d_sae, 1))})`],

@@ -76,6 +76,8 @@ export interface PageMeta {
   readonly b: OtherDictionary | null;
   /** whether some activation of the dictionary is negative. */
   readonly signed: boolean;
+  /** what was done to the activations before anything was computed from them, in words; None: nothing. */
+  readonly acts: string | null;
   /** where the dictionary writes, if at several places, and a component shows that. */
   readonly places: WrittenPlaces | null;
 }

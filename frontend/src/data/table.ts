@@ -2,14 +2,14 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 2578710138;
+export const DIGEST = 2980962031;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
   TokenTable: [["ids", ["int32", "plain", "n_tokens"]], ["lengths", ["int32", "plain", "n_tokens"]], ["text", ["uint8", "plain", "n_bytes"]], ["special", ["int32", "gaps", "n_special"]]],
   OtherDictionary: [["sae", "str"], ["hook", "str"], ["page", ["maybe", "str"]], ["compare", ["maybe", "str"]]],
   WrittenPlaces: [["labels", ["many", "str"]], ["names", ["many", "str"]], ["models", ["many", "int"]], ["model_names", ["many", "str"]], ["measured", "int"], ["shares", ["many", "int"]], ["undefined", "int"]],
-  PageMeta: [["title", "str"], ["model", ["maybe", "str"]], ["hook", ["maybe", "str"]], ["sae", "str"], ["corpus", "str"], ["mask", "str"], ["n_tokens", "int"], ["n_sequences", "int"], ["d_sae", "int"], ["n_dead", "int"], ["selection", "str"], ["first", ["maybe", "int"]], ["no_sources", ["maybe", "str"]], ["version", "str"], ["b", ["maybe", ["record", "OtherDictionary"]]], ["signed", "bool"], ["places", ["maybe", ["record", "WrittenPlaces"]]]],
+  PageMeta: [["title", "str"], ["model", ["maybe", "str"]], ["hook", ["maybe", "str"]], ["sae", "str"], ["corpus", "str"], ["mask", "str"], ["n_tokens", "int"], ["n_sequences", "int"], ["d_sae", "int"], ["n_dead", "int"], ["selection", "str"], ["first", ["maybe", "int"]], ["no_sources", ["maybe", "str"]], ["version", "str"], ["b", ["maybe", ["record", "OtherDictionary"]]], ["signed", "bool"], ["acts", ["maybe", "str"]], ["places", ["maybe", ["record", "WrittenPlaces"]]]],
   ComponentSpec: [["type", "str"], ["options", "json"]],
   ColumnSpec: [["width", ["maybe", "int"]], ["components", ["many", ["record", "ComponentSpec"]]]],
   LayoutSpec: [["columns", ["many", ["record", "ColumnSpec"]]], ["height", ["maybe", "int"]]],

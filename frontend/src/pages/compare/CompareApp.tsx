@@ -73,6 +73,7 @@ function Dictionary({ side, meta }: { side: Side; meta: PageMeta }): VNode {
       </dt>
       <dd>
         {meta.sae}, at {meta.hook}; {count(meta.n_dead)} dead
+        {meta.acts !== null && `; activations ${meta.acts}`}
       </dd>
     </div>
   );
