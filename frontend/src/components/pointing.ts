@@ -138,10 +138,11 @@ function align(row: HTMLLIElement): void {
   for (const box of row.querySelectorAll(".text, .before")) box.scrollLeft = 0;
 }
 
-function focus(token: HTMLElement, preventScroll: boolean): void {
+function focus(token: HTMLElement, stays: boolean): void {
   token.tabIndex = -1;
   token.setAttribute("aria-describedby", TIP_ID);
-  token.focus({ preventScroll });
+  token.focus({ preventScroll: true });
+  if (!stays) token.scrollIntoView({ block: "nearest", inline: "nearest" }); // focus alone leaves one that is half cut off
 }
 
 /** After a row is drawn anew: pin and keyboard stay on their tokens, or let go of those no longer shown. */
