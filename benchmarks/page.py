@@ -297,7 +297,7 @@ def variants(made: Any, scratch: Path, n_features: int) -> None:  # noqa: ANN401
 
     options: dict[str, dict[str, Any]] = {
         "default": {},
-        "buffer=(10, 10)": {"buffer": (10, 10)},
+        "buffer=(5, 5)": {"buffer": (5, 5)},
         "buffer=(16, 16)": {"buffer": (16, 16)},
         "buffer=None": {"buffer": None},
         "top_acts_group_size=50": {"top_acts_group_size": 50},

@@ -51,9 +51,9 @@ def testbed(folder: Path, n_tokens: int) -> Made:
         source=", ".join(CORPORA),
     )
     n_seqs = min(n_tokens, whole.n_tokens) // SEQ_LEN
-    corpus = Corpus.from_tokens(
-        whole.tokens[: n_seqs * SEQ_LEN].reshape(n_seqs, SEQ_LEN), whole.mask, source=whole.source
-    )
+    rows = whole.tokens[: n_seqs * SEQ_LEN].reshape(n_seqs, SEQ_LEN)
+    # what separates documents is the tokenizer's padding, too; there is none in these rows
+    corpus = Corpus.from_tokens(rows, whole.mask, padding="keep", source=whole.source)
     out = folder / f"testbed-{n_seqs * SEQ_LEN}"
     folder.mkdir(parents=True, exist_ok=True)
     index = index_features(corpus, parts, out, text=TokenText.from_tokenizer(tokenizer))

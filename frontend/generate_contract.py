@@ -124,7 +124,8 @@ def _kind_words(kind: Kind) -> str:
         case Values(dtype, array):
             unit = f", in {array.unit}" if array.unit else ""
             packing = "" if array.packing == "plain" else f"; {array.packing}"
-            return f"{dtype} `[{array.shape}]`{unit}{packing}"
+            digits = "" if array.digits is None else f"; {array.digits} digits"
+            return f"{dtype} `[{array.shape}]`{unit}{packing}{digits}"
         case Record():
             return f"[{kind.name}](#{kind.name.lower()})"
 

@@ -46,7 +46,7 @@ def test_default_layout_becomes_a_spec_with_explicit_names():
         ["ActsHistogram", "LogitsTable", "LogitsHistogram"],
         ["SeqMultiGroup"],
     ]
-    assert spec.columns[2].components[0].options["buffer"] == [5, 5]
+    assert spec.columns[2].components[0].options["buffer"] == [10, 10]
     assert spec.columns[1].components[0].options == {"n_bins": 50}
 
 
@@ -121,8 +121,8 @@ def test_help_marks_what_was_changed(capsys):
     layout = SaeVisLayoutConfig([Column(ActsHistogramConfig(n_bins=7), width=300), Column(SeqMultiGroupConfig())])
     text = text_of(layout)
     assert "n_bins: 7 (default 50)" in text
-    assert "buffer: (5, 5)" in text
-    assert "tokens of context shown before and after" in text
+    assert "buffer: (10, 10)" in text
+    assert "tokens of context before and after" in text
     assert "300 pixels" in text
     assert "The tree shows" not in text_of(layout, key=False)
     assert layout.help(title="Mine") is None

@@ -38,9 +38,9 @@ class TokenEffects:
     listed: Annotated[I32, Array("n_listed", "gaps")]
     n_changed: int
     up_tokens: Annotated[I32, Array("n_listed * n_changed", "token")]
-    up_values: Annotated[F32, Array("n_listed * n_changed", unit="nats")]
+    up_values: Annotated[F32, Array("n_listed * n_changed", unit="nats", digits=3)]
     down_tokens: Annotated[I32, Array("n_listed * n_changed", "token")]
-    down_values: Annotated[F32, Array("n_listed * n_changed", unit="nats")]
+    down_values: Annotated[F32, Array("n_listed * n_changed", unit="nats", digits=3)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ class Contexts:
     offsets: Annotated[I32, Array("n_contexts + 1", "offsets", ends_at="n_tokens")]
     tokens: Annotated[I32, Array("n_tokens", "token")]
     acts: Annotated[F32, Array("n_tokens", "sparse", unit="activation")]
-    logits: Annotated[F32, Array("n_tokens", "per token", unit="logits")] | None
+    logits: Annotated[F32, Array("n_tokens", "per token", unit="logits", digits=3)] | None
     effects: TokenEffects | None
     sources: AttentionSources | None = None
     sequence: Annotated[I32, Array("n_contexts")]

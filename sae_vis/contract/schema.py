@@ -178,6 +178,7 @@ def told(kind: Kind) -> Any:  # noqa: ANN401 (JSON)
         case Maybe(of) | Many(of) | ByName(of):
             return [HOLDERS[type(kind)], told(of)]
         case Values(dtype, array):
-            return [dtype, array.packing, array.shape.replace(" ", ""), *([array.ends_at] if array.ends_at else [])]
+            more = ["3 digits"] if array.digits else [array.ends_at] if array.ends_at else []
+            return [dtype, array.packing, array.shape.replace(" ", ""), *more]
         case Record():
             return ["record", kind.name]

@@ -4,6 +4,9 @@
 ``ints``     each zigzag (0, -1, 1, -2 … as 0, 1, 2, 3 …), then LEB128: seven bits a byte, low first, high bit set on
              all but the last.
 ``floats``   float32 by byte plane: all lowest bytes, … all highest bytes (deflates better).
+``digits``   float32 rounded to three significant digits, n / 10^s with n of 100 to 999 and s of 0 to 22: as ``ints``
+             1 + 4 s + (n >> 8) of each, with its sign; then the lowest byte of each n. 0 stands for what has no such
+             form: with the byte 0 it is 0; with 1 it is the next of the ``floats`` that follow.
 ``doubles``  float64 likewise.
 ``json``     the length in bytes as ``ints``, then JSON in UTF-8.
 ``raw``      bytes.
@@ -19,13 +22,15 @@ import json
 import zlib
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 _BITS = 7  # of a number in each byte
 _STEP = 1 << _BITS
+_SMALLEST, _LARGEST = 1e-20, 999.5  # sizes that `digits` rounds; larger ones are shown as whole numbers
+_POWERS = np.array([float(f"1e{n}") for n in range(23)])  # all of them exact
 
 
 class BlockWriter:
@@ -49,6 +54,13 @@ class BlockWriter:
         """float32 values, bit for bit."""
         values = np.ascontiguousarray(values, dtype="<f4")
         self._parts.append(values.view(np.uint8).reshape(-1, 4).T.tobytes())
+
+    def digits(self, values: NDArray[np.float32]) -> None:
+        """float32 values to three significant digits: each is read as the float32 nearest to the decimal."""
+        packed = rounded(values)
+        self.ints(packed.high)
+        self.raw(packed.low.tobytes())
+        self.floats(packed.exact)
 
     def doubles(self, values: NDArray[np.float64] | Sequence[float]) -> None:
         """float64 values, bit for bit."""
@@ -83,6 +95,35 @@ class BlockWriter:
             self._parts[place] = packed
         packer = zlib.compressobj(level, zlib.DEFLATED, -15)
         return packer.compress(b"".join(self._parts)) + packer.flush()
+
+
+class Digits(NamedTuple):
+    """Numbers of three significant digits, taken apart.
+
+    Attributes:
+        high: int64 ``[n]`` sign, power of ten and the highest bits of the digits; 0 for what has no such form.
+        low: uint8 ``[n]`` the rest of the digits; of what has no such form, 0 for 0 and 1 for the rest.
+        exact: float32 ``[n_exact]`` that rest.
+    """
+
+    high: NDArray[np.int64]
+    low: NDArray[np.uint8]
+    exact: NDArray[np.float32]
+
+
+def rounded(values: NDArray[np.float32]) -> Digits:
+    """float32 values to three significant digits, halves away from 0."""
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    sizes = np.abs(values.astype(np.float64))
+    short = (sizes >= _SMALLEST) & (sizes < _LARGEST)
+    sizes = np.where(short, sizes, 1)
+    scale = 2 - np.floor(np.log10(sizes)).astype(np.int64)
+    digits = np.floor(sizes * _POWERS[scale] + 0.5).astype(np.int64)  # a half is exact here: 24 bits and a small power
+    carried = digits == 1000
+    scale, digits = scale - carried, np.where(carried, 100, digits)
+    high = np.copysign(1 + 4 * scale + (digits >> 8), values).astype(np.int64)
+    exact = ~short & (values.view(np.uint32) != 0)
+    return Digits(np.where(short, high, 0), np.where(short, digits & 255, exact).astype(np.uint8), values[exact])
 
 
 def pack(arrays: Sequence[NDArray[np.int64]]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""How the contract's records become blocks of bytes: by their annotations, column by column, without loss.
+"""How the contract's records become blocks of bytes: by their annotations, column by column.
 
 A value is always written as a column of values of its kind; a page's feature is a column of one. So the same field of
 all the records of a list lies side by side, which deflates better than record after record:
@@ -141,16 +141,17 @@ class Encoder:
 
     def _floats(self, kind: Values, flat: Array, scope: Scope, where: str) -> None:
         flat = np.ascontiguousarray(flat, dtype=np.float32)
+        write = self._out.floats if kind.array.digits is None else self._out.digits
         match kind.array.packing:
             case "sparse":
                 kept = np.flatnonzero(flat.view(np.uint32))
                 self._out.ints([len(kept)])
                 self._out.ints(_gaps(kept))
-                self._out.floats(flat[kept])
+                write(flat[kept])
             case "per token":
-                self._out.floats(_per_token(flat, np.concatenate(scope["tokens"]), where))
+                write(_per_token(flat, np.concatenate(scope["tokens"]), where))
             case _:
-                self._out.floats(flat)
+                write(flat)
 
     def _whole(self, kind: Values, flat: Array, values: Sequence[Array], where: str) -> Array:
         """Whole numbers as they are packed."""

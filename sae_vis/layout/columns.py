@@ -205,7 +205,7 @@ class SaeVisLayoutConfig:
                     PromptConfig(),
                     ActsHistogramConfig(),
                     LogitsTableConfig(n_rows=5),
-                    SeqMultiGroupConfig(top_acts_group_size=10, n_quantiles=0),
+                    SeqMultiGroupConfig(buffer=(5, 5), top_acts_group_size=10, n_quantiles=0),
                     LogitsHistogramConfig(),
                     width=420,
                 ),
@@ -220,7 +220,7 @@ class SaeVisLayoutConfig:
                 Column(
                     ActsHistogramConfig(),
                     LogitsTableConfig(n_rows=5),
-                    SeqMultiGroupConfig(top_acts_group_size=10, n_quantiles=0),
+                    SeqMultiGroupConfig(buffer=(5, 5), top_acts_group_size=10, n_quantiles=0),
                     width=420,
                 ),
             ],

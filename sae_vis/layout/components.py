@@ -24,7 +24,9 @@ class SeqMultiGroupConfig(Component):
     type_name: ClassVar[str] = "SeqMultiGroup"
 
     buffer: tuple[int, int] | None = option(
-        (5, 5), "tokens of context shown before and after the firing token; None shows the whole sequence"
+        (10, 10),
+        "tokens of context before and after the firing token, of which a line shows as many as there is room for; "
+        "None shows the whole sequence",
     )
     expand: int | Literal["sequence"] = option(
         0,

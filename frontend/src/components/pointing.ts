@@ -18,7 +18,7 @@ export interface TokenHandlers {
   readonly onPointerOver: (event: PointerEvent) => void;
   readonly onPointerLeave: () => void;
   readonly onFocusIn: (event: FocusEvent) => void;
-  readonly onFocusOut: () => void;
+  readonly onFocusOut: (event: FocusEvent) => void;
   readonly onClick: (event: MouseEvent) => void;
   readonly onKeyDown: (event: KeyboardEvent) => void;
 }
@@ -53,7 +53,11 @@ export function useTokens(card: Card, root: Root, expandable: boolean, read?: Re
         const element = tokenOf(event.target);
         if (element !== null) show(card, element);
       },
-      onFocusOut: () => show(card, null),
+      onFocusOut(event) {
+        const row = rowAt(event.target);
+        if (row !== null && row !== rowAt(event.relatedTarget)) align(row);
+        show(card, null);
+      },
       onClick(event) {
         const element = tokenOf(event.target);
         const row = rowAt(event.target);
@@ -129,10 +133,16 @@ function toggle(card: Card, element: HTMLElement): void {
   show(card, element);
 }
 
-function focus(token: HTMLElement, preventScroll: boolean): void {
+/** The line's token in focus back in its place, after the keyboard led to one that was cut off. */
+function align(row: HTMLLIElement): void {
+  for (const box of row.querySelectorAll(".text, .before")) box.scrollLeft = 0;
+}
+
+function focus(token: HTMLElement, stays: boolean): void {
   token.tabIndex = -1;
   token.setAttribute("aria-describedby", TIP_ID);
-  token.focus({ preventScroll });
+  token.focus({ preventScroll: true });
+  if (!stays) token.scrollIntoView({ block: "nearest", inline: "nearest" }); // focus alone leaves one that is half cut off
 }
 
 /** After a row is drawn anew: pin and keyboard stay on their tokens, or let go of those no longer shown. */

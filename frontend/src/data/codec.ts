@@ -12,6 +12,8 @@ const NAMED_KINDS = ["json", "bool", "uint8", "int32", "uint32", "float32", "flo
 
 const CUT_OFF = "the data ends too early";
 const UTF_8 = new TextDecoder();
+/** 10^s, all of them exact. */
+const POWERS = Float64Array.from({ length: 23 }, (_, s) => Number(`1e${s}`));
 
 /** Plain values of a block, one after the other. */
 class Reader {
@@ -62,6 +64,23 @@ class Reader {
 
   floats(n: number): Float32Array {
     return new Float32Array(this.planes(n, 4));
+  }
+
+  /** Numbers of three significant digits, each the float32 nearest to n / 10^s. */
+  digits(n: number): Float32Array {
+    const high = this.ints(n);
+    const low = this.take(n);
+    const out = new Float32Array(n);
+    const exact: number[] = [];
+    for (let i = 0; i < n; i++) {
+      const code = high[i] ?? 0;
+      const rest = Math.abs(code) - 1;
+      if (code === 0) low[i] === 1 && exact.push(i);
+      else out[i] = (Math.sign(code) * (((rest & 3) << 8) | (low[i] ?? 0))) / (POWERS[rest >> 2] ?? NaN);
+    }
+    const values = this.floats(exact.length);
+    exact.forEach((place, i) => (out[place] = values[i] ?? NaN));
+    return out;
   }
 
   take(n: number): Uint8Array {
@@ -212,13 +231,14 @@ export class Block {
     return lengths;
   }
 
-  private flat([dtype, packing]: Values, n: number, scope: Scope): Typed {
+  private flat([dtype, packing, , rounded]: Values, n: number, scope: Scope): Typed {
     const { r } = this;
+    const floats = (count: number): Float32Array => (rounded === undefined ? r.floats(count) : r.digits(count));
     if (packing === "delta") return summed(r.ints(n), 0);
     if (packing === "token") return tokenIds(r.ints(n), this.ids);
-    if (packing === "sparse") return scattered(r, n);
-    if (packing === "per token") return spread(r, n, scope.get("tokens") as readonly Int32Array[]);
-    return dtype === "float32" ? r.floats(n) : dtype === "int32" ? r.ints(n) : r.take(n);
+    if (packing === "sparse") return scattered(r, n, floats);
+    if (packing === "per token") return spread(n, scope.get("tokens") as readonly Int32Array[], floats);
+    return dtype === "float32" ? floats(n) : dtype === "int32" ? r.ints(n) : r.take(n);
   }
 }
 
@@ -297,17 +317,20 @@ function placed(gaps: Int32Array): Int32Array {
   return gaps;
 }
 
+/** Reads some floats. */
+type Floats = (n: number) => Float32Array;
+
 /** Numbers at places, the rest 0. */
-function scattered(r: Reader, n: number): Float32Array {
+function scattered(r: Reader, n: number, floats: Floats): Float32Array {
   const places = placed(r.ints(r.int()));
-  const values = r.floats(places.length);
+  const values = floats(places.length);
   const out = new Float32Array(n);
   for (let i = 0; i < places.length; i++) out[places[i] ?? -1] = values[i] ?? NaN;
   return out;
 }
 
 /** The value of each token, where the distinct tokens' values are given in order of first occurrence. */
-function spread(r: Reader, n: number, tokens: readonly Int32Array[]): Float32Array {
+function spread(n: number, tokens: readonly Int32Array[], floats: Floats): Float32Array {
   const order = new Map<number, number>();
   const which = new Int32Array(n);
   let at = 0;
@@ -319,7 +342,7 @@ function spread(r: Reader, n: number, tokens: readonly Int32Array[]): Float32Arr
       which[at++] = place;
     }
   }
-  const values = r.floats(order.size);
+  const values = floats(order.size);
   const out = new Float32Array(n);
   for (let i = 0; i < n; i++) out[i] = values[which[i] ?? -1] ?? NaN;
   return out;

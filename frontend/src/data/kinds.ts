@@ -6,7 +6,8 @@ export type Values = readonly [
   dtype: "float32" | "int32" | "uint8",
   packing: Packing,
   shape: string,
-  endsAt?: string,
+  /** Of offsets, the size that they end at; of floats, how they are rounded. */
+  more?: string,
 ];
 export type Kind =
   | Scalar
