@@ -31,7 +31,7 @@ def index(
 
     if bool(texts.text) == (texts.dataset is not None):
         raise InputError("give the text to index as --text FILE or as --dataset NAME, one of the two")
-    config = IndexConfig(acts_dtype=run.acts_dtype)  # type: ignore[arg-type]  it checks the word itself
+    config = IndexConfig(acts_dtype=run.acts_dtype)  # type: ignore[arg-type]  # it checks the word itself
     tokenizer = load_tokenizer(model)
     hook_names = (run.hook, run.hook_out)
     several = load_layers(sae, layers.match, every_layer=layers.every_layer)
