@@ -189,7 +189,7 @@ def test_effects_are_those_of_the_model_and_are_kept(built: Path, tmp_path: Path
     _, views = read_page((tmp_path / "with.html").read_text())
     effects = parts.direct_effects()
     for feature in features:
-        about = set(index.top_examples(feature, 20, before=12, after=12).positions.tolist())
+        about = set(index.top_examples(feature, 20, before=10, after=10).positions.tolist())
         for group in views[feature].sequences:
             contexts, found = group.contexts, group.contexts.effects
             lengths = np.diff(contexts.offsets)
@@ -486,7 +486,7 @@ def test_a_view_holds_the_numbers_of_its_index(built: Path):
             == index.lists("correlated_features_pearson", feature)[:3].tolist()
         )
         top, *intervals = view.sequences
-        examples = index.top_examples(feature, 20, before=12, after=12)
+        examples = index.top_examples(feature, 20, before=10, after=10)
         shown = top.contexts.offsets[:-1] + top.contexts.focus
         assert top.contexts.acts[shown].tolist() == examples.acts.tolist()
         assert top.contexts.repeats.tolist() == examples.repeats.tolist()
