@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import urllib.error
 import urllib.request
@@ -30,7 +29,7 @@ def index(folder):
 def address(folder, index):
     with served(folder) as found:
         head = ask(f"{found}head")
-        decoder = page_decoder.Decoder(base64.b64encode(head))
+        decoder = page_decoder.Decoder(head)
         decoder.r.int()
         decoder.ids = decoder.record("TokenTable").ids
         yield f"{found}i/{decoder.record('ExplorerHead').identity}"
@@ -50,7 +49,7 @@ def refusal(address):
 
 def decoded(data, record):
     """The record of an answer, and the bytes of each token that it names."""
-    decoder = page_decoder.Decoder(base64.b64encode(data))
+    decoder = page_decoder.Decoder(data)
     decoder.r.int()
     table = decoder.record("TokenTable")
     decoder.ids = table.ids
