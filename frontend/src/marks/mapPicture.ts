@@ -30,9 +30,10 @@ export function paletteOf(element: Element): Palette {
   return found;
 }
 
-/** The colour at a share of the scale: from blue to orange, which no common blindness confuses. */
+/** The colour at a share of the scale: from blue over purple to orange, lighter all the way. */
 export function shade(share: number): string {
-  return `color-mix(in oklab, var(--act) ${Math.round(100 * share)}%, var(--up))`;
+  const [from, to, part] = share < 0.5 ? ["--map-low", "--map-middle", 2 * share] : ["--map-middle", "--map-high", 2 * share - 1];
+  return `color-mix(in oklab, var(${to}) ${Math.round(100 * part)}%, var(${from}))`;
 }
 
 export interface Points {
@@ -54,7 +55,7 @@ export function drawPoints(pixels: Uint32Array, { places, shades, shown }: Point
 export function diameter({ features, right, top }: Places, view: View, { width, height }: Size, ratio: number): number {
   const area = Math.max(right * top * view.scale ** 2, 1);
   const visible = features.length * Math.min((width * height) / ratio ** 2 / area, 1);
-  return Math.min(Math.max(Math.sqrt((0.12 * width * height) / ratio ** 2 / Math.max(visible, 1)), 1), 9);
+  return Math.min(Math.max(Math.sqrt((0.22 * width * height) / ratio ** 2 / Math.max(visible, 1)), 1), 9);
 }
 
 /** Steps from a pixel to all those of a round dot around it. */

@@ -19,9 +19,8 @@ export interface DecoderMapProps {
   readonly current: number | null;
   readonly name: (feature: number) => string;
   readonly open: (feature: number) => void;
-  /** Features within a drawn line; null: let go of it. */
-  readonly lasso: (features: Int32Array | null) => void;
-  readonly lassoed: boolean;
+  /** Features within a line that was drawn around them. */
+  readonly lasso: (features: Int32Array) => void;
   /** Features whose names are drawn. */
   readonly inSight: (features: readonly number[]) => void;
 }
@@ -46,15 +45,17 @@ export function DecoderMap(props: DecoderMapProps): VNode {
   const view = asked ?? whole(places, size);
   const [drawing, setDrawing] = useState(false);
   const [line, setLine] = useState<readonly number[] | null>(null);
-  const [pointed, setPointed] = useState<number | null>(null);
+  const [under, setPointed] = useState<number | null>(null);
+  const pointed = under !== null && (shown === null || shown[under] === 1) ? under : null;
   const [said, say] = useState("");
   const theme = useTheme();
   const named = useMemo(() => inView(places, shown, view, size, MOST_NAMES), [places, shown, view.x, view.y, view.scale, size]);
-  useEffect(() => inSight(named === null ? [] : Array.from(named)), [named]);
+  const written = useMemo(() => [...new Set([...(named ?? []), ...(pointed === null ? [] : [pointed]), ...(current === null ? [] : [current])])], [named, pointed, current]);
+  useEffect(() => inSight(written), [written]);
   useEffect(() => setView(null), [places]);
   useLayoutEffect(() => {
     if (canvas.current === null) return;
-    const names = named === null ? [] : Array.from(named, (feature) => [feature, name(feature)] as const);
+    const names = written.map((feature) => [feature, name(feature)] as const);
     painter.paint(canvas.current, { points: { places, shades: shades?.shades ?? null, shown }, view, size, theme, names, current, pointed, line });
   });
   const zoom = (by: number, at?: readonly [number, number]): void => setView((before) => zoomed(before ?? whole(places, size), by, places, size, at));
@@ -103,12 +104,11 @@ export function DecoderMap(props: DecoderMapProps): VNode {
         <button type="button" aria-pressed={drawing} title="Draw around features to narrow the table down to them (or Shift and drag)" onClick={() => setDrawing(!drawing)}>
           Lasso
         </button>
-        {props.lassoed && (
-          <button type="button" class="filter-chip" onClick={() => props.lasso(null)}>
-            let go of the lasso <span aria-hidden="true">×</span>
-          </button>
-        )}
       </div>
+      <figcaption id="map-summary">
+        <Legend column={column} ends={shades} />
+        <span>{summary(map, places, shown)}</span>
+      </figcaption>
       <div
         ref={box}
         class={`map-box${drawing ? " lasso" : ""}`}
@@ -126,10 +126,6 @@ export function DecoderMap(props: DecoderMapProps): VNode {
           {said}
         </span>
       </div>
-      <figcaption id="map-summary">
-        <Legend column={column} ends={shades} />
-        <span>{summary(map, places, shown)}</span>
-      </figcaption>
     </figure>
   );
 }
