@@ -99,6 +99,7 @@ def everything(model: LanguageModel, sae: Any, folder: Path) -> dict[str, Any]:
         "full": full.at(TOKENS[0], *PAIRS).loss[:, :-1],
         "attribution": attribute(model, sae, hook, TOKENS[0], NextTokenLoss()).values,
         "probes": reading.readings(reading.probes[0], [1, 2]).values,
+        "map": sv.make_map(index, sae).kept,
         "neighbours": decoder_neighbours(sae, [1, 2], 3).cosine,
         "correlated": correlate(index, index).of_a.best,
         "steering": from_directions(WEIGHTS["W_dec"], hook_name=SITE).encode_dense(X),

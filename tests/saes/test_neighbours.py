@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sae_vis.errors import InputError
 from sae_vis.saes import neighbours as module
-from sae_vis.saes.neighbours import decoder_neighbours
+from sae_vis.saes.neighbours import all_neighbours, decoder_neighbours
 from tests.whole_numbers import WholeSae
 
 
@@ -37,6 +37,56 @@ def test_neighbours_are_the_largest_cosines(d_sae, k, seed, block):
         np.testing.assert_allclose(found.cosine[row], np.sort(others)[::-1][:k], atol=1e-6)
         np.testing.assert_allclose(every[feature][found.features[row]], found.cosine[row], atol=1e-6)
         assert len(set(found.features[row])) == len(found.features[row])
+
+
+class Directions:
+    """A dictionary of which only the decoder is asked for."""
+
+    def __init__(self, decoder):
+        self.decoder, self.d_sae = decoder, len(decoder)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    d_sae=st.integers(1, 30),
+    kinds=st.integers(1, 30),
+    k=st.integers(1, 8),
+    seed=st.integers(0, 1000),
+    block=st.sampled_from([4, 64, 300, 1 << 20]),
+    spare=st.sampled_from([0, 1, 8]),
+    precision=st.sampled_from(["highest", "high"]),
+)
+def test_all_neighbours_are_exact_with_ties_by_number(d_sae, kinds, k, seed, block, spare, precision):
+    """Of directions that come several times, some of length 0, against float64 cosines in plain loops."""
+    rng = np.random.default_rng(seed)
+    own = rng.normal(size=(kinds, 5)) * rng.choice([0, 1, 1, 1e-3], size=(kinds, 1))
+    decoder = own[rng.integers(0, kinds, d_sae)].astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK_BYTES", block)
+        patch.setattr(module, "SPARE", spare)
+        patch.setattr(torch, "get_float32_matmul_precision", lambda: precision)
+        found = all_neighbours(Directions(torch.from_numpy(decoder)), k)
+        some = decoder_neighbours(Directions(torch.from_numpy(decoder)), range(0, d_sae, 2), k)
+    k = min(k, d_sae - 1)
+    assert found.features.shape == found.cosine.shape == (d_sae, k)
+    wide = decoder.astype(np.float64)
+    for feature in range(d_sae):
+        products = [float((wide[feature] * other).sum()) for other in wide]
+        lengths = [float(np.sqrt((wide[feature] ** 2).sum() * (other**2).sum())) for other in wide]
+        cosines = [p / n if n > 0 else 0.0 for p, n in zip(products, lengths, strict=True)]
+        order = sorted(set(range(d_sae)) - {feature}, key=lambda other: (-round(cosines[other], 12), other))[:k]
+        assert found.features[feature].tolist() == order
+        np.testing.assert_allclose(found.cosine[feature], [cosines[other] for other in order], rtol=0, atol=1e-7)
+    assert (some.features == found.features[::2]).all()
+
+
+def test_progress_ends_at_its_total():
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK_BYTES", 64)
+        all_neighbours(WholeSae(d_sae=30), 3, progress=lambda *said: seen.append(said))
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+    assert seen[-1] == ("neighbours", 900, 900)
 
 
 def test_a_direction_of_length_0_points_nowhere():

@@ -30,9 +30,10 @@ export function paletteOf(element: Element): Palette {
   return found;
 }
 
-/** The colour at a share of the scale: from blue to orange, which no common blindness confuses. */
+/** The colour at a share of the scale: from blue over purple to orange, lighter all the way. */
 export function shade(share: number): string {
-  return `color-mix(in oklab, var(--act) ${Math.round(100 * share)}%, var(--up))`;
+  const [from, to, part] = share < 0.5 ? ["--map-low", "--map-middle", 2 * share] : ["--map-middle", "--map-high", 2 * share - 1];
+  return `color-mix(in oklab, var(${to}) ${Math.round(100 * part)}%, var(${from}))`;
 }
 
 export interface Points {
@@ -46,15 +47,21 @@ export interface Points {
 export function drawPoints(pixels: Uint32Array, { places, shades, shown }: Points, view: View, size: Size, ratio: number, palette: Palette): void {
   pixels.fill(0);
   const dot = dotOf(Math.max(Math.round(diameter(places, view, size, ratio) * ratio), 1), size.width);
-  if (shown !== null) draw(pixels, places, null, shown, 0, view, size, ratio, dot, palette);
-  draw(pixels, places, shades, shown, 1, view, size, ratio, dot, palette);
+  const every = { places, shown, view, size, ratio, dot };
+  if (shown !== null) draw(pixels, every, 0, null, new Uint32Array([palette.out]));
+  if (shades === null) draw(pixels, every, 1, null, new Uint32Array([palette.plain]));
+  else {
+    // Those without a value lie under the others: in a large dictionary many never fire.
+    draw(pixels, every, 1, shades, palette.shades.map((colour, i) => (i === NO_SHADE ? colour : 0)));
+    draw(pixels, every, 1, shades, palette.shades.map((colour, i) => (i === NO_SHADE ? 0 : colour)));
+  }
 }
 
 /** Of a point, in pixels of the page: larger where fewer are in view. */
 export function diameter({ features, right, top }: Places, view: View, { width, height }: Size, ratio: number): number {
   const area = Math.max(right * top * view.scale ** 2, 1);
   const visible = features.length * Math.min((width * height) / ratio ** 2 / area, 1);
-  return Math.min(Math.max(Math.sqrt((0.12 * width * height) / ratio ** 2 / Math.max(visible, 1)), 1), 9);
+  return Math.min(Math.max(Math.sqrt((0.22 * width * height) / ratio ** 2 / Math.max(visible, 1)), 1), 9);
 }
 
 /** Steps from a pixel to all those of a round dot around it. */
@@ -70,33 +77,33 @@ function dotOf(diameter: number, width: number): { readonly steps: Int32Array; r
   return { steps: Int32Array.from(steps), reach: Math.max(-from, to) };
 }
 
-/** Those whose place in `shown` is `which`; all where there is no `shown`. */
-function draw(
-  pixels: Uint32Array,
-  { map: { x: xs, y: ys } }: Places,
-  shades: Uint8Array | null,
-  shown: Uint8Array | null,
-  which: number,
-  view: View,
-  { width, height }: Size,
-  ratio: number,
-  { steps, reach }: ReturnType<typeof dotOf>,
-  { shades: colours, plain, out }: Palette,
-): void {
+interface Every {
+  readonly places: Places;
+  readonly shown: Uint8Array | null;
+  readonly view: View;
+  readonly size: Size;
+  readonly ratio: number;
+  readonly dot: ReturnType<typeof dotOf>;
+}
+
+/** Those whose place in `shown` is `which` (all where there is no `shown`), in the colours of their shades; 0: not at all. */
+function draw(pixels: Uint32Array, { places, shown, view, size, ratio, dot }: Every, which: number, shades: Uint8Array | null, colours: Uint32Array): void {
+  const { x: xs, y: ys } = places.map;
+  const { width, height } = size;
+  const { steps, reach } = dot;
   const scale = view.scale * ratio;
   const [left, up] = [width / 2 - view.x * scale, height / 2 + view.y * scale];
   const [right, bottom] = [width - reach, height - reach];
-  const flat = which === 0 ? out : plain;
   const n = xs.length;
   const single = steps.length === 1;
   for (let i = 0; i < n; i++) {
     if (shown !== null && shown[i] !== which) continue;
+    const colour = colours[shades === null ? 0 : (shades[i] ?? 0)] ?? 0;
     const step = xs[i] ?? 0;
-    if (step === 0) continue;
+    if (step === 0 || colour === 0) continue;
     const px = (left + step * scale) | 0;
     const py = (up - (ys[i] ?? 0) * scale) | 0;
     if (px < reach || py < reach || px >= right || py >= bottom) continue;
-    const colour = shades === null ? flat : (colours[shades[i] ?? 0] ?? 0);
     const at = py * width + px;
     if (single) pixels[at] = colour;
     else for (let k = 0; k < steps.length; k++) pixels[at + (steps[k] ?? 0)] = colour;

@@ -2,7 +2,7 @@
 import type { VNode } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ColumnInfo, DecoderMap as MapOfFeatures } from "../../data/contract";
-import { count, plural } from "../../data/format";
+import { count, percent, plural } from "../../data/format";
 import type { Values } from "../../data/explorer";
 import { shade } from "../../marks/mapPicture";
 import { inView, lassoed, nearest, panned, placesOf, shading, SHADES, whole, zoomed, type Places, type Size, type View } from "../../state/explorer/places";
@@ -19,9 +19,8 @@ export interface DecoderMapProps {
   readonly current: number | null;
   readonly name: (feature: number) => string;
   readonly open: (feature: number) => void;
-  /** Features within a drawn line; null: let go of it. */
-  readonly lasso: (features: Int32Array | null) => void;
-  readonly lassoed: boolean;
+  /** Features within a line that was drawn around them. */
+  readonly lasso: (features: Int32Array) => void;
   /** Features whose names are drawn. */
   readonly inSight: (features: readonly number[]) => void;
 }
@@ -46,15 +45,17 @@ export function DecoderMap(props: DecoderMapProps): VNode {
   const view = asked ?? whole(places, size);
   const [drawing, setDrawing] = useState(false);
   const [line, setLine] = useState<readonly number[] | null>(null);
-  const [pointed, setPointed] = useState<number | null>(null);
+  const [under, setPointed] = useState<number | null>(null);
+  const pointed = under !== null && (shown === null || shown[under] === 1) ? under : null;
   const [said, say] = useState("");
   const theme = useTheme();
   const named = useMemo(() => inView(places, shown, view, size, MOST_NAMES), [places, shown, view.x, view.y, view.scale, size]);
-  useEffect(() => inSight(named === null ? [] : Array.from(named)), [named]);
+  const written = useMemo(() => [...new Set([...(named ?? []), ...(pointed === null ? [] : [pointed]), ...(current === null ? [] : [current])])], [named, pointed, current]);
+  useEffect(() => inSight(written), [written]);
   useEffect(() => setView(null), [places]);
   useLayoutEffect(() => {
     if (canvas.current === null) return;
-    const names = named === null ? [] : Array.from(named, (feature) => [feature, name(feature)] as const);
+    const names = written.map((feature) => [feature, name(feature)] as const);
     painter.paint(canvas.current, { points: { places, shades: shades?.shades ?? null, shown }, view, size, theme, names, current, pointed, line });
   });
   const zoom = (by: number, at?: readonly [number, number]): void => setView((before) => zoomed(before ?? whole(places, size), by, places, size, at));
@@ -103,12 +104,11 @@ export function DecoderMap(props: DecoderMapProps): VNode {
         <button type="button" aria-pressed={drawing} title="Draw around features to narrow the table down to them (or Shift and drag)" onClick={() => setDrawing(!drawing)}>
           Lasso
         </button>
-        {props.lassoed && (
-          <button type="button" class="filter-chip" onClick={() => props.lasso(null)}>
-            let go of the lasso <span aria-hidden="true">×</span>
-          </button>
-        )}
       </div>
+      <figcaption id="map-summary">
+        <Legend column={column} ends={shades} />
+        <span>{summary(map, places, shown)}</span>
+      </figcaption>
       <div
         ref={box}
         class={`map-box${drawing ? " lasso" : ""}`}
@@ -126,10 +126,6 @@ export function DecoderMap(props: DecoderMapProps): VNode {
           {said}
         </span>
       </div>
-      <figcaption id="map-summary">
-        <Legend column={column} ends={shades} />
-        <span>{summary(map, places, shown)}</span>
-      </figcaption>
     </figure>
   );
 }
@@ -137,7 +133,7 @@ export function DecoderMap(props: DecoderMapProps): VNode {
 /** What the map is, and how far it can be trusted. */
 function summary({ kept, k, looked_at: lookedAt }: MapOfFeatures, { features, lost }: Places, shown: Uint8Array | null): string {
   const left = shown === null ? "" : ` ${count(features.reduce((n, feature) => n + (shown[feature] ?? 0), 0))} pass the filters.`;
-  const share = k === 0 ? "" : ` A flat map keeps about ${Math.round(100 * kept)} % of true neighbours (of the ${k} nearest${lookedAt < features.length ? `, measured on ${count(lookedAt)} features` : ""}); exact ones are in the card.`;
+  const share = k === 0 ? "" : ` A flat map keeps about ${percent(Number(kept.toPrecision(2)))} of true neighbours (of the ${k} nearest${lookedAt < features.length ? `, measured on ${count(lookedAt)} features` : ""}); exact ones are in the card.`;
   const without = lost === 0 ? "" : ` ${plural(lost, "feature")} without a decoder direction ${lost === 1 ? "has" : "have"} no place.`;
   return `${plural(features.length, "feature")}, near each other where their decoder directions are alike.${left}${share}${without}`;
 }

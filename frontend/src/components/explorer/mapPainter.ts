@@ -55,7 +55,8 @@ function over(context: CanvasRenderingContext2D, { points, view, size, names, cu
   const write = (feature: number, name: string, always: boolean): void => {
     const [x, y] = place(feature);
     const wide = context.measureText(name).width;
-    const left = x + dot / 2 + 5 + wide > size.width ? x - dot / 2 - 5 - wide : x + dot / 2 + 5;
+    const gap = dot / 2 + (always ? 10 : 5);
+    const left = x + gap + wide > size.width ? x - gap - wide : x + gap;
     const own: Box = [left, y - 9, left + wide, y + 9];
     if (!always && taken.some((other) => own[0] < other[2] && own[2] > other[0] && own[1] < other[3] && own[3] > other[1])) return;
     taken.push(own);

@@ -1,6 +1,6 @@
 // The map of decoder directions in the table's place: the same filters, the card beside it.
 import type { VNode } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { Chips } from "../../components/explorer/Chips";
 import { DecoderMap } from "../../components/explorer/DecoderMap";
 import { FailedLoad } from "../../components/Messages";
@@ -37,8 +37,7 @@ export function MapPane({ source, texts, table, address, move, current, lasso, f
   const column = numbers.find(({ name }) => name === address.colour) ?? null;
   const data = useColumns(source, column === null ? [] : [column.name]);
   const [sight, setSight] = useState<readonly number[]>(NONE);
-  const wanted = useMemo(() => (current === null || sight.includes(current) ? sight : [...sight, current]), [sight, current]);
-  const text = useRowTexts(source, wanted);
+  const text = useRowTexts(source, sight);
   const name = (feature: number): string => {
     const top = text(feature)?.top ?? -1;
     return top < 0 ? String(feature) : `${feature} ${texts.raw(Int32Array.of(top)).trim()}`;
@@ -60,7 +59,7 @@ export function MapPane({ source, texts, table, address, move, current, lasso, f
         <label>
           Colour by{" "}
           <select onChange={(event) => move({ colour: event.currentTarget.value }, "replace")}>
-            <option value="" selected={column === null}>
+            <option value="none" selected={column === null}>
               nothing
             </option>
             {numbers.map((one) => (
@@ -83,7 +82,6 @@ export function MapPane({ source, texts, table, address, move, current, lasso, f
           name={name}
           open={(feature) => move({ feature }, "replace")}
           lasso={lasso.set}
-          lassoed={lasso.features !== null}
           inSight={setSight}
         />
       )}

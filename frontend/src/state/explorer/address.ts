@@ -31,7 +31,7 @@ export interface ExplorerAddress extends Look {
   readonly every: boolean;
   /** The index that this one is compared with. */
   readonly other: string;
-  /** The column that colours the map; empty: none. */
+  /** The column that colours the map, or `none`. */
   readonly colour: string;
   /** Of the corpus, as it is read: document, page, the token that is held, the features that colour it. */
   readonly document: number;
@@ -65,7 +65,7 @@ export function explorerFields(info: ExplorerHead): Fields<ExplorerAddress> {
     compare: plainText("with"),
     every: flag("every"),
     other: plainText("b"),
-    colour: choice<string, string>("colour", ["", ...info.columns.filter(({ kind }) => kind === "number").map(({ name }) => name)], info.sort),
+    colour: choice<string, string>("colour", ["none", ...info.columns.filter(({ kind }) => kind === "number").map(({ name }) => name)], info.sort),
     document: whole("doc", 0),
     page: whole("page", 0),
     token: whole("tok", null),
