@@ -1,5 +1,5 @@
 // The table of all features, with its filters.
-import type { Ref, VNode } from "preact";
+import type { RefObject, VNode } from "preact";
 import { useState } from "preact/hooks";
 import { Chips } from "../../components/explorer/Chips";
 import { Chooser } from "../../components/explorer/Chooser";
@@ -26,7 +26,7 @@ export interface TablePaneProps {
   readonly book: NoteBook;
   /** Ways in which the words of the search were found. */
   readonly found: VNode | null;
-  readonly grid: Ref<HTMLDivElement>;
+  readonly grid: RefObject<HTMLDivElement | null>;
 }
 
 const WIDTHS: Readonly<Record<ColumnInfo["kind"], string>> = { number: "82px", token: "100px", label: "110px", tokens: "minmax(150px, 1fr)", words: "minmax(150px, 1fr)" };
