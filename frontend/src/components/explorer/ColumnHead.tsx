@@ -3,7 +3,7 @@ import type { VNode } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { ColumnInfo } from "../../data/contract";
 import type { Values } from "../../data/explorer";
-import { BINS, binned, extent, shareOf, valueAt, type Bins, type Range } from "../../state/explorer/order";
+import { BINS, binned, binsOf, extent, shareOf, valueAt, type Bins, type Range } from "../../state/explorer/order";
 import { shown } from "./Grid";
 
 export interface ColumnHeadProps {
@@ -42,7 +42,8 @@ export function ColumnHead(props: ColumnHeadProps): VNode {
 function Spread({ column, values, mask, range, filter }: ColumnHeadProps & { readonly values: Values }): VNode | null {
   const log = column.scale === "log";
   const ends = useMemo(() => extent(values, log), [values, log]);
-  const bins = useMemo(() => (ends === null ? null : binned(values, mask, log, ends)), [values, mask, log, ends]);
+  const places = useMemo(() => (ends === null ? null : binsOf(values, log, ends)), [values, log, ends]);
+  const bins = useMemo<Bins | null>(() => (ends === null || places === null ? null : { low: ends[0], high: ends[1], log, ...binned(places, mask) }), [places, mask, log, ends]);
   const [drag, setDrag] = useState<readonly [number, number] | null>(null);
   const box = useRef<HTMLDivElement>(null);
   if (bins === null) return null;

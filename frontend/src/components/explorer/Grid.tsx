@@ -1,5 +1,5 @@
 // The table of all features: only the rows in sight are drawn, of a million as of a hundred.
-import type { ComponentChildren, Ref, VNode } from "preact";
+import type { ComponentChildren, RefObject, VNode } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ColumnInfo, LabellingWords } from "../../data/contract";
 import type { Columns, RowText } from "../../state/explorer/columns";
@@ -12,7 +12,8 @@ export const ROW = 30;
 const TALLEST = 8_000_000;
 
 export interface GridProps {
-  readonly grid: Ref<HTMLDivElement>;
+  /** What is scrolled, and has the focus. */
+  readonly grid: RefObject<HTMLDivElement | null>;
   /** Features in their order. */
   readonly list: Int32Array;
   readonly columns: readonly ColumnInfo[];
@@ -32,18 +33,19 @@ export interface GridProps {
 }
 
 export function Grid(props: GridProps): VNode {
-  const { list, current, inSight } = props;
-  const body = useRef<HTMLDivElement>(null);
+  const { list, current, inSight, grid } = props;
   const [height, setHeight] = useState(600);
-  const scroll = useScroll(body, list.length, height);
+  const scroll = useScroll(grid, list.length, height);
   const shown = Math.ceil(height / ROW) + 1;
   const first = Math.floor(scroll.row);
   const rows = Array.from(list.subarray(first, first + shown));
   useLayoutEffect(() => {
-    const element = body.current;
-    if (element === null) return undefined;
-    const watch = new ResizeObserver(() => setHeight(element.clientHeight));
+    const element = grid.current;
+    const head = element?.firstElementChild;
+    if (element === null || !(head instanceof HTMLElement)) return undefined;
+    const watch = new ResizeObserver(() => setHeight(Math.max(element.clientHeight - head.offsetHeight, ROW)));
     watch.observe(element);
+    watch.observe(head);
     return () => watch.disconnect();
   }, []);
   useLayoutEffect(() => inSight(rows), [rows.join()]);
@@ -56,9 +58,9 @@ export function Grid(props: GridProps): VNode {
     scroll.to(far ? place - Math.floor(fits / 2) : place < scroll.row ? place : below);
   }, [place, list]);
   return (
-    <div ref={props.grid} class="grid" role="grid" aria-label="Features" aria-rowcount={list.length + 1} tabIndex={0} aria-activedescendant={place >= first && place < first + shown ? `row-${current ?? ""}` : undefined} onKeyDown={(event) => keys(event, props, place, Math.max(Math.floor(height / ROW) - 1, 1))}>
+    <div ref={grid} class="grid" role="grid" aria-label="Features" aria-rowcount={list.length + 1} tabIndex={0} aria-activedescendant={place >= first && place < first + shown ? `row-${current ?? ""}` : undefined} onKeyDown={(event) => keys(event, props, place, Math.max(Math.floor(height / ROW) - 1, 1))} onScroll={scroll.onScroll}>
       {props.head}
-      <div ref={body} class="grid-body" role="presentation" onScroll={scroll.onScroll} onClick={(event) => clicked(event, props)}>
+      <div class="grid-body" role="presentation" onClick={(event) => clicked(event, props)}>
         <div role="presentation" style={{ height: `${scroll.tall}px` }} />
         <div class="grid-rows" role="rowgroup" style={{ transform: `translateY(${scroll.offset - scroll.tall}px)` }}>
           {rows.map((feature, i) => (
@@ -81,7 +83,7 @@ interface Scroll {
 }
 
 /** A scroll bar over `n` rows, which are taller than a browser can scroll. */
-function useScroll(body: { readonly current: HTMLDivElement | null }, n: number, height: number): Scroll {
+function useScroll(body: RefObject<HTMLDivElement | null>, n: number, height: number): Scroll {
   const [row, setRow] = useState(0);
   const expected = useRef(0);
   const most = Math.max(n - height / ROW, 0);

@@ -1,5 +1,5 @@
 // The table of all features, with its filters.
-import type { Ref, VNode } from "preact";
+import type { RefObject, VNode } from "preact";
 import { useState } from "preact/hooks";
 import { Chips } from "../../components/explorer/Chips";
 import { Chooser } from "../../components/explorer/Chooser";
@@ -27,7 +27,7 @@ export interface TablePaneProps {
   readonly book: NoteBook;
   /** Ways in which the words of the search were found. */
   readonly found: VNode | null;
-  readonly grid: Ref<HTMLDivElement>;
+  readonly grid: RefObject<HTMLDivElement | null>;
   readonly lasso: Lasso;
 }
 

@@ -4,11 +4,11 @@ import type { Values } from "../../data/explorer";
 /** Features in the order of a column: ties by number, what has no value last. */
 export function ordered(values: Values, down: boolean): Int32Array {
   const n = values.length;
-  const keys = new Uint32Array(n);
   const bits = values instanceof Float32Array ? new Uint32Array(values.buffer, values.byteOffset, n) : null;
-  let [first, unknown] = [new Int32Array(n), 0];
-  let at = 0;
+  let from: Keyed = { features: new Int32Array(n), keys: new Uint32Array(n) };
+  let to: Keyed = { features: new Int32Array(n), keys: new Uint32Array(n) };
   const none = new Int32Array(n);
+  let [at, unknown] = [0, 0];
   for (let i = 0; i < n; i++) {
     const value = values[i] ?? NaN;
     if (value !== value || (bits === null && value < 0)) {
@@ -18,33 +18,41 @@ export function ordered(values: Values, down: boolean): Int32Array {
     let key = bits === null ? value | 0 : value === 0 ? 0 : (bits[i] ?? 0);
     // A float's bits in the order of its values: those below zero turned around, the others above them.
     if (bits !== null) key = key & 0x80000000 ? ~key : key | 0x80000000;
-    keys[i] = down ? ~key : key;
-    first[at++] = i;
+    from.keys[at] = down ? ~key : key;
+    from.features[at++] = i;
   }
-  const known = first.subarray(0, at);
-  const other = new Int32Array(at);
-  byDigit(known, other, keys, 0);
-  byDigit(other, known, keys, 16);
-  first = new Int32Array(n);
-  first.set(known);
-  first.set(none.subarray(0, unknown), at);
-  return first;
+  for (let shift = 0; shift < 32; shift += DIGIT) {
+    byDigit(from, to, at, shift);
+    [from, to] = [to, from];
+  }
+  from.features.set(none.subarray(0, unknown), at);
+  return from.features;
 }
 
-/** One pass of a radix sort, by 16 bits of each key. */
-function byDigit(from: Int32Array, to: Int32Array, keys: Uint32Array, shift: number): void {
-  const starts = new Int32Array(65537);
-  for (let i = 0; i < from.length; i++) {
-    const digit = ((keys[from[i] ?? 0] ?? 0) >>> shift) & 0xffff;
+/** Features, and by what they are sorted, which goes along with them so that it is read in one run. */
+interface Keyed {
+  readonly features: Int32Array;
+  readonly keys: Uint32Array;
+}
+
+/** Bits of a key that a pass sorts by: as many places to write to at once as stay in a processor's cache. */
+const DIGIT = 11;
+
+/** One pass of a radix sort over the first `n`. */
+function byDigit(from: Keyed, to: Keyed, n: number, shift: number): void {
+  const starts = new Int32Array((1 << DIGIT) + 1);
+  const last = (1 << DIGIT) - 1;
+  for (let i = 0; i < n; i++) {
+    const digit = ((from.keys[i] ?? 0) >>> shift) & last;
     starts[digit + 1] = (starts[digit + 1] ?? 0) + 1;
   }
-  for (let digit = 0; digit < 65536; digit++) starts[digit + 1] = (starts[digit + 1] ?? 0) + (starts[digit] ?? 0);
-  for (let i = 0; i < from.length; i++) {
-    const feature = from[i] ?? 0;
-    const digit = ((keys[feature] ?? 0) >>> shift) & 0xffff;
-    const place = starts[digit] ?? 0;
-    to[place] = feature;
-    starts[digit] = place + 1;
+  for (let digit = 0; digit <= last; digit++) starts[digit + 1] = (starts[digit + 1] ?? 0) + (starts[digit] ?? 0);
+  for (let i = 0; i < n; i++) {
+    const key = from.keys[i] ?? 0;
+    const place = starts[(key >>> shift) & last] ?? 0;
+    to.keys[place] = key;
+    to.features[place] = from.features[i] ?? 0;
+    starts[(key >>> shift) & last] = place + 1;
   }
 }
 
@@ -107,20 +115,28 @@ export function extent(values: Values, log: boolean): readonly [number, number] 
   return low <= high ? [low, high] : null;
 }
 
-/** Values in equal bins, of their logarithms where the scale is logarithmic; values that have none are left out. */
-export function binned(values: Values, mask: Uint8Array, log: boolean, ends: readonly [number, number]): Bins {
+/** Which of `BINS` equal bins each value is in, of their logarithms where the scale is logarithmic; `BINS`: in none. */
+export function binsOf(values: Values, log: boolean, ends: readonly [number, number]): Uint8Array {
   const [low, high] = log ? [Math.log(ends[0]), Math.log(ends[1])] : ends;
   const scale = BINS / (high - low || 1);
-  const [all, within] = [new Int32Array(BINS), new Int32Array(BINS)];
+  const out = new Uint8Array(values.length);
   for (let i = 0; i < values.length; i++) {
     const value = values[i] ?? NaN;
-    if (log && !(value > 0)) continue;
     const bin = Math.min(Math.floor(((log ? Math.log(value) : value) - low) * scale), BINS - 1);
-    if (!(bin >= 0)) continue;
-    all[bin] = (all[bin] ?? 0) + 1;
-    if (mask[i] === 1) within[bin] = (within[bin] ?? 0) + 1;
+    out[i] = bin >= 0 && (!log || value > 0) ? bin : BINS;
   }
-  return { low: ends[0], high: ends[1], log, all, passing: within };
+  return out;
+}
+
+/** How many features are in each bin, and how many of those that pass. */
+export function binned(bins: Uint8Array, mask: Uint8Array): Pick<Bins, "all" | "passing"> {
+  const [all, within] = [new Int32Array(BINS + 1), new Int32Array(BINS + 1)];
+  for (let i = 0; i < bins.length; i++) {
+    const bin = bins[i] ?? BINS;
+    all[bin] = (all[bin] ?? 0) + 1;
+    within[bin] = (within[bin] ?? 0) + (mask[i] ?? 0);
+  }
+  return { all: all.subarray(0, BINS), passing: within.subarray(0, BINS) };
 }
 
 /** The value at a share (0 to 1) of a histogram's width, and the other way round. */
