@@ -212,7 +212,9 @@ def check_command(words: list[str], where: str) -> None:
     elif program == "python" and arguments[0] == "-m":
         module = ROOT / f"{arguments[1].replace('.', '/')}.py"
         assert (
-            module.exists() or module.with_suffix("").is_dir() or arguments[1] in ("venv", "pip", "cProfile", "pstats", "http.server")
+            module.exists()
+            or module.with_suffix("").is_dir()
+            or arguments[1] in ("venv", "pip", "cProfile", "pstats", "http.server")
         ), where
         if module.exists():
             missing = [word for word in arguments[2:] if word.startswith("--") and word not in module.read_text()]

@@ -32,6 +32,8 @@ from sae_vis.server.served import Desk
 from tests.fixtures.live_server import PATIENCE, Client, running
 from tests.server.conftest import identity_of, server_of
 
+pytestmark = pytest.mark.explorer
+
 NO_ROOM = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to …"
 TEXT = {"text": "The war"}
 LIVE = {"try": TEXT, "wakes": TEXT, "prompt": TEXT, "effects": {**TEXT, "pairs": 2}, "layers": TEXT}

@@ -15,6 +15,8 @@ from sae_vis.server.run import HTTP, ServerSettings, _hosts
 from tests.fixtures.live_server import Answer, Client
 from tests.server.conftest import server_of
 
+pytestmark = pytest.mark.explorer
+
 EVERY = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

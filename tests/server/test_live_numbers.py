@@ -32,6 +32,8 @@ from tests.fixtures.live_server import Client, running
 from tests.fixtures.page_decoder import read_page
 from tests.server.conftest import decoded, identity_of, server_of
 
+pytestmark = pytest.mark.explorer
+
 NOISE = 1e-5  # how far kernels may go apart that get the same numbers in rows of another shape
 TEXT = "The United States went to war"
 FEATURES = (*demo.RESID.picked[:5], 0, 7, 2047)

@@ -17,6 +17,8 @@ from sae_vis.server.notes import FORMAT, LONGEST, NoteFile, StaleNoteError
 from tests.fixtures.live_server import running
 from tests.server.conftest import decoded, identity_of, server_of
 
+pytestmark = pytest.mark.explorer
+
 
 def stored(*notes: tuple[int, str, int]) -> str:
     listed = [{"feature": feature, "text": text, "revision": revision} for feature, text, revision in notes]

@@ -19,9 +19,9 @@ from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.site import files as site_files
 from sae_vis.views.feature import feature_views
 from sae_vis.views.sources import ViewSources
+from tests.fixtures.page_decoder import read_answer, read_pack
 
 pytestmark = pytest.mark.explorer
-from tests.fixtures.page_decoder import read_answer, read_pack
 
 
 @pytest.fixture(scope="module")
