@@ -30,6 +30,7 @@ from sae_vis.contract import (
 )
 from sae_vis.contract.tokens import page_token_arrays
 from sae_vis.errors import InputError
+from sae_vis.index.decoder_map import kept_neighbours
 from sae_vis.index.fired_tokens import read_fired_tokens
 from sae_vis.index.index import Index
 from sae_vis.index.many import FeatureBlock, blocks, lists_of
@@ -47,7 +48,7 @@ from sae_vis.layout import (
     TopTokensConfig,
 )
 from sae_vis.neutral import neutrally
-from sae_vis.saes.neighbours import decoder_neighbours
+from sae_vis.saes.neighbours import Neighbours, decoder_neighbours
 from sae_vis.views.attribution import no_sources
 from sae_vis.views.boards import with_boards
 from sae_vis.views.labels import label_profiles, label_ranks, labelling_words
@@ -228,11 +229,18 @@ def _own(layout: SaeVisLayoutConfig) -> list[CustomComponent]:
 def _neighbours(
     sources: ViewSources, features: Sequence[int], layout: SaeVisLayoutConfig
 ) -> Sequence[NeighbourTable | None]:
-    """Of all features at once: one matrix product."""
+    """Of all features at once: one matrix product; without a dictionary those that are kept beside the index."""
     config = layout.find(FeatureTablesConfig)
-    if config is None or not config.decoder_neighbours_table or sources.sae is None:
+    if config is None or not config.decoder_neighbours_table:
         return [None] * len(features)
-    found = decoder_neighbours(sources.sae, features, config.n_rows)
+    if sources.sae is not None:
+        found = decoder_neighbours(sources.sae, features, config.n_rows)
+    else:
+        kept = kept_neighbours(sources.index)
+        if kept is None:
+            return [None] * len(features)
+        rows = np.asarray(features, dtype=np.int64)
+        found = Neighbours(kept.features[rows, : config.n_rows], kept.cosine[rows, : config.n_rows])
     return [NeighbourTable(index=index, cosine=cosine) for index, cosine in zip(*found, strict=True)]
 
 

@@ -10,7 +10,8 @@ from sae_vis.explore.map import decoder_map
 from sae_vis.index.decoder_map import PlacedFeatures, keep_map
 from sae_vis.saes.flat_map import FlatMap, Kept
 from tests.browser.test_audit import AXE, GRAVE, RUN
-from tests.explore.served import index_at, served
+from tests.explore.served import index_at, server_at
+from tests.fixtures.live_server import running
 
 pytestmark = pytest.mark.browser
 # Features on a circle but for feature 4, which is in its middle, and feature 8, which has no place.
@@ -34,8 +35,8 @@ def index(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(index):
-    with served(index._store.root) as found:
-        yield found
+    with running(server_at(index._store.root)) as client:
+        yield client.server.address
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_the_lasso_narrows_the_table_down(see, index):
     tab.locator(".map-box canvas").wait_for()
     tab.locator(".map-legend").wait_for()
     tab.keyboard.down("Shift")  # without the tool
-    draw(tab, *place_of(tab, index, 0), [(-30, -30), (10, -30), (10, 30), (-30, 30)])
+    draw(tab, *place_of(tab, index, 3), [(-30, -30), (30, -30), (30, 30), (-30, 30)])
     tab.keyboard.up("Shift")
     wait_until(tab, f"{CHIPS}.includes('1 drawn around on the map')")
 

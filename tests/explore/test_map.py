@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 
 import numpy as np
 import pytest
@@ -14,11 +13,15 @@ from sae_vis.errors import DamagedIndexError, ForeignIndexError, InputError
 from sae_vis.explore.columns import Columns
 from sae_vis.explore.map import decoder_map
 from sae_vis.index.decoder_map import MAP, NEIGHBOURS, PlacedFeatures, keep_map
+from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.saes.flat_map import FlatMap, Kept
 from sae_vis.saes.neighbours import decoder_neighbours
 from sae_vis.server.served import Desk, Served
 from sae_vis.site.build import save_site
-from tests.explore.served import index_at, served
+from sae_vis.views.feature import feature_views
+from sae_vis.views.sources import ViewSources
+from tests.explore.served import index_at, server_at
+from tests.fixtures.live_server import running
 from tests.test_cli import command
 from tests.whole_numbers import WholeSae
 
@@ -127,16 +130,32 @@ def test_places_are_whole_steps_with_the_same_scale(path):
     assert Columns(index).values("nearest").tolist() == decoder_neighbours(SAE, range(9), 1).cosine[:, 0].tolist()
 
 
+def test_cards_without_the_dictionary_have_the_kept_neighbours(path):
+    index = sv.Index.open(path)
+    sources, layout = ViewSources(index), SaeVisLayoutConfig.default_feature_centric_layout()
+    assert next(feature_views(sources, [3], layout)).decoder_neighbours is None
+    sv.make_map(index, SAE, neighbours=6)
+    for feature, view in zip((7, 3), feature_views(sources, [7, 3], layout), strict=True):
+        own = index.neighbours(feature)
+        assert view.decoder_neighbours.index.tolist() == own.features[:3].tolist()
+        assert view.decoder_neighbours.cosine.tolist() == own.cosine[:3].tolist()
+
+
 def test_it_is_served_and_in_sites(path, tmp_path):
     save_site(path, tmp_path / "site")
     data = next((tmp_path / "site" / "data").iterdir())
     before = {file: file.read_bytes() for file in (data / "columns").iterdir()}
     sv.make_map(sv.Index.open(path), SAE)
-    with served(path) as address:
+    with running(server_at(path)) as client:
         identity = Desk(Served(open=lambda: sv.Index.open(path), title="")).identity
-        with urllib.request.urlopen(f"{address}i/{identity}/map") as answer:
-            assert answer.headers["cache-control"] == "no-store"
-            assert len(answer.read()) > 20
+        answer = client.get(f"i/{identity}/map")
+        assert answer.headers["cache-control"] == "no-store"
+        assert len(answer.body) > 20
+        (path / MAP).unlink()
+        refused = client.get(f"i/{identity}/map")
+        assert refused.status == 400
+        assert "no map is kept beside this index" in refused.error
+    sv.make_map(sv.Index.open(path), SAE)
     save_site(path, tmp_path / "site")
     assert (data / "map" / "0.bin").exists()
     assert {file: file.read_bytes() for file in before} == before

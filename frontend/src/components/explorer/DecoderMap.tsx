@@ -2,7 +2,7 @@
 import type { VNode } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ColumnInfo, DecoderMap as MapOfFeatures } from "../../data/contract";
-import { count, percent, plural } from "../../data/format";
+import { count, plural } from "../../data/format";
 import type { Values } from "../../data/explorer";
 import { shade } from "../../marks/mapPicture";
 import { inView, lassoed, nearest, panned, placesOf, shading, SHADES, whole, zoomed, type Places, type Size, type View } from "../../state/explorer/places";
@@ -133,7 +133,7 @@ export function DecoderMap(props: DecoderMapProps): VNode {
 /** What the map is, and how far it can be trusted. */
 function summary({ kept, k, looked_at: lookedAt }: MapOfFeatures, { features, lost }: Places, shown: Uint8Array | null): string {
   const left = shown === null ? "" : ` ${count(features.reduce((n, feature) => n + (shown[feature] ?? 0), 0))} pass the filters.`;
-  const share = k === 0 ? "" : ` A flat map keeps about ${percent(Number(kept.toPrecision(2)))} of true neighbours (of the ${k} nearest${lookedAt < features.length ? `, measured on ${count(lookedAt)} features` : ""}); exact ones are in the card.`;
+  const share = k === 0 ? "" : ` A flat map keeps ${kept < 0.01 ? "less than 1" : `about ${Math.round(100 * kept)}`}% of true neighbours (of the ${k} nearest${lookedAt < features.length ? `, measured on ${count(lookedAt)} features` : ""}); exact ones are in the card.`;
   const without = lost === 0 ? "" : ` ${plural(lost, "feature")} without a decoder direction ${lost === 1 ? "has" : "have"} no place.`;
   return `${plural(features.length, "feature")}, near each other where their decoder directions are alike.${left}${share}${without}`;
 }
