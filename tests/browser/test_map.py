@@ -102,6 +102,7 @@ def test_it_says_what_it_keeps(see):
     assert "Density" in said
     tab.get_by_label("Colour by").select_option(label="nothing")
     tab.locator(".map-legend").wait_for(state="detached")
+    wait_until(tab, "window.location.hash.includes('colour=none')")
     tab.reload()
     tab.locator(".map-box canvas").wait_for()
     assert tab.locator(".map-legend").count() == 0
@@ -156,7 +157,7 @@ def test_the_lasso_narrows_the_table_down(see, index):
     tab.locator(".map-box canvas").wait_for()
     tab.locator(".map-legend").wait_for()
     tab.keyboard.down("Shift")  # without the tool
-    draw(tab, *place_of(tab, index, 3), [(-30, -30), (30, -30), (30, 30), (-30, 30)])
+    draw(tab, *place_of(tab, index, 2), [(-30, -30), (30, -30), (30, 30), (-30, 30)])
     tab.keyboard.up("Shift")
     wait_until(tab, f"{CHIPS}.includes('1 drawn around on the map')")
 

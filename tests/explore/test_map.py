@@ -132,7 +132,7 @@ def test_places_are_whole_steps_with_the_same_scale(path):
 
 def test_cards_without_the_dictionary_have_the_kept_neighbours(path):
     index = sv.Index.open(path)
-    sources, layout = ViewSources(index), SaeVisLayoutConfig.default_feature_centric_layout()
+    sources, layout = ViewSources(index=index, text=index.text), SaeVisLayoutConfig.default_feature_centric_layout()
     assert next(feature_views(sources, [3], layout)).decoder_neighbours is None
     sv.make_map(index, SAE, neighbours=6)
     for feature, view in zip((7, 3), feature_views(sources, [7, 3], layout), strict=True):
