@@ -110,6 +110,19 @@ class TestOrder:
         assert head.get_attribute("aria-sort") == "ascending"
         assert head_of(tab, "Density").get_attribute("aria-sort") == "none"
 
+    def test_another_order_is_seen_from_its_beginning(self, open_explorer, columns):
+        """And not from where the open feature happens to be; opening one brings it into sight again."""
+        feature = in_order(columns.values("density").tolist(), down=True)[1500]
+        tab = open_explorer(f"#f={feature}")
+        tab.locator(f"#row-{feature}.current").wait_for()
+        head_of(tab, "Max").get_by_role("button").click()
+        expected = in_order(columns.values("max").tolist(), down=True)
+        wait_until(tab, f"document.querySelector('{ROWS}').dataset.feature === '{expected[0]}'")
+        assert shown_feature(tab) == feature
+        tab.keyboard.press("j")
+        after = expected[min(expected.index(feature) + 1, len(expected) - 1)]
+        tab.locator(f"#row-{after}.current").wait_for()
+
     def test_cells_say_what_the_index_says(self, open_explorer, index):
         tab = open_explorer("#cols=n_firings,top_token,fired_tokens,pushed_up&sort=n_firings")
         tab.locator(".grid-row .chip").first.wait_for()
