@@ -69,7 +69,9 @@ class Million:
     def rows(self, features):
         none = TokensOfRows(offsets=np.zeros(len(features) + 1, dtype=np.int32), tokens=np.zeros(0, dtype=np.int32))
         numbers = np.array(features, dtype=np.int32)
-        return RowTexts(features=numbers, top=np.full(len(features), -1, dtype=np.int32), fired=none, up=none, down=none)
+        return RowTexts(
+            features=numbers, top=np.full(len(features), -1, dtype=np.int32), fired=none, up=none, down=none
+        )
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +158,10 @@ def test_the_bar_leads_to_the_middle_and_to_the_end(tab, order):
     wait_until(tab, "Number(document.querySelector('.grid-row').getAttribute('aria-rowindex')) > 100000")
     assert consistent(tab, order) == pytest.approx(N / 2, rel=0.001)
     grid.evaluate("e => { e.scrollTop = e.scrollHeight; }")
-    wait_until(tab, f"document.querySelectorAll('.grid-row')[document.querySelectorAll('.grid-row').length - 1].getAttribute('aria-rowindex') === '{N + 1}'")
+    wait_until(
+        tab,
+        f"[...document.querySelectorAll('.grid-row')].at(-1).getAttribute('aria-rowindex') === '{N + 1}'",
+    )
     consistent(tab, order)
 
 
