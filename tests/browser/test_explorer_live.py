@@ -159,10 +159,10 @@ class TestPrompt:
     def test_a_second_prompt_beside_it(self, open_explorer):
         tab = open_prompt(open_explorer)
         tab.get_by_label("Compare with").fill(SECOND)
-        wait_until(tab, "document.querySelector('.prompt-page').textContent.includes('times')")
+        wait_until(tab, "document.querySelector('.prompt-page').textContent.includes('the best of')")
         assert "with=" in tab.url
         tab.reload()
-        wait_until(tab, "(document.querySelector('.prompt-page')?.textContent ?? '').includes('times')")
+        wait_until(tab, "(document.querySelector('.prompt-page')?.textContent ?? '').includes('the best of')")
 
     def test_full_effects_are_those_of_editing_the_model(self, open_explorer, read, sources):
         tab = open_prompt(open_explorer)
