@@ -73,13 +73,13 @@ for (const n of SIZES) {
     };
     const sorted = timed("sort", () => order.ordered(values, true));
     timed("plain", () => plainSort(values, true));
-    const mask = timed("filter", () => order.passing(n, [[range, values]], null));
+    const mask = timed("filter", () => order.passing(n, [[range, values]], []));
     const left = timed("keep", () => order.kept(sorted, mask));
     if (left.length !== values.filter((one) => one >= range.low && one <= range.high).length) throw new Error("another number of rows is left");
     const bins = timed("bins", () => order.binsOf(values, true, ends));
     timed("histogram", () => order.binned(bins, mask));
     timed("all", () => {
-      const again = order.passing(n, [[range, values]], null);
+      const again = order.passing(n, [[range, values]], []);
       order.kept(order.ordered(values, true), again);
       for (let i = 0; i < 5; i++) order.binned(bins, again);
     });

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from polling import wait_until
 
+from sae_vis.api.prompts import mask_of, prompt_ids
 from sae_vis.explore.columns import Columns
 from sae_vis.explore.search import Search
 from sae_vis.explore.tried import tried_text, woken
-from sae_vis.api.prompts import mask_of, prompt_ids
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("the explorer's index")]
 
@@ -109,6 +109,19 @@ class TestOrder:
         assert rows(tab)[:5] == in_order(columns.values("max").tolist(), down=False)[:5]
         assert head.get_attribute("aria-sort") == "ascending"
         assert head_of(tab, "Density").get_attribute("aria-sort") == "none"
+
+    def test_another_order_is_seen_from_its_beginning(self, open_explorer, columns):
+        """And not from where the open feature happens to be; opening one brings it into sight again."""
+        feature = in_order(columns.values("density").tolist(), down=True)[1500]
+        tab = open_explorer(f"#f={feature}")
+        tab.locator(f"#row-{feature}.current").wait_for()
+        head_of(tab, "Max").get_by_role("button").click()
+        expected = in_order(columns.values("max").tolist(), down=True)
+        wait_until(tab, f"document.querySelector('{ROWS}').dataset.feature === '{expected[0]}'")
+        assert shown_feature(tab) == feature
+        tab.keyboard.press("j")
+        after = expected[min(expected.index(feature) + 1, len(expected) - 1)]
+        tab.locator(f"#row-{after}.current").wait_for()
 
     def test_cells_say_what_the_index_says(self, open_explorer, index):
         tab = open_explorer("#cols=n_firings,top_token,fired_tokens,pushed_up&sort=n_firings")
@@ -241,7 +254,10 @@ class TestFilters:
 class TestColumns:
     def titles(self, tab):
         rows(tab)
-        return [re.sub(r" [↑↓].*", "", one.strip().split("\n")[0]) for one in tab.locator(".grid-head").get_by_role("columnheader").all_inner_texts()]
+        return [
+            re.sub(r" [↑↓].*", "", one.strip().split("\n")[0])
+            for one in tab.locator(".grid-head").get_by_role("columnheader").all_inner_texts()
+        ]
 
     def test_columns_are_chosen(self, open_explorer):
         tab = open_explorer()
@@ -384,12 +400,18 @@ class TestKeys:
 class TestSearch:
     def search(self, tab, words):
         tab.get_by_label("Find features").fill(words)
-        wait_until(tab, "document.querySelector('.ways') !== null && !document.querySelector('.ways').textContent.includes('Searching')")
+        wait_until(
+            tab,
+            "(document.querySelector('.ways')?.textContent ?? 'Searching').includes('Searching') === false",
+        )
         tab.locator(".ways button[aria-pressed]").first.wait_for()
 
     def found(self, tab, words, way):
         self.search(tab, words)
-        wait_until(tab, f"[...document.querySelectorAll('.ways button')].some((b) => b.textContent.includes('{way}') && !b.disabled)")
+        wait_until(
+            tab,
+            f"[...document.querySelectorAll('.ways button:enabled')].some((b) => b.textContent.includes('{way}'))",
+        )
         tab.locator(".ways button", has_text=way).click()
         tab.locator(".ways button[aria-pressed=true]", has_text=way).wait_for()
         wait_until(tab, f"decodeURIComponent(location.hash).includes('q={words}')")
@@ -404,7 +426,9 @@ class TestSearch:
 
     def test_fires_on_a_token_by_the_share_of_firings(self, open_explorer, index):
         """Against the plain definition, of the tokens that the index lists."""
-        tokens = [token for token, data, special in index.text.entries() if not special and data.strip().lower() == b"self"]
+        tokens = [
+            token for token, data, special in index.text.entries() if not special and data.strip().lower() == b"self"
+        ]
         shares = {}
         for feature in range(index.n_features):
             fired = index.fired_tokens(feature)
@@ -421,7 +445,10 @@ class TestSearch:
         tab = open_explorer()
         assert self.found(tab, "of the", "where it stands") == expected.feature.tolist()
         assert f"({len(matches.starts):,} places)" in tab.locator(".ways").inner_text()
-        shown = [float(text.replace(",", "")) for text in tab.locator(f"{ROWS} .cell.number:nth-child(2)").all_inner_texts()[:5]]
+        shown = [
+            float(text.replace(",", ""))
+            for text in tab.locator(f"{ROWS} .cell.number:nth-child(2)").all_inner_texts()[:5]
+        ]
         assert shown == pytest.approx(expected.score[:5].tolist(), rel=0.006)
 
     def test_what_a_text_wakes(self, open_explorer, index, demo_indices):
@@ -455,13 +482,17 @@ class TestTakingAlong:
         tab = open_explorer("#where=" + quote("max:15~"))
         rows(tab)
         code = taken(tab)
-        expected = [i for i in in_order(columns.values("density").tolist(), down=True) if columns.values("max")[i] >= 15]
+        expected = [
+            i for i in in_order(columns.values("density").tolist(), down=True) if columns.values("max")[i] >= 15
+        ]
         scope = {}
         exec(code, scope)
         assert scope["features"] == expected
 
     def test_rows_as_csv_in_full(self, open_explorer, columns, index):
-        tab = open_explorer("#cols=" + quote("density,max,label 1,top_token,fired_tokens") + "&where=" + quote("max:15~"))
+        tab = open_explorer(
+            "#cols=" + quote("density,max,label 1,top_token,fired_tokens") + "&where=" + quote("max:15~")
+        )
         rows(tab)
         found = list(csv.reader(io.StringIO(taken(tab, "rows as CSV"))))
         assert found[0][:3] == ["feature", "density", "max"]

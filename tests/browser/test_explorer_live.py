@@ -125,7 +125,9 @@ class TestNotes:
         kept = (demo_indices.paths[0] / "notes.json").read_text()
         assert "from the first" in kept
         assert "from the second" not in kept
-        second.locator(".grid-row").nth(5).click()  # another feature, and back: the text that is not kept is still there
+        second.locator(".grid-row").nth(
+            5
+        ).click()  # another feature, and back: the text that is not kept is still there
         second.goto(second.url.partition("#")[0] + "#f=102")
         second.get_by_role("article", name="Feature 102").wait_for()
         assert note_of(second).input_value() == "from the second"
@@ -148,17 +150,19 @@ class TestPrompt:
         least = strongest(view, np.arange(len(view.features)), value_of(view, "attribution"))
         expected = sorted(least, key=lambda feature: least[feature])
         assert found == expected[: len(found)]
-        shown = [float(text.replace("−", "-").replace("+", "")) for text in tab.locator(".ranks .value").all_inner_texts()]
+        shown = [
+            float(text.replace("−", "-").replace("+", "")) for text in tab.locator(".ranks .value").all_inner_texts()
+        ]
         assert shown == pytest.approx([least[feature] for feature in found], rel=0.006, abs=5e-4)
         assert tab.locator(".strip [data-t]").count() == len(ids)
 
     def test_a_second_prompt_beside_it(self, open_explorer):
         tab = open_prompt(open_explorer)
         tab.get_by_label("Compare with").fill(SECOND)
-        wait_until(tab, "document.querySelector('.prompt-page').textContent.includes('times')")
+        wait_until(tab, "document.querySelector('.prompt-page').textContent.includes('the best of')")
         assert "with=" in tab.url
         tab.reload()
-        wait_until(tab, "(document.querySelector('.prompt-page')?.textContent ?? '').includes('times')")
+        wait_until(tab, "(document.querySelector('.prompt-page')?.textContent ?? '').includes('the best of')")
 
     def test_full_effects_are_those_of_editing_the_model(self, open_explorer, read, sources):
         tab = open_prompt(open_explorer)
@@ -174,7 +178,9 @@ class TestPrompt:
         )
         least = strongest(view, order, measured.loss_at_first)
         found = ranked(tab)
-        shown = [float(text.replace("−", "-").replace("+", "")) for text in tab.locator(".ranks .value").all_inner_texts()]
+        shown = [
+            float(text.replace("−", "-").replace("+", "")) for text in tab.locator(".ranks .value").all_inner_texts()
+        ]
         assert len(found) > 5
         assert shown == pytest.approx([least[feature] for feature in found], rel=0.01, abs=2e-3)
 
@@ -225,7 +231,10 @@ class TestSeveral:
         with tab.expect_navigation():
             tab.get_by_label("Index").select_option(index=1)
         tab.locator(".grid-row").first.wait_for()
-        wait_until(tab, f"(document.querySelector('.chips')?.textContent ?? '').includes('of {demo_indices.second.n_features:,}')")
+        wait_until(
+            tab,
+            f"(document.querySelector('.chips')?.textContent ?? '').includes('of {demo_indices.second.n_features:,}')",
+        )
         density = demo_indices.second.column("density").astype(np.float32)
         best = int(np.lexsort((np.arange(len(density)), -density))[0])
         tab.locator(".grid-row").first.wait_for()

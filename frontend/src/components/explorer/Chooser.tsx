@@ -43,7 +43,7 @@ export function Chooser({ columns, shown, set, where, filter }: ChooserProps): V
                   <span class="limits">
                     <input type="text" inputMode="decimal" size={7} value={value(range?.low)} aria-label={`${title} at least${percent ? ", in percent" : ""}`} placeholder="from" onChange={(event) => change("low", event.currentTarget.value)} />
                     <input type="text" inputMode="decimal" size={7} value={value(range?.high)} aria-label={`${title} at most${percent ? ", in percent" : ""}`} placeholder="to" onChange={(event) => change("high", event.currentTarget.value)} />
-                    {percent ? "%" : ""}
+                    <span class="unit">{percent ? "%" : ""}</span>
                   </span>
                 )}
               </li>

@@ -25,6 +25,8 @@ export interface GridProps {
   readonly scores: ReadonlyMap<number, number> | null;
   readonly noted: ReadonlySet<number>;
   readonly current: number | null;
+  /** Differs whenever another order, filter or search was asked for. */
+  readonly asked: string;
   readonly open: (feature: number) => void;
   readonly inSight: (features: readonly number[]) => void;
   readonly head: ComponentChildren;
@@ -33,7 +35,7 @@ export interface GridProps {
 }
 
 export function Grid(props: GridProps): VNode {
-  const { list, current, inSight, grid } = props;
+  const { list, current, inSight, grid, asked } = props;
   const [height, setHeight] = useState(600);
   const scroll = useScroll(grid, list.length, height);
   const shown = Math.ceil(height / ROW) + 1;
@@ -50,13 +52,21 @@ export function Grid(props: GridProps): VNode {
   }, []);
   useLayoutEffect(() => inSight(rows), [rows.join()]);
   const place = current === null ? -1 : list.indexOf(current);
+  const before = useRef({ asked, current, top: false });
   useLayoutEffect(() => {
+    // What was asked for anew is seen from its beginning, until another feature is opened.
+    const top = current === before.current.current && (before.current.top || asked !== before.current.asked);
+    before.current = { asked, current, top };
+    if (top) {
+      scroll.to(0);
+      return;
+    }
     const fits = Math.floor(height / ROW);
     const below = place - fits + 1;
     if (place < 0 || (place >= scroll.row && below <= scroll.row)) return;
     const far = place < scroll.row - fits || below > scroll.row + fits;
     scroll.to(far ? place - Math.floor(fits / 2) : place < scroll.row ? place : below);
-  }, [place, list]);
+  }, [place, list, asked]);
   return (
     <div ref={grid} class="grid" role="grid" aria-label="Features" aria-rowcount={list.length + 1} tabIndex={0} aria-activedescendant={place >= first && place < first + shown ? `row-${current ?? ""}` : undefined} onKeyDown={(event) => keys(event, props, place, Math.max(Math.floor(height / ROW) - 1, 1))} onScroll={scroll.onScroll}>
       {props.head}

@@ -76,6 +76,7 @@ export function TablePane({ source, texts, table, address, move, current, book, 
         scores={scores}
         noted={new Set([...book.notes.values()].flatMap((note) => (note.text === "" ? [] : [note.feature])))}
         current={current}
+        asked={JSON.stringify([table.sort, address.down, address.where, address.words, address.way])}
         open={(feature) => move({ feature }, "replace")}
         inSight={setSight}
         template={template}
