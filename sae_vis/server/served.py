@@ -248,15 +248,25 @@ class Desk:
         return answer(SearchAnswer, SearchAnswer(hits=(woken(self.index, self._tried(text)),)))
 
     def _tried(self, text: str) -> TriedText:
+        self._require_live()
         parts, mask = self.parts, mask_of(self.index)
         ids = prompt_ids(text, self._served.tokenizer, mask)
         return tried_text(parts.reader, parts.read, parts.sae, mask, ids)
 
     def prompt(self, text: str, settings: PromptSettings) -> bytes:
         """A prompt, or two, by every metric that needs no run for each pair."""
-        prompts = named_prompts(self.index, text, settings, self._served.tokenizer)
+        prompts = self._named(text, settings)
         made = prompt_part(self._prompts, prompts, settings)
         return answer(PromptPart, unmeasured(made, signed=self.index.signed), self.sources.text)
+
+    def _named(self, text: str, settings: PromptSettings) -> list[tuple[str, list[int]]]:
+        """Title and tokens of a prompt, or of two."""
+        self._require_live()
+        return named_prompts(self.index, text, settings, self._served.tokenizer)
+
+    def _require_live(self) -> None:
+        if self._served.why_not_live:
+            raise InputError(self._served.why_not_live)
 
     @cached_property
     def _prompts(self) -> PromptSources:
@@ -264,13 +274,13 @@ class Desk:
 
     def layer(self, text: str) -> tuple[NDArray[np.int32], LayerFeatures]:
         """The tokens of a prompt, and what matters most to it here."""
-        [(name, ids)] = named_prompts(self.index, text, PromptSettings(), self._served.tokenizer)
+        [(name, ids)] = self._named(text, PromptSettings())
         view = prompt_view(self._prompts, name, ids, PromptSettings())
         return view.tokens, layer_features(self.index, view, self.identity)
 
     def full_effects(self, text: str, settings: PromptSettings) -> Iterator[bytes]:
         """Full effects on a prompt, or two, of ``settings.full_effects`` pairs each, a few at a time."""
-        prompts = named_prompts(self.index, text, settings, self._served.tokenizer)
+        prompts = self._named(text, settings)
         ids = [tokens for _, tokens in prompts]
         for some in measured_in_steps(self._prompts, ids, settings.full_effects):
             yield answer(MeasuredEffects, some)

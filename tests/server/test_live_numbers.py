@@ -203,8 +203,7 @@ def test_two_indices_beside_each_other(made, made_other, parts, tokenizer):
         assert refusal.status == 400
         assert "token" in refusal.error
         head = decoded(client.get(f"i/{own}/with/{own}/head").body, ComparisonHead)
-        matches = head.overview.matches_a
-        assert len(matches.features) > 0
+        assert len(head.overview.matches_a.features.feature) > 0
         pair = decoded(client.get(f"i/{own}/with/{own}/pair/18").body, Compared)
         assert pair.feature == 18
 
