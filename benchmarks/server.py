@@ -88,7 +88,7 @@ class Bench:
         async def client() -> None:
             nonlocal errors
             connection = await Connection.to(self._host)
-            await asyncio.sleep(random.random() * think)  # noqa: S311  so that they don't ask all at once
+            await asyncio.sleep(random.random() * think)
             while (feature := asked()) is not None:
                 started = time.perf_counter()
                 status, _ = await connection.get(self.card(feature))
@@ -106,12 +106,12 @@ class Bench:
     def for_seconds(self, seconds: float) -> Callable[[], int | None]:
         """Random features until some seconds are over."""
         end = time.perf_counter() + seconds
-        return lambda: random.choice(self._features) if time.perf_counter() < end else None  # noqa: S311
+        return lambda: random.choice(self._features) if time.perf_counter() < end else None
 
     def so_many(self, n: int) -> Callable[[], int | None]:
         """So many random features."""
         rest = iter(range(n))
-        return lambda: None if next(rest, None) is None else random.choice(self._features)  # noqa: S311
+        return lambda: None if next(rest, None) is None else random.choice(self._features)
 
     async def check(self, index: Path) -> None:
         """Raise `AssertionError` unless cards are those that are made here."""
@@ -199,7 +199,7 @@ def main() -> None:
 
     index = Index.open(options.index)
     features = index.select(options.features).tolist()
-    random.Random(1).shuffle(features)  # noqa: S311
+    random.Random(1).shuffle(features)
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {index.n_features:,} "
         f"features, clients choose among {len(features):,}"
