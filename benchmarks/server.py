@@ -3,10 +3,12 @@
 Usage: python -m benchmarks.server INDEX [--clients N] [--seconds S] [--think S] [--requests N] [--cards N]
            [--features N]
 
-The server runs in a process of its own, without a model; clients are connections of this process that are kept open,
-each asking for the next card as soon as it has the last one (and after ``--think`` seconds). Before anything is timed,
-cards are compared with those that are made here. *First*: cards that nobody has asked for; *again*: the same, which the server has kept. What
-the disk's cache holds is not changed. Milliseconds are by the clock, of a whole request; CPU is the server's.
+The server runs in a process of its own, without a model. Clients are connections of this process that are kept open;
+each asks for the next card when it has the last one, with ``--think`` seconds between and without. Before anything is
+timed, cards are compared with those that are made here. *First*: cards that nobody has asked for; *again*: the same,
+which the server has kept. What the disk's cache holds is not changed. Milliseconds are by the clock, of a whole
+request; CPU is the server's. The server's own memory is read every 5 % of ``--requests``: it grows until the answers
+that are kept fill their 64 MiB.
 """
 
 from __future__ import annotations

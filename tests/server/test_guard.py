@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import socket
 
 import pytest
 
@@ -391,6 +392,21 @@ def test_tokens_are_never_the_same(made):
     for server in (first, second):
         server.stop()
         server.run()
+
+
+def test_answers_are_sent_at_once(client, monkeypatch):
+    """Without Nagle's algorithm: the body does not wait until the client has acknowledged the head."""
+    set_option, seen = socket.socket.setsockopt, []
+
+    def watched(self: socket.socket, *option: int) -> None:
+        seen.append(option)
+        set_option(self, *option)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", watched)
+    with socket.create_connection(client.at) as found:
+        found.sendall(f"GET /{client.token}/head HTTP/1.1\r\nHost: {client.host}\r\n\r\n".encode())
+        assert found.recv(12) == b"HTTP/1.1 200"
+    assert (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1) in seen
 
 
 def test_a_port_that_is_taken_is_said(client, made):
