@@ -28,9 +28,9 @@ class IndexConfig:
         part_firings: firings in one file of postings: a unit of RAM when partitions are sorted.
         block_bytes: RAM for the products of one block of features while co-firing sums are made.
 
-        acts_dtype: what activations are rounded to before anything is computed from them. ``bfloat16`` keeps 8 bits of
-            each (a relative error of at most 2⁻⁹, and above 2⁻¹²⁶ never more) and makes the firings about half as
-            large on disk; pages say so.
+        acts_dtype: what activations are rounded to before anything is computed from them. ``bfloat16`` keeps 8
+            significant bits of each, which is then off by at most 2⁻⁸ of itself (0.4 %), and makes the firings about
+            half as large on disk; pages say so.
         codes: whether the codes are kept by position, too: which features fire in a passage is then known without the
             model. They take as much room as the postings.
         correlated_features: rows kept of each feature's table of correlated features; 0: not computed.

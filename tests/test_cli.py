@@ -110,6 +110,16 @@ def test_index_info_and_feature_page(built: Path, tmp_path: Path, capsys: pytest
     assert not (tmp_path / "none.html").exists()
 
 
+def test_activations_rounded_to_bfloat16(small_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    made = ("index", "--model", MODEL, "--sae", demo.assets() / "sae-resid", "--text", small_text)
+    said = failure(capsys, *made, "--acts-dtype", "float16", "--out", tmp_path / "no")
+    assert said.endswith("IndexConfig.acts_dtype is 'float16'; it must be 'float32' or 'bfloat16'")
+    assert not (tmp_path / "no").exists()
+    command(*made, "--acts-dtype", "bfloat16", "--out", tmp_path / "index")
+    command("info", tmp_path / "index")
+    assert "features at blocks.2.hook_resid_post; activations rounded to bfloat16" in capsys.readouterr().out
+
+
 def test_feature_page_with_a_layout_and_the_model(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     layout = tmp_path / "layout.json"
     layout.write_text(sae_vis.SaeVisLayoutConfig([sae_vis.Column(sae_vis.FeatureTablesConfig(n_rows=4))]).to_json())

@@ -131,7 +131,8 @@ def info(
     made = opened.manifest.provenance
     say_index(opened)
     say(f"  model   {said_of_model(made.model or {})}")
-    say(f"  SAE     {made.sae.get('architecture')}, {opened.n_features:,} features at {made.hook['name']}")
+    acts = "" if opened.acts_dtype == "float32" else f"; activations rounded to {opened.acts_dtype}"
+    say(f"  SAE     {made.sae.get('architecture')}, {opened.n_features:,} features at {made.hook['name']}{acts}")
     say(f"  corpus  {made.corpus['source']}; {made.corpus['mask']}")
     say(
         f"  files   {sum(f.bytes for f in opened.manifest.files) / 1e6:.1f} MB, "
