@@ -22,7 +22,7 @@ export default defineConfig({
         const [styles] = Object.values(files).filter((file) => file.fileName.endsWith(".css"));
         const [script] = Object.values(files).filter((file) => file.type === "chunk");
         // A cell's width is not the window's: what depends on that depends on the widget's.
-        const inside = String(styles.source).replaceAll(/@media \((max|min)-width:/g, "@container page ($1-width:");
+        const inside = String(styles.source).replaceAll(/@media (?:screen and )?\((max|min)-width:/g, "@container page ($1-width:");
         if (!/\bSTYLES\b/.test(script.code)) throw new Error("the script does not take its styles");
         script.code = script.code.replaceAll(/\bSTYLES\b/g, () => JSON.stringify(inside.trim()));
         delete files[styles.fileName];

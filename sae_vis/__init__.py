@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from sae_vis.views.compare import CompareSettings as CompareSettings
     from sae_vis.views.prompt import PromptSettings as PromptSettings
     from sae_vis.widget.explorer import Explorer as Explorer
-    from sae_vis.widget.make import explore as explore
+    from sae_vis.widget.make import explore_index as explore_index
 
 __version__ = "1.0.0.dev0"
 
@@ -112,7 +112,7 @@ _HOMES = {
     "TopTokensConfig": "layout",
     "as_model": "models.any_model",
     "convert_index": "api",
-    "explore": "widget.make",
+    "explore_index": "widget.make",
     "index_activations": "api",
     "index_features": "api",
     "index_layers": "api",

@@ -105,10 +105,10 @@ class Index(Queries):
         search: str = "",
         height: int = 720,
     ) -> Explorer:
-        """The explorer of this index in a notebook's cell: `sae_vis.explore`."""
-        from sae_vis import explore  # by its public name: the widget is in a room above this one
+        """The explorer of this index in a notebook's cell: `sae_vis.explore_index`."""
+        from sae_vis import explore_index  # by its public name: the widget is in a room above this one
 
-        return explore(
+        return explore_index(
             self,
             parts=parts,
             tokenizer=tokenizer,

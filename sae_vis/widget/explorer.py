@@ -128,7 +128,7 @@ class Explorer(anywidget.AnyWidget):
         if feature is None:
             feature = int(np.argmax(self._desk.columns.values(SORT)))
         if self._card == "":
-            self._card = as_text(self._desk.card(feature))
+            self._card = f"{feature}:{as_text(self._desk.card(feature))}"
         [view] = feature_views(self._desk.sources, [feature], self._desk.layout)
         return {**data, "text/html": still_card(view, self._desk.sources.text)}, metadata
 

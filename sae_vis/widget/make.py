@@ -1,4 +1,4 @@
-"""`explore`: an index in a notebook's cell."""
+"""`explore_index`: an index in a notebook's cell."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEIGHT = 720
 
 
 @neutrally
-def explore(
+def explore_index(
     index: Index,
     *,
     parts: ModelAndSae | None = None,
