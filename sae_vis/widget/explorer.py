@@ -25,9 +25,7 @@ try:
     import anywidget
     import traitlets
 except ImportError as error:
-    raise InputError(
-        f'the widget needs {error.name}, which is not installed: pip install "sae-vis[widget]"'
-    ) from error
+    raise InputError(f'the widget needs {error.name}, which is not installed: pip install "sae-vis[widget]"') from error
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

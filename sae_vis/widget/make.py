@@ -51,16 +51,16 @@ def explore_index(
         InputError: anywidget is missing; no such feature, column or range; a layout with components of one's own.
         ForeignIndexError: ``parts`` are not those of the index.
     """
-    from sae_vis.widget.explorer import Explorer
-
-    if parts is not None:
-        require_parts(index, parts)
     own = [] if layout is None else [one.type_name for one in layout.components if isinstance(one, CustomComponent)]
     if own:
         raise InputError(
-            f"the layout has components of your own ({', '.join(own)}), which the widget does not draw: leave them out, "
-            "or serve the index (sae_vis.serve)"
+            f"the layout has components of your own ({', '.join(own)}), which the widget does not draw: "
+            "leave them out, or serve the index (sae_vis.serve)"
         )
+    if parts is not None:
+        require_parts(index, parts)
+    from sae_vis.widget.explorer import Explorer
+
     made = Explorer(index, parts=parts, tokenizer=tokenizer, layout=layout)
     made.height = height
     made.filters, made.search, made.selected = [dict(one) for one in filters], search, selected

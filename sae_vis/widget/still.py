@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import html
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ def _rows(contexts: Contexts, text: TokenText) -> list[str]:
     """Each example as a line; the strongest activation of all of them has the strongest colour."""
     most = float(np.abs(np.nan_to_num(contexts.acts)).max(initial=0.0)) or 1.0
     ends = contexts.offsets.tolist()
-    lines = list(zip(ends[:-1], ends[1:], strict=True))[:MOST_EXAMPLES]
+    lines = list(pairwise(ends))[:MOST_EXAMPLES]
     return [_row(contexts.tokens[start:stop], contexts.acts[start:stop], most, text) for start, stop in lines]
 
 

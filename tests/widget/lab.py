@@ -67,13 +67,18 @@ def _address(log: Path, server: subprocess.Popen[bytes]) -> str:
 def write_notebook(path: Path, cells: list[str]) -> None:
     """A notebook of these cells, not run."""
     made = [
-        {"cell_type": "code", "id": f"cell{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": source}
+        {
+            "cell_type": "code",
+            "id": f"cell{i}",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+            "source": source,
+        }
         for i, source in enumerate(cells)
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    path.write_text(
-        json.dumps({"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5})
-    )
+    path.write_text(json.dumps({"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}))
 
 
 class Notebook:
@@ -86,7 +91,9 @@ class Notebook:
     def __init__(self, tab: Any, address: str, path: Path) -> None:
         self.tab, self.path = tab, path
         tab.goto(f"{address}/doc/tree/{path.name}?token={TOKEN}&reset")
-        tab.wait_for_function("window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
+        tab.wait_for_function(
+            "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+        )
 
     def do(self, command: str, **arguments: Any) -> None:
         """A command of JupyterLab's own."""
@@ -103,7 +110,7 @@ class Notebook:
             """() => {
               const panel = jupyterapp.shell.currentWidget;
               const cells = panel.content.widgets.map((cell) => cell.model);
-              const ran = cells.every((cell) => cell.type !== 'code' || cell.executionCount !== null || cell.sharedModel.getSource() === '');
+              const ran = cells.every((cell) => cell.executionCount !== null || cell.sharedModel.getSource() === '');
               return ran && panel.sessionContext.session?.kernel?.status === 'idle';
             }"""
         )

@@ -1,4 +1,4 @@
-"""The widget in a real JupyterLab: the page and Python say the same, several widgets, keys, themes, no kernel any more."""
+"""The widget in a real JupyterLab: page and Python say the same; several widgets, keys, themes, no kernel any more."""
 
 from __future__ import annotations
 
@@ -129,7 +129,6 @@ def test_keys_are_of_whatever_is_in_focus(lab, index):
     assert notebook.tab.evaluate("jupyterapp.shell.currentWidget.content.widgets.length") == 2
     page.get_by_role("grid").focus()
     notebook.tab.keyboard.press("j")
-    notebook.tab.wait_for_function("document.querySelector('.jp-OutputArea [data-lm-suppress-shortcuts]') !== null")
     python_says(notebook, "w.selected != 3", "True")
     now = notebook.python("print(w.selected)").strip()
     notebook.tab.evaluate("jupyterapp.shell.currentWidget.content.node.focus()")
@@ -153,10 +152,10 @@ def test_the_theme_is_the_notebooks_and_styles_stay_where_they_are(lab):
     before = [tab.evaluate(button), page.get_by_role("button", name="Keys").bounding_box()["height"]]
     notebook.do("apputils:change-theme", theme="JupyterLab Dark")
     tab.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
-    page.locator("xpath=.").evaluate(
-        "(page) => new Promise((done) => { const look = () => /rgb\\(\\d{1,2}, /.test(getComputedStyle(page).backgroundColor)"
-        " ? done() : setTimeout(look, 50); look(); })"
-    )
+    for _ in range(100):
+        if max(ground()) < 60:
+            break
+        tab.wait_for_timeout(50)
     assert max(ground()) < 60
     tab.add_style_tag(content="button { height: 77px !important } .card { display: none } :root { --ink: red }")
     assert page.get_by_role("button", name="Keys").bounding_box()["height"] == before[1]
@@ -199,9 +198,6 @@ def test_a_saved_notebook_holds_the_open_card(lab, index, folder):
     card(page, 3)
     notebook.python("w.selected = 21")
     card(page, 21)
-    notebook.tab.wait_for_function(
-        "() => jupyterapp.shell.currentWidget.content.widgets[1].outputArea.model.length > 0", timeout=10_000
-    )
     python_says(notebook, "w._card.split(':')[0]", "21")
     plain = notebook.save()
     assert "Feature 3" in "".join(plain["cells"][1]["outputs"][0]["data"]["text/html"])
