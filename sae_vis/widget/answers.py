@@ -47,6 +47,13 @@ def _firing(desk: Desk, asked: Asked) -> bytes:
     return desk.next_firing(_number(asked.at[0]), _number(position, signed=True), direction)
 
 
+def _page(desk: Desk, asked: Asked) -> bytes:
+    features = asked.body.get("features")
+    if not (isinstance(features, list) and all(type(one) is int for one in features)):
+        raise InputError("the request has no 'features', expected a list of numbers")
+    return desk.page(features, _text(asked.body, "title"))
+
+
 def _prompt(desk: Desk, asked: Asked) -> bytes:
     return desk.prompt(_text(asked.body), PromptSettings(metric="attribution", compare=_second(asked.body)))
 
@@ -74,6 +81,9 @@ def _second(body: Body) -> str | None:
 
 WAYS: Mapping[str, tuple[int, Callable[[Desk, Asked], bytes]]] = {
     "column": (1, lambda desk, asked: desk.column(asked.at[0])),
+    "map": (0, lambda desk, asked: desk.map()),
+    "logits": (1, lambda desk, asked: desk.logits(_number(asked.at[0]), asked.query.get("q", ""))),
+    "page": (0, _page),
     "rows": (0, lambda desk, asked: desk.rows(_numbers(asked.query.get("f", "")))),
     "card": (1, lambda desk, asked: desk.card(_number(asked.at[0]))),
     "full": (1, lambda desk, asked: desk.full_card(_number(asked.at[0]))),

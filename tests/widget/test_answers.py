@@ -68,6 +68,7 @@ def test_the_head_is_of_this_index_alone(desk, answers):
         ("card/99999", "feature 99999 does not exist"),
         ("column/nope", "nope"),
         ("try", "the request has no 'text', expected a text"),
+        ("page", "the request has no 'features', expected a list of numbers"),
         ("effects", "pairs"),
     ],
 )
@@ -81,6 +82,7 @@ def test_what_needs_a_model_is_answered_with_one(index):
     parts, tokenizer = demo.demo_parts(demo.MLP), load_tokenizer(folder)
     desk = Desk(Served(open=lambda: index, title="demo", parts=parts, tokenizer=tokenizer))
     answers, body = Answers(desk, "demo"), {"text": "The cat sat", "compare": None, "pairs": 3}
+    assert list(answers.blocks("logits/3?q=the")) == [desk.logits(3, "the")]
     assert list(answers.blocks("try", body)) == [desk.tried("The cat sat")]
     assert list(answers.blocks("wakes", body)) == [desk.wakes("The cat sat")]
     assert list(answers.blocks("prompt", body)) == [desk.prompt("The cat sat", PromptSettings(metric="attribution"))]

@@ -147,7 +147,7 @@ class AskingSource implements ExplorerSource {
     this.get(`logits/${feature}?q=${encodeURIComponent(words)}`, "TokenLogits", { signal });
 
   readonly pageOf = async (features: readonly number[], title: string): Promise<Blob> =>
-    new Blob([await (await answered(`${this.at}/page`, posted({ features, title }))).arrayBuffer()], { type: "text/html" });
+    new Blob([(await this.wire.block(`${this.at}/page`, posted({ features, title }))).slice()], { type: "text/html" });
 
   readonly notes = async (): Promise<readonly Note[]> => (await this.get<{ notes: readonly Note[] }>("notes", "Notes")).notes;
 
