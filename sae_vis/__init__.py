@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from sae_vis.site.build import save_site as save_site
     from sae_vis.views.compare import CompareSettings as CompareSettings
     from sae_vis.views.prompt import PromptSettings as PromptSettings
+    from sae_vis.widget.explorer import Explorer as Explorer
+    from sae_vis.widget.make import explore_index as explore_index
 
 __version__ = "1.0.0.dev0"
 
@@ -110,6 +112,7 @@ _HOMES = {
     "TopTokensConfig": "layout",
     "as_model": "models.any_model",
     "convert_index": "api",
+    "explore_index": "widget.make",
     "index_activations": "api",
     "index_features": "api",
     "index_layers": "api",
@@ -127,16 +130,19 @@ _HOMES = {
     "save_site": "site.build",
     "serve": "server.serve",
 }
+_OPTIONAL = {"Explorer": "widget.explorer"}
+"""Names that need a package which is an extra."""
 __all__ = sorted(_HOMES)  # noqa: PLE0605  a list, made from the table
 
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used: importing the package itself stays light."""
-    if name not in _HOMES:
+    home = _HOMES.get(name) or _OPTIONAL.get(name)
+    if home is None:
         raise AttributeError(f"module 'sae_vis' has no attribute {name!r}")
-    return getattr(import_module(f"sae_vis.{_HOMES[name]}"), name)
+    return getattr(import_module(f"sae_vis.{home}"), name)
 
 
 def __dir__() -> list[str]:
     """The public names."""
-    return [*__all__, "__version__"]
+    return [*__all__, *_OPTIONAL, "__version__"]

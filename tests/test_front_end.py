@@ -67,7 +67,7 @@ def test_each_style_sheet_has_its_place_in_the_order() -> None:
     assert sheets - set(named) == set()
     assert set(named) <= sheets
     entries = {name for name, path in modules().items() if styles_of(path)}
-    assert entries == {"pages/feature", "pages/prompt", "pages/compare", "pages/explorer", "pages/site"}
+    assert entries == {"pages/feature", "pages/prompt", "pages/compare", "pages/explorer", "pages/site", "pages/widget"}
 
 
 def test_colours_are_in_one_file() -> None:

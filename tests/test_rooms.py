@@ -17,6 +17,7 @@ ROOMS = (
     "cli",
     "demo",
     "site",
+    "widget",
     "server",
     "compat",
     "api",

@@ -6,7 +6,7 @@ class; this one adds to it, so that a user finds what can be done with an index 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ from sae_vis.views.prompt import Prompt, PromptSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from sae_vis import Explorer
 
 
 class Index(Queries):
@@ -90,6 +92,31 @@ class Index(Queries):
             layout=layout,
             settings=settings,
             compute=compute,
+        )
+
+    def explore(
+        self,
+        *,
+        parts: ModelAndSae | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        layout: SaeVisLayoutConfig | None = None,
+        selected: int | None = None,
+        filters: Sequence[Mapping[str, object]] = (),
+        search: str = "",
+        height: int = 720,
+    ) -> Explorer:
+        """The explorer of this index in a notebook's cell: `sae_vis.explore_index`."""
+        from sae_vis import explore_index  # by its public name: the widget is in a room above this one
+
+        return explore_index(
+            self,
+            parts=parts,
+            tokenizer=tokenizer,
+            layout=layout,
+            selected=selected,
+            filters=filters,
+            search=search,
+            height=height,
         )
 
     def feature(

@@ -4,10 +4,12 @@ import { useRef, useState } from "preact/hooks";
 import { csv, tablesOf } from "../data/csv";
 import type { Card } from "../state/card";
 import { copyAndSay } from "./copy";
+import { useFrame } from "../state/frame";
 
 export function CopyMenu({ card, href }: { readonly card: Card; readonly href: string }): VNode {
   const menu = useRef<HTMLDetailsElement>(null);
   const [open, setOpen] = useState(false); // tables are made for the menu alone: the next feature does not wait for them
+  const { linked } = useFrame();
   const { feature } = card.view;
   const close = (): void => {
     if (menu.current !== null) menu.current.open = false;
@@ -42,7 +44,7 @@ export function CopyMenu({ card, href }: { readonly card: Card; readonly href: s
       <summary aria-label={`Copy from feature ${feature}`}>Copy</summary>
       <ul>
         {item("number", () => String(feature))}
-        {window.location.protocol !== "about:" && item("link", () => new URL(href, window.location.href).href)}
+        {linked && item("link", () => new URL(href, window.location.href).href)}
         {item("Python", () => python(card))}
         {open && tablesOf(card.view, (id) => card.texts.raw(Int32Array.of(id))).map((table) => item(`${table.name}, CSV`, () => csv(table)))}
       </ul>

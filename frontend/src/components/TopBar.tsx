@@ -2,6 +2,7 @@
 import type { ComponentChildren, VNode } from "preact";
 import { useLayoutEffect } from "preact/hooks";
 import type { Theme } from "../state/address";
+import { useFrame } from "../state/frame";
 import { ThemeChoice } from "./ThemeChoice";
 
 export interface TopBarProps {
@@ -12,7 +13,8 @@ export interface TopBarProps {
 }
 
 export function TopBar({ theme, setTheme, openHelp, children }: TopBarProps): VNode {
-  useTheme(theme);
+  const frame = useFrame();
+  useLayoutEffect(() => frame.setTheme(theme), [frame, theme]);
   return (
     <section class="bar" aria-label="Controls">
       <span class="brand">sae_vis</span>
@@ -25,12 +27,4 @@ export function TopBar({ theme, setTheme, openHelp, children }: TopBarProps): VN
       </span>
     </section>
   );
-}
-
-/** The system's setting, unless the address says otherwise. */
-function useTheme(theme: Theme): void {
-  useLayoutEffect(() => {
-    if (theme === "system") delete document.documentElement.dataset["theme"];
-    else document.documentElement.dataset["theme"] = theme;
-  }, [theme]);
 }

@@ -3,6 +3,7 @@ import { useLayoutEffect, useMemo } from "preact/hooks";
 import { fires, pin, point, setPin, tip, within, type Card, type Range, type TokenAt } from "../state/card";
 import { detail, expand } from "../marks/examples";
 import { TIP_ID } from "../marks/Tooltip";
+import { selecting, treeOf } from "../state/tree";
 import { copyRow, readRow, RowTools } from "./rowTools";
 import type { Read } from "./types";
 
@@ -27,7 +28,7 @@ export interface TokenHandlers {
 export function useTokens(card: Card, root: Root, expandable: boolean, read?: Read): TokenHandlers {
   return useMemo(() => {
     const grow = (row: HTMLLIElement): void => {
-      const at = row.contains(document.activeElement) ? tokenOf(document.activeElement) : null;
+      const at = row.contains(treeOf(row).activeElement) ? tokenOf(treeOf(row).activeElement) : null;
       if (!expand(row, card)) return;
       follow(row, card, at);
       tools.refresh();
@@ -45,7 +46,7 @@ export function useTokens(card: Card, root: Root, expandable: boolean, read?: Re
       "aria-label": "Examples. Arrow keys move from token to token; Enter pins a token's details, e shows more text, c copies it.",
       onPointerOver(event) {
         const fresh = reach(event.target);
-        show(card, tokenOf(fresh ? document.elementFromPoint(event.clientX, event.clientY) : event.target));
+        show(card, tokenOf(fresh && root.current !== null ? treeOf(root.current).elementFromPoint(event.clientX, event.clientY) : event.target));
       },
       onPointerLeave: () => show(card, null),
       onFocusIn(event) {
@@ -61,7 +62,7 @@ export function useTokens(card: Card, root: Root, expandable: boolean, read?: Re
       onClick(event) {
         const element = tokenOf(event.target);
         const row = rowAt(event.target);
-        if (document.getSelection()?.isCollapsed === false) return;
+        if (root.current !== null && selecting(root.current)) return;
         if (element !== null) {
           focus(element, true);
           toggle(card, element);

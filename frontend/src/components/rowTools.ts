@@ -1,5 +1,6 @@
 // Buttons of the row that the pointer or the keyboard is on: one set, which moves from row to row.
 import type { Card } from "../state/card";
+import { treeOf } from "../state/tree";
 import { copyAndSay } from "./copy";
 import { plural } from "../data/format";
 import { nextView, rowLabels, rowPlace, shownTokens } from "../marks/examples";
@@ -42,7 +43,7 @@ export class RowTools {
 
   /** To another row; not out from under the keyboard. */
   moveTo(row: HTMLLIElement): void {
-    if (this.row !== row && !this.element.contains(document.activeElement)) row.append(this.element);
+    if (this.row !== row && !this.element.contains(treeOf(this.element).activeElement)) row.append(this.element);
     this.refresh();
   }
 

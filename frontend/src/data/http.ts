@@ -1,4 +1,4 @@
-// The explorer's data from the server that the page came from.
+// The explorer's data by asking for it: from the server that the page came from, or over another wire.
 import { decodeAnswer, decodeShared, TokenStore } from "./blocks";
 import type { DecoderMap, Compared, ComparisonHead, EveryLayer, ExplorerHead, FeatureView, MatchTable, Note, NumberColumn, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SearchAnswer, TokenLogits, TriedText, WholeColumn } from "./contract";
 import { StaleNote, type Beside, type ExplorerSource, type Values } from "./explorer";
@@ -7,14 +7,29 @@ import type { Head, Late, Source } from "./source";
 /** Cards kept for the way back. */
 const MOST_CARDS = 300;
 
-/** The explorer of an index; of the server's first where none is named. */
-export async function openExplorer(page: Document, identity: string | null): Promise<ExplorerSource> {
-  const store = new TokenStore();
-  const info = decodeAnswer<ExplorerHead>(await bytes(identity === null ? "head" : `i/${identity}/head`), "ExplorerHead", store);
-  return new HttpSource(page, info, store);
+/** What carries questions and answers; each question is a path, and what is posted there. */
+export interface Wire {
+  /** The block that answers. Throws what the other side says went wrong, or that there is none. */
+  readonly block: (path: string, how?: RequestInit) => Promise<Uint8Array>;
+  /** The blocks of an answer of many, as they come. Throws where it is cut off. */
+  readonly blocks: (path: string, how: RequestInit) => AsyncIterable<Uint8Array>;
+  /** What becomes of a note that is written. */
+  readonly written: (path: string, note: RequestInit) => Promise<{ readonly ok: boolean; readonly said: unknown }>;
 }
 
-class HttpSource implements ExplorerSource {
+/** The explorer of an index; of the server's first where none is named. */
+export function openExplorer(page: Document, identity: string | null): Promise<ExplorerSource> {
+  return openOver(page, HTTP, identity === null ? "head" : `i/${identity}/head`);
+}
+
+/** The explorer whose head is at a path. */
+export async function openOver(page: Document, wire: Wire, path: string): Promise<ExplorerSource> {
+  const store = new TokenStore();
+  const info = decodeAnswer<ExplorerHead>(await wire.block(path), "ExplorerHead", store);
+  return new AskingSource(page, wire, info, store);
+}
+
+class AskingSource implements ExplorerSource {
   readonly head: Head;
   readonly n: number;
   readonly first = null;
@@ -26,6 +41,7 @@ class HttpSource implements ExplorerSource {
 
   constructor(
     private readonly page: Document,
+    private readonly wire: Wire,
     readonly info: ExplorerHead,
     readonly store: TokenStore,
   ) {
@@ -88,14 +104,13 @@ class HttpSource implements ExplorerSource {
     this.get("prompt", "PromptPart", { ...posted({ text, compare }), signal });
 
   readonly effects: ExplorerSource["effects"] = async (asked, take, signal) => {
-    const answer = await answered(`${this.at}/effects`, { ...posted(asked), signal });
-    for await (const part of framed(answer)) take(decodeAnswer(part, "MeasuredEffects", this.store));
+    for await (const part of this.wire.blocks(`${this.at}/effects`, { ...posted(asked), signal })) take(decodeAnswer(part, "MeasuredEffects", this.store));
   };
 
   readonly layers = (text: string, signal: AbortSignal): Promise<EveryLayer> => this.get("layers", "EveryLayer", { ...posted({ text }), signal });
 
   readonly beside = async (identity: string): Promise<Beside> => {
-    const other = await openExplorer(this.page, identity);
+    const other = await openOver(this.page, this.wire, `i/${identity}/head`);
     const { overview, layout } = await this.get<ComparisonHead>(`with/${identity}/head`, "ComparisonHead");
     const found = new Map<number, Late<Compared>>();
     const compared = (feature: number): Late<Compared> => {
@@ -132,16 +147,16 @@ class HttpSource implements ExplorerSource {
     this.get(`logits/${feature}?q=${encodeURIComponent(words)}`, "TokenLogits", { signal });
 
   readonly pageOf = async (features: readonly number[], title: string): Promise<Blob> =>
-    new Blob([await (await answered(`${this.at}/page`, posted({ features, title }))).arrayBuffer()], { type: "text/html" });
+    new Blob([(await this.wire.block(`${this.at}/page`, posted({ features, title }))).slice()], { type: "text/html" });
 
   readonly notes = async (): Promise<readonly Note[]> => (await this.get<{ notes: readonly Note[] }>("notes", "Notes")).notes;
 
   readonly write = async ({ feature, text, revision }: Note): Promise<Note> => {
-    const answer = await fetch(`${this.at}/note/${feature}`, { ...posted({ text, revision }), method: "PUT" });
-    const said = (await answer.json()) as { error?: string; note?: Note };
-    if (said.note !== undefined) throw new StaleNote(said.error ?? "", said.note);
-    if (!answer.ok) throw new Error(said.error ?? `the server answered ${answer.status}`);
-    return said as unknown as Note;
+    const { ok, said } = await this.wire.written(`${this.at}/note/${feature}`, { ...posted({ text, revision }), method: "PUT" });
+    const { note, error } = said as { error?: string; note?: Note };
+    if (note !== undefined) throw new StaleNote(error ?? "", note);
+    if (!ok) throw new Error(error ?? "the note was not kept");
+    return said as Note;
   };
 
   readonly shared: ExplorerSource["shared"] = (type) => {
@@ -153,7 +168,7 @@ class HttpSource implements ExplorerSource {
   readonly other = (identity: string): string => `?index=${identity}`;
 
   private async get<T>(path: string, record: string, how?: RequestInit): Promise<T> {
-    return decodeAnswer<T>(await bytes(`${this.at}/${path}`, how), record, this.store);
+    return decodeAnswer<T>(await this.wire.block(`${this.at}/${path}`, how), record, this.store);
   }
 }
 
@@ -161,9 +176,16 @@ function posted(value: object): RequestInit {
   return { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(value) };
 }
 
-async function bytes(path: string, how?: RequestInit): Promise<Uint8Array> {
-  return new Uint8Array(await (await answered(path, how)).arrayBuffer());
-}
+const HTTP: Wire = {
+  block: async (path, how) => new Uint8Array(await (await answered(path, how)).arrayBuffer()),
+  async *blocks(path, how) {
+    yield* framed(await answered(path, how));
+  },
+  async written(path, note) {
+    const answer = await fetch(path, note);
+    return { ok: answer.ok, said: await answer.json() };
+  },
+};
 
 /** The parts of an answer, each behind its length. Throws where it is cut off. */
 async function* framed({ body }: Response): AsyncGenerator<Uint8Array> {

@@ -5,6 +5,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { pin, tip, type Card, type Change, type Effect, type TokenAt } from "../state/card";
 import { number, percent, signed } from "../data/format";
 import { useSignal } from "../state/signal";
+import { treeOf } from "../state/tree";
 import type { TokenTexts } from "../data/tokens";
 import { place, type Box } from "./place";
 import { AttentionLines, SourceLines } from "./SourceDetails";
@@ -24,11 +25,12 @@ export function Tooltips({ below, several }: TooltipProps): VNode {
   const tipBox = useRef<HTMLDivElement>(null);
   const pinBox = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
-    if (shown === null && pinned === null) return undefined;
+    if ((shown === null && pinned === null) || tipBox.current === null) return undefined;
+    const tree = treeOf(tipBox.current);
     const arrange = (): void => {
       const at = shown === null ? null : shown.kind === "token" ? shown.near.getBoundingClientRect() : shown.box;
       const held = pinned?.near.getBoundingClientRect() ?? null;
-      const spare = Array.from(document.querySelectorAll(".chart svg"), (chart) => chart.getBoundingClientRect());
+      const spare = Array.from(tree.querySelectorAll(".chart svg"), (chart) => chart.getBoundingClientRect());
       let taken: Box[] = [at, held].filter((box) => box !== null);
       if (held !== null && pinBox.current !== null) taken = [...taken, place(pinBox.current, held, taken, below, spare)];
       if (at !== null && tipBox.current !== null) place(tipBox.current, at, taken, below, shown?.kind === "token" ? spare : []);

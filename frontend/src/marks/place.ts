@@ -31,8 +31,16 @@ export function place(element: HTMLElement, at: Box, taken: readonly Box[], belo
     if (further >= least) break;
   }
   const box = best ?? inside({ left: 0, top: 0 }, width, height);
-  element.style.transform = `translate(${box.left}px, ${box.top}px)`;
+  // What it is fixed to is not the window where something around it is transformed or a container.
+  const { left, top } = originOf(element);
+  element.style.transform = `translate(${box.left - left}px, ${box.top - top}px)`;
   return box;
+}
+
+/** Where a fixed element would be without being moved. */
+function originOf(element: HTMLElement): Spot {
+  element.style.transform = "none";
+  return element.getBoundingClientRect();
 }
 
 interface Spot {

@@ -1,5 +1,6 @@
 // Keys of a page: what they do, and the words for it in the help. What is in focus (a chart, the examples, a list) comes first.
 import { useLayoutEffect } from "preact/hooks";
+import { useFrame } from "./frame";
 import { pin, setPin, tip } from "./card";
 
 /** What keys act on, beside what is the page's own. */
@@ -50,16 +51,17 @@ export interface Focus {
 }
 
 export function useKeys<S extends KeyState>(map: KeyMap<S>, state: S, { close, taken }: Focus = {}): void {
+  const { keys: heard } = useFrame();
   useLayoutEffect(() => {
-    const onKey = (event: KeyboardEvent): void => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const onKey = (event: Event): void => {
+      if (!(event instanceof KeyboardEvent) || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key === "Escape") {
         if (!closeTopmost(state, close)) run(map, state, event);
       } else if (state.help || isTaken(event, taken) || !run(map, state, event)) return;
       event.preventDefault();
     };
-    window.addEventListener("keydown", onKey);
-    return () => window.removeEventListener("keydown", onKey);
+    heard.addEventListener("keydown", onKey);
+    return () => heard.removeEventListener("keydown", onKey);
   });
 }
 

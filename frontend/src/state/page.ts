@@ -4,6 +4,7 @@ import type { Head, Source } from "../data/source";
 import { TokenTexts } from "../data/tokens";
 import type { Look } from "./address";
 import { write, type Fields } from "./fields";
+import { useFrame } from "./frame";
 import { othersNow, useAddress, type Moves, type Others } from "./history";
 
 export interface Page<A extends Look> {
@@ -21,11 +22,12 @@ export interface Page<A extends Look> {
 /** `fields` stays the same as long as the page; `leave` is called before its state changes. */
 export function usePage<A extends Look>(source: Source, fields: Fields<A>, leave?: () => void, others?: Others): Page<A> {
   const { head } = source;
+  const { keeper } = useFrame();
   const [address, move] = useAddress(fields, leave, others);
   const [texts, has] = useMemo(() => [new TokenTexts(head.tokenBytes, head.special), holds(head)], [head]);
   return useMemo(
-    () => ({ source, head, texts, address, move, href: (change) => write(fields, { ...address, ...change }, othersNow(others)), has }),
-    [source, head, texts, address, move, fields, has, others],
+    () => ({ source, head, texts, address, move, href: (change) => write(fields, { ...address, ...change }, othersNow(keeper, others)), has }),
+    [source, head, texts, address, move, fields, has, keeper, others],
   );
 }
 

@@ -8,6 +8,7 @@ import { shade } from "../../marks/mapPicture";
 import { inView, lassoed, nearest, panned, placesOf, shading, SHADES, whole, zoomed, type Places, type Size, type View } from "../../state/explorer/places";
 import { shown as inColumn } from "./Grid";
 import { Painter } from "./mapPainter";
+import { treeOf } from "../../state/tree";
 
 export interface DecoderMapProps {
   readonly map: MapOfFeatures;
@@ -91,7 +92,7 @@ export function DecoderMap(props: DecoderMapProps): VNode {
     act();
   };
   useEffect(() => {
-    if (document.activeElement !== box.current) return undefined;
+    if (!focused(box.current)) return undefined;
     const timer = setTimeout(() => say(at(middle())), 400);
     return () => clearTimeout(timer);
   }, [view.x, view.y, view.scale]);
@@ -121,7 +122,7 @@ export function DecoderMap(props: DecoderMapProps): VNode {
         {...hand}
       >
         <canvas ref={canvas} aria-hidden="true" />
-        {document.activeElement === box.current && <i class="map-middle" aria-hidden="true" />}
+        {focused(box.current) && <i class="map-middle" aria-hidden="true" />}
         <span class="unseen" role="status">
           {said}
         </span>
@@ -287,4 +288,8 @@ function usePointer({ box, places, shown, view, drawing, setLine, finish, setPoi
     onPointerCancel: leave,
     onPointerLeave: () => setPointed(null),
   };
+}
+
+function focused(element: HTMLElement | null): boolean {
+  return element !== null && treeOf(element).activeElement === element;
 }

@@ -8,6 +8,7 @@ import { positionOf, tokenNodes } from "../../marks/prompt/tokens";
 import { dotted } from "../../marks/prompt/words";
 import type { PageText } from "../../state/explorer/reading";
 import type { Signal } from "../../state/signal";
+import { selecting, treeOf } from "../../state/tree";
 
 /** The token that the pointer or the keyboard is on, and its place in the window. */
 export interface Pointed {
@@ -59,7 +60,7 @@ export function ReaderText(props: ReaderTextProps): VNode {
   useLayoutEffect(() => {
     const elements = held === null ? [] : (drawn.elements[held] ?? []);
     for (const element of elements) element.classList.add("held");
-    if (held !== null && elements.every((element) => element !== document.activeElement)) focus(held, "center");
+    if (held !== null && elements.every((element) => element !== treeOf(element).activeElement)) focus(held, "center");
     else elements[0]?.setAttribute("aria-pressed", "true");
     return () => {
       for (const element of elements) element.classList.remove("held");
@@ -103,7 +104,7 @@ export function ReaderText(props: ReaderTextProps): VNode {
       onFocusOut={() => pointed.set(null)}
       onClick={(event) => {
         const token = positionOf(event.target);
-        if (token === null || document.getSelection()?.isCollapsed === false) return;
+        if (token === null || selecting(event.currentTarget)) return;
         focus(token, null);
         hold(token === held ? null : token);
       }}

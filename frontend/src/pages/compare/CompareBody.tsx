@@ -7,6 +7,7 @@ import { SideMark } from "../../marks/SideMark";
 import { VIEWS, type View } from "../../state/address";
 import { useCompare } from "../../state/compare/state";
 import { neighbour } from "../../state/page";
+import { treeOf } from "../../state/tree";
 import { Matches, Splits } from "./Lists";
 import { Nearest } from "./Nearest";
 import { PairCards } from "./PairCards";
@@ -53,12 +54,12 @@ function Tabs(): VNode {
   const { splits, merges } = comparison.overview;
   const noted: Partial<Record<View, number>> = { splits: splits.feature.length, merges: merges.feature.length };
   const go = (view: View): void => move({ view, by: "usual", down: false });
-  const onKeyDown = (event: KeyboardEvent): void => {
+  const onKeyDown = (event: KeyboardEvent & { readonly currentTarget: HTMLElement }): void => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
     const next = VIEWS[(VIEWS.indexOf(address.view) + step + VIEWS.length) % VIEWS.length] ?? "pair";
     go(next);
-    document.getElementById(`tab-${next}`)?.focus();
+    treeOf(event.currentTarget).querySelector<HTMLElement>(`#tab-${next}`)?.focus();
     event.preventDefault();
     event.stopPropagation();
   };

@@ -17,6 +17,7 @@ import { useNotes } from "../../state/explorer/notes";
 import { shownHits, useSearch, type Search } from "../../state/explorer/search";
 import { useTable } from "../../state/explorer/table";
 import { write } from "../../state/fields";
+import { useFrame } from "../../state/frame";
 import { othersNow, useAddress, type Moves } from "../../state/history";
 import { useKeys } from "../../state/keys";
 import { reasonOf } from "../../state/load";
@@ -37,8 +38,16 @@ export interface Panes {
   readonly text?: FunctionComponent<ReaderPaneProps>;
 }
 
-export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource; readonly panes: Panes }): VNode {
+export interface ExplorerAppProps {
+  readonly source: ExplorerSource;
+  readonly panes: Panes;
+  /** Called with the feature that is open; `usual`: nobody chose it, it is the first of the table. */
+  readonly opened?: (feature: number, usual: boolean) => void;
+}
+
+export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode {
   const { map: FlatMap, prompt: Prompts, compare: Comparison, text: Text } = panes;
+  const { keeper } = useFrame();
   const fields = useMemo(() => explorerFields(source.info), [source]);
   const texts = useMemo(() => new TokenTexts(source.store, source.store.special), [source]);
   const [address, move] = useAddress(fields, hideTip, isPanes);
@@ -52,6 +61,9 @@ export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource
   const table = useTable(source, address, hits, lasso.features);
   const { list, waiting } = table;
   const feature = address.feature ?? (waiting ? null : (list[0] ?? null));
+  useLayoutEffect(() => {
+    if (feature !== null) opened?.(feature, address.feature === null);
+  }, [feature, address.feature, opened]);
   const place = feature === null ? -1 : list.indexOf(feature);
   const near = (by: number): number | undefined => list[place < 0 ? 0 : Math.min(Math.max(place + by, 0), list.length - 1)];
   const step = (by: number): void => {
@@ -68,7 +80,7 @@ export function ExplorerApp({ source, panes }: { readonly source: ExplorerSource
     if (asked !== null && asked < source.n) go(asked);
     else openFirst();
   };
-  const href = useCallback((change: Partial<typeof address>) => write(fields, { ...address, ...change }, othersNow(isPanes)), [fields, address]);
+  const href = useCallback((change: Partial<typeof address>) => write(fields, { ...address, ...change }, othersNow(keeper, isPanes)), [fields, address, keeper]);
   const about = useMemo(() => <About source={source} />, [source]);
   const reader = useRef<ReaderKeys | null>(null);
   const read = useMemo(() => readIn(source, address.pins, move), [source, address.pins, move]);

@@ -7,6 +7,7 @@ import { Chip } from "../../marks/TokenText";
 import { useSignal } from "../../state/signal";
 import type { Place } from "../../state/address";
 import { SIDE_NAMES } from "../../state/sides";
+import { treeOf } from "../../state/tree";
 import { usePrompt, type PromptState } from "../../state/prompt/state";
 import { valueWords } from "../../marks/prompt/words";
 
@@ -17,7 +18,7 @@ export function PromptTip(): VNode {
   const shown = near !== null && place !== null;
   useLayoutEffect(() => {
     if (near === null || box.current === null) return;
-    const clear = state.prompts.two ? beyondTexts(near) : near;
+    const clear = state.prompts.two ? beyondTexts(near, treeOf(box.current)) : near;
     putBeside(box.current, clear, [clear], true);
   }, [near, place, row]);
   return (
@@ -29,8 +30,8 @@ export function PromptTip(): VNode {
 }
 
 /** Of two prompts, both stay in sight, as the token that stands for the one pointed at is marked: from the first to the last. */
-function beyondTexts(near: DOMRect): DOMRect {
-  const texts = Array.from(document.querySelectorAll(".strip-text"), (text) => text.getBoundingClientRect());
+function beyondTexts(near: DOMRect, tree: ParentNode): DOMRect {
+  const texts = Array.from(tree.querySelectorAll(".strip-text"), (text) => text.getBoundingClientRect());
   const [top, bottom] = [texts[0]?.top ?? 0, texts.at(-1)?.bottom ?? 0];
   return near.top < top || near.bottom > bottom ? near : new DOMRect(near.left, top, near.width, bottom - top);
 }
