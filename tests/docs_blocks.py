@@ -2,8 +2,8 @@
 
 The blocks of a page are one program, run from top to bottom. Its first line may say what a block is beyond that:
 
-- ``# needs the network``, ``# needs a GPU``, ``# needs a notebook``, ``# runs until you stop it``: it is compiled, and every name, attribute
-  and keyword in it is looked up;
+- ``# needs the network``, ``# needs a GPU``, ``# needs a notebook``, ``# runs until you stop it``: it is compiled, and
+  every name, attribute and keyword in it is looked up;
 - ``# from PATH``: it must stand in that file of the repository, word for word.
 
 A ``text`` block right after a block that prints is what it prints. A ``sql`` block is a query that DuckDB
