@@ -133,12 +133,12 @@ class TestOrder:
             up = index.list_rows("top_tokens", np.array([feature])).values.to_numpy()[:6]
             top = index.tokens[int(index.top_examples(feature, 1).positions[0])]
             for cell, tokens in ((1, [top]), (2, fired), (3, up)):
-                chips = cells.nth(cell).locator(".chip")
-                assert chips.count() == len(tokens)
-                for i, one in enumerate(tokens):
+                chips = cells.nth(cell).locator(".chip").all_inner_texts()
+                assert len(chips) == len(tokens)
+                for chip, one in zip(chips, tokens, strict=True):
                     text = index.text.bytes_of(int(one)).decode("utf-8", "replace")
                     if re.fullmatch(r" ?[A-Za-z0-9]+", text):
-                        assert chips.nth(i).inner_text().replace("·", " ") == text
+                        assert chip.replace("·", " ") == text, (feature, cell, chips)
 
     def test_the_table_is_a_grid_for_a_screen_reader(self, open_explorer, index):
         tab = open_explorer()
