@@ -129,8 +129,8 @@ class TestOrder:
         for feature in rows(tab)[:5]:
             cells = tab.locator(f"#row-{feature} [role=gridcell]")
             assert cells.nth(0).inner_text() == f"{index.column('n_firings')[feature]:,}"
-            fired = index.list_rows("fired_tokens", np.array([feature])).values.to_numpy()[:6]
-            up = index.list_rows("top_tokens", np.array([feature])).values.to_numpy()[:6]
+            fired = index.lists("fired_tokens", feature)[:6]
+            up = index.lists("top_tokens", feature)[:6]
             top = index.tokens[int(index.top_examples(feature, 1).positions[0])]
             for cell, tokens in ((1, [top]), (2, fired), (3, up)):
                 chips = cells.nth(cell).locator(".chip").all_inner_texts()
