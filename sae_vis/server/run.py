@@ -179,7 +179,7 @@ def _listening(settings: ServerSettings) -> socket.socket:
     wanted = [PORT, 0] if settings.port is None else [settings.port]
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     for port in wanted:
-        # Named, or asyncio leaves Nagle's algorithm on: answers would wait 40 ms for one of their heads.
+        # Named, or asyncio leaves Nagle's algorithm on: a body would wait 40 ms until its head is acknowledged.
         found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name == "posix":  # elsewhere a second server could listen at the same port
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

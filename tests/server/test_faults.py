@@ -283,6 +283,7 @@ def test_an_index_that_is_deleted_is_said(live, folder):
 
 def test_files_that_are_deleted_are_said(live, folder):
     identity = identity_of(live)
+    assert live.get(f"i/{identity}/column/density").status == 200
     shutil.rmtree(folder / "postings")
     answer = live.get(f"i/{identity}/card/5")
     assert answer.status == 500
