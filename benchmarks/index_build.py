@@ -1,7 +1,8 @@
 """The whole-SAE index against its limit: model forward to the hook + the encoder's matrix product, plain PyTorch.
 
 Both run in one process, on the same tokens and threads, in turn, chunk by chunk: the limit on a chunk of the tokens,
-then the limit on the next, … interleaved with whole builds, so that a machine that changes speed changes both.
+then the limit on the next, … interleaved with whole builds, so that a machine that changes speed changes both. On a
+machine with other work the ratio of CPU times, of all threads, says more than that by the clock.
 
 Usage: python -m benchmarks.index_build [--size 512|2048|real|all] [--tokens N] [--rounds N] [--threads N]
            [--neurons privileged|always]
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import torch
 
@@ -33,7 +35,24 @@ from sae_vis.index.index import Index
 BATCH_TOKENS = 4096
 
 
-def limit(corpus: Corpus, parts: ModelAndSae) -> float:
+class Spent(NamedTuple):
+    """Seconds of the clock, and of CPU in all threads."""
+
+    clock: float
+    cpu: float
+
+    @classmethod
+    def so_far(cls) -> Spent:
+        """By this process."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self) -> Spent:
+        """From then until now."""
+        now = Spent.so_far()
+        return Spent(now.clock - self.clock, now.cpu - self.cpu)
+
+
+def limit(corpus: Corpus, parts: ModelAndSae) -> Spent:
     """Seconds of the plain forward to the hook and the plain encoder product over all tokens."""
     module = parts.model.model
     hook = parts.model.hook_point(parts.hook_name)
@@ -50,7 +69,7 @@ def limit(corpus: Corpus, parts: ModelAndSae) -> float:
         raise StopForward
 
     handle = target.register_forward_hook(keep)
-    started = time.perf_counter()
+    started = Spent.so_far()
     try:
         for part in rows.split(BATCH_TOKENS // rows.shape[1]):
             with torch.no_grad():
@@ -60,12 +79,12 @@ def limit(corpus: Corpus, parts: ModelAndSae) -> float:
                     torch.matmul(held.pop().reshape(-1, weight.shape[0]), weight)
     finally:
         handle.remove()
-    return time.perf_counter() - started
+    return started.since()
 
 
 def index_pass(
     corpus: Corpus, parts: ModelAndSae, out: Path, neurons: NeuronCorrelations
-) -> tuple[float, dict[str, float], Index]:
+) -> tuple[Spent, dict[str, float], Index]:
     """Seconds of the whole pass, with feature table and all correlations, to disk; and of each stage."""
     stages: dict[str, float] = {}
     last = ["", time.perf_counter()]
@@ -77,11 +96,11 @@ def index_pass(
 
     source = Source(corpus=corpus, model=parts.model, sae=parts.sae, hook=parts.model.hook_point(parts.hook_name))
     config = IndexConfig(batch_tokens=BATCH_TOKENS, neuron_correlations=neurons)
-    started = time.perf_counter()
+    started = Spent.so_far()
     index = build_index(source, out, config=config, progress=note)
-    seconds = time.perf_counter() - started
+    spent = started.since()
     stages.pop("", None)
-    return seconds, stages, index
+    return spent, stages, index
 
 
 def lens_times(parts: ModelAndSae, rounds: int) -> tuple[float, float]:
@@ -128,25 +147,28 @@ def compare(
     print(f"\n{name}; {corpus.n_tokens:,} tokens, {parts.hook_name}, neurons correlated: {neurons}", flush=True)
     first = corpus.batch(0, 2).tokens
     parts.model.activations(first, parts.model.hook_point(parts.hook_name))  # warm up
-    ratios = []
+    ratios, of_cpu = [], []
     for number in range(rounds):
         before = limit(corpus, parts)
-        seconds, stages, index = index_pass(corpus, parts, folder / f"index-{number}", neurons)
+        spent, stages, index = index_pass(corpus, parts, folder / f"index-{number}", neurons)
         after = limit(corpus, parts)
         if number == 0:
             check(index, corpus, parts)
-        floor = (before + after) / 2
-        ratios.append(seconds / floor)
-        detail = ", ".join(f"{stage} {spent / floor:.3f}" for stage, spent in stages.items())
+        floor = (before.clock + after.clock) / 2
+        ratios.append(spent.clock / floor)
+        of_cpu.append(2 * spent.cpu / (before.cpu + after.cpu))
+        detail = ", ".join(f"{stage} {seconds / floor:.3f}" for stage, seconds in stages.items())
         print(
-            f"  round {number}: limit {before:.1f} s, {after:.1f} s; index {seconds:.1f} s; ratio {ratios[-1]:.3f} "
-            f"({detail})",
+            f"  round {number}: limit {before.clock:.1f} s, {after.clock:.1f} s; index {spent.clock:.1f} s; ratio "
+            f"{ratios[-1]:.3f} ({detail}); of CPU times {before.cpu:.1f} s, {after.cpu:.1f} s, {spent.cpu:.1f} s: "
+            f"{of_cpu[-1]:.3f}",
             flush=True,
         )
     disk = sum(record.bytes for record in index.manifest.files)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"  index {disk / 1e6:.0f} MB on disk; peak memory of this process so far {peak / 1024:.0f} MB")
     print(f"  index / limit: median {median(ratios):.3f}, least {min(ratios):.3f}, most {max(ratios):.3f}")
+    print(f"  the same of CPU times: median {median(of_cpu):.3f}, least {min(of_cpu):.3f}, most {max(of_cpu):.3f}")
     lens, product = lens_times(parts, max(3, rounds))
     print(f"  logit lens {lens:.2f} s, its matrix product {product:.2f} s: ratio {lens / product:.2f}", flush=True)
 
