@@ -16,7 +16,10 @@ export interface Look {
 /** Tokens as one text. */
 export function alignedText(tokens: Int32Array, texts: TokenTexts, look: Look): HTMLElement {
   const [inner, after] = [element("span"), element("span", "after")];
-  for (const piece of texts.pieces(tokens)) (piece.last < look.focus ? inner : after).append(...drawPiece(piece, look));
+  const [first, rest]: [Part[], Part[]] = [[], []];
+  for (const piece of texts.pieces(tokens)) drawPiece(piece, look, piece.last < look.focus ? first : rest);
+  inner.append(...first);
+  after.append(...rest);
   const before = element("span", "before");
   before.append(inner);
   const whole = element("span", "text");
@@ -25,30 +28,51 @@ export function alignedText(tokens: Int32Array, texts: TokenTexts, look: Look): 
   return whole;
 }
 
+/** A text, or an element. */
+type Part = string | HTMLElement;
+
 /** A token's text; or a character of several tokens, drawn once over a band for each of them. */
-function drawPiece(piece: Piece, look: Look): Node[] {
+function drawPiece(piece: Piece, look: Look, out: Part[]): void {
   if (piece.first === piece.last) {
-    const content = runNodes(piece.runs, look.breaks);
-    if (look.plain(piece.first)) return content;
+    if (look.plain(piece.first)) return drawRuns(piece.runs, look.breaks, out);
     const token = look.band(piece.first);
-    token.append(...content);
-    return [token];
+    token.append(...runs(piece.runs, look.breaks));
+    out.push(token);
+    return;
   }
   const shared = element("span", look.focus >= piece.first && look.focus <= piece.last ? "shared focus" : "shared");
   const bands = element("span", "bands");
   for (let token = piece.first; token <= piece.last; token++) bands.append(look.band(token));
   const glyph = element("span", "glyph");
-  glyph.append(...runNodes(piece.runs, look.breaks));
+  glyph.append(...runs(piece.runs, look.breaks));
   shared.append(bands, glyph);
-  return [shared];
+  out.push(shared);
 }
 
-function runNodes(runs: readonly Run[], breaks: boolean): Node[] {
-  return runs.flatMap((run): Node[] => {
-    if (run.kind === "text") return [document.createTextNode(run.text)];
-    if (run.kind !== "line" || !breaks) return [element("i", run.kind, run.text)];
-    return Array.from(run.text, (mark) => [element("i", "line", mark), document.createTextNode(mark === "↵" ? "\n" : "\t")]).flat();
-  });
+function runs(list: readonly Run[], breaks: boolean): Part[] {
+  const out: Part[] = [];
+  drawRuns(list, breaks, out);
+  return out;
+}
+
+/** Text goes on with the text before it, so that a line is a few long texts, and not one for each token. */
+function drawRuns(list: readonly Run[], breaks: boolean, out: Part[]): void {
+  for (const { kind, text } of list) {
+    if (kind === "text") write(text, out);
+    else if (kind !== "line" || !breaks) out.push(element("i", kind, text));
+    else {
+      for (const mark of text) {
+        out.push(element("i", "line", mark));
+        write(mark === "↵" ? "\n" : "\t", out);
+      }
+    }
+  }
+}
+
+function write(text: string, out: Part[]): void {
+  const last = out[out.length - 1];
+  if (typeof last === "string") out[out.length - 1] = last + text;
+  else out.push(text);
 }
 
 export function element(tag: "span" | "i", name?: string, content?: string): HTMLElement {
