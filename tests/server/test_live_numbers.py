@@ -35,26 +35,38 @@ from tests.server.conftest import decoded, identity_of, server_of
 pytestmark = pytest.mark.explorer
 
 NOISE = 1e-5  # how far kernels may go apart that get the same numbers in rows of another shape
+THREE_DIGITS = ("logits", "up_values", "down_values")
+STEP = 0.0101
+"""Of what travels to three digits: noise may turn the third by one."""
 TEXT = "The United States went to war"
 FEATURES = (*demo.RESID.picked[:5], 0, 7, 2047)
 
 
-def alike(a: Any, b: Any) -> bool:
-    """Whether two records say the same: whole numbers, texts and what is missing exactly, numbers but for `NOISE`."""
+def alike(a: Any, b: Any, noise: float = NOISE) -> bool:
+    """Whether two records say the same: whole numbers, texts and what is missing exactly, numbers but for ``noise``."""
     if is_dataclass(a):
-        return type(a) is type(b) and all(alike(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
+        return type(a) is type(b) and all(
+            alike_field(f.name, getattr(a, f.name), getattr(b, f.name)) for f in fields(a)
+        )
     if isinstance(a, (tuple, list)):
         return len(a) == len(b) and all(map(alike, a, b))
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(alike(a[name], b[name]) for name in a)
     if isinstance(a, np.ndarray) and a.dtype.kind == "f":
         size = np.abs(a[np.isfinite(a)]).max(initial=0)
-        return a.dtype == b.dtype and a.shape == b.shape and np.allclose(a, b, NOISE, NOISE * size, equal_nan=True)
+        return a.dtype == b.dtype and a.shape == b.shape and np.allclose(a, b, noise, NOISE * size, equal_nan=True)
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b)
     if isinstance(a, float):
         return bool(np.isclose(a, b, NOISE, 1e-9, equal_nan=True))
     return bool(a == b)
+
+
+def alike_field(name: str, a: Any, b: Any) -> bool:
+    """As `alike`; of tokens in the order of their effects a few may stand in each other's place, where noise decides."""
+    if name in ("up_tokens", "down_tokens"):
+        return a.shape == b.shape and bool((a != b).sum() <= 0.02 * a.size)
+    return alike(a, b, STEP if name in THREE_DIGITS else NOISE)
 
 
 def test_alike_is_not_always_so():
