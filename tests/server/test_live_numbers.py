@@ -63,7 +63,7 @@ def alike(a: Any, b: Any, noise: float = NOISE) -> bool:
 
 
 def alike_field(name: str, a: Any, b: Any) -> bool:
-    """As `alike`; of tokens in the order of their effects a few may stand in each other's place, where noise decides."""
+    """As `alike`; of tokens in the order of their effects a few may change places, where noise decides."""
     if name in ("up_tokens", "down_tokens"):
         return a.shape == b.shape and bool((a != b).sum() <= 0.02 * a.size)
     return alike(a, b, STEP if name in THREE_DIGITS else NOISE)
