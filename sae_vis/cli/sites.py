@@ -52,5 +52,5 @@ def site(
             ),
             progress=progress,
         )
-    say(f"{report.folder}: {report.files:,} files, {report.bytes / 1e6:.1f} MB, {report.made:,} of them made now")
+    say(f"{report.folder}: {report.files:,} files, {report.n_bytes / 1e6:.1f} MB, {report.made:,} of them made now")
     say(f"  look at it: python -m http.server -d {report.folder}, then open http://localhost:8000")

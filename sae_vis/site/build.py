@@ -70,13 +70,13 @@ class SiteReport:
         folder: of the site.
         files: how many there are.
         made: how many of them were made now; the others were there from a build before.
-        bytes: of all files.
+        n_bytes: of all files.
     """
 
     folder: Path
     files: int
     made: int
-    bytes: int
+    n_bytes: int
 
 
 def save_site(
@@ -127,7 +127,7 @@ def save_site(
     _write_page(folder, desk, title, settings, f"{DATA}/{data.name}")
     _forget_others(folder / DATA, data.name)
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    return SiteReport(folder=folder, files=len(sizes), made=len(missing), bytes=sum(sizes))
+    return SiteReport(folder=folder, files=len(sizes), made=len(missing), n_bytes=sum(sizes))
 
 
 def _claim(folder: Path) -> None:

@@ -16,7 +16,7 @@ from sae_vis.explore.columns import Columns
 from sae_vis.explore.search import Search
 from sae_vis.explore.tried import tried_text, woken
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("the explorer's index")]
+pytestmark = [pytest.mark.browser, pytest.mark.explorer, pytest.mark.xdist_group("the explorer's index")]
 
 ROWS = ".grid-row"
 NUMBERS = "all => all.map(row => Number(row.dataset.feature))"

@@ -26,7 +26,7 @@ from sae_vis.explore.head import can_of, explorer_head
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.views.feature import feature_views
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("the explorer's index")]
+pytestmark = [pytest.mark.browser, pytest.mark.explorer, pytest.mark.xdist_group("the explorer's index")]
 
 N = 1_000_000
 HOME = "http://explorer.test/"

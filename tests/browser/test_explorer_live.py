@@ -18,7 +18,7 @@ from sae_vis.explore.layers import layer_features
 from sae_vis.index.between import between
 from sae_vis.views.prompt import PromptSettings, prompt_view
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("the explorer's index")]
+pytestmark = [pytest.mark.browser, pytest.mark.explorer, pytest.mark.xdist_group("the explorer's index")]
 
 PROMPT = "def walk(self, master): return self"
 SECOND = "It was the best of times"

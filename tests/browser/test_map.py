@@ -13,7 +13,7 @@ from tests.browser.test_audit import AXE, GRAVE, RUN
 from tests.explore.served import index_at, server_at
 from tests.fixtures.live_server import running
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.explorer]
 # Features on a circle but for feature 4, which is in its middle, and feature 8, which has no place.
 ANGLES = np.arange(9) * 2 * np.pi / 7
 X = np.where(np.arange(9) == 4, 0, np.cos(ANGLES)).astype(np.float32)
