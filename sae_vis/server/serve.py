@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,10 +43,12 @@ def serve(
         settings: where it listens, and who may ask.
 
     Raises:
-        InputError: no index, more or fewer parts than indices, a port that is taken, a package that is missing.
+        InputError: called where an event loop runs, as in a notebook; no index, more or fewer parts than indices, a
+            port that is taken, a package that is missing.
         DamagedIndexError: no whole index there.
         ForeignIndexError: ``parts`` are not those of the index.
     """
+    _require_a_thread_of_its_own()
     server = make_server(index, parts=parts, tokenizer=tokenizer, layout=layout, notes=notes, settings=settings)
 
     def began() -> None:
@@ -54,6 +57,18 @@ def serve(
             open_in_browser(server.address)
 
     server.run(began)
+
+
+def _require_a_thread_of_its_own() -> None:
+    """Raise `InputError` where an event loop runs already: `serve` would stand in its way until it is stopped."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise InputError(
+        "serve() goes on until it is stopped, but an event loop runs here already, as in a notebook: use index.explore() "
+        "there, or run sae-vis serve in a terminal"
+    )
 
 
 def make_server(

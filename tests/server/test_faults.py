@@ -28,6 +28,7 @@ from sae_vis.server import lanes, run
 from sae_vis.server.app import NO_MEMORY
 from sae_vis.server.lanes import Cancelled, Lane, Stopping
 from sae_vis.server.run import ServerSettings
+from sae_vis.server.serve import serve
 from sae_vis.server.served import Desk
 from tests.fixtures.live_server import PATIENCE, Client, running
 from tests.server.conftest import identity_of, server_of
@@ -428,3 +429,11 @@ def test_a_full_disk_is_no_end_of_effects(live, monkeypatch):
 
     monkeypatch.setattr("sae_vis.index.storage._sync", full)
     assert live.get(f"i/{identity_of(live)}/full/18").status == 200
+
+
+def test_where_an_event_loop_runs_it_says_what_to_do(made):
+    async def in_a_notebook():
+        serve(made)
+
+    with pytest.raises(InputError, match=r"use index\.explore\(\)"):
+        asyncio.run(in_a_notebook())
