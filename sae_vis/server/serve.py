@@ -66,8 +66,8 @@ def _require_a_thread_of_its_own() -> None:
     except RuntimeError:
         return
     raise InputError(
-        "serve() goes on until it is stopped, but an event loop runs here already, as in a notebook: use index.explore() "
-        "there, or run sae-vis serve in a terminal"
+        "serve() goes on until it is stopped, but an event loop runs here already, as in a notebook: use "
+        "index.explore() there, or run sae-vis serve in a terminal"
     )
 
 
