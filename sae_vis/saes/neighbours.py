@@ -16,6 +16,7 @@ from sae_vis.models.precision import doubled
 from sae_vis.neutral import neutrally
 from sae_vis.saes.base import Dictionary
 
+MARGIN = 2.0**-18  # of cosines of two products of the same numbers, at most
 BLOCK_BYTES = 1 << 26  # cosines, or directions, held at a time
 NEIGHBOURS = 16
 """How many are kept of each feature, unless asked for otherwise."""
@@ -135,11 +136,11 @@ class _Directions:
     def error(self) -> float:
         """How far a float32 product of units may be from exact: ``γ_d`` of d additions, and rounding of the units.
 
-        (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1, for sums in any order.) Where torch may
-        take products in bfloat16, twice its rounding comes on top.
+        (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1, for sums in any order.) ``MARGIN`` is for
+        kernels that don't keep to it. Where torch may take products in bfloat16, twice its rounding comes on top.
         """
         coarse = 0.0 if torch.get_float32_matmul_precision() == "highest" else 2.0**-6.9
-        return (self.d + 8) * 2.0**-24 + coarse
+        return (self.d + 8) * 2.0**-24 + MARGIN + coarse
 
 
 class _Candidates:
