@@ -167,7 +167,7 @@ class TestFilters:
         tab.mouse.up()
 
     def where(self, tab, name):
-        wait_until(tab, "location.hash.includes('where=')")
+        wait_until(tab, f"decodeURIComponent(location.hash).includes('{name}:')")
         low, high = re.search(rf"{name}:([^~]*)~([^,&]*)", unquote(tab.evaluate("location.hash"))).groups()
         return (float(low) if low else -np.inf), (float(high) if high else np.inf)
 

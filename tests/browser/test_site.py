@@ -88,7 +88,7 @@ def test_the_table_is_there_before_any_column(tab, index):
 def test_the_card_is_that_of_the_index(tab, index):
     feature = rows(tab)[3]
     tab.locator(f'.grid-row[data-feature="{feature}"]').click()
-    tab.locator(f'article[aria-label="Feature {feature}"] .examples li').first.wait_for()
+    tab.locator(f'article[aria-label="Feature {feature}"][aria-busy="false"] .examples li').first.wait_for()
     card = tab.inner_text("article")
     assert f"{index.column('n_firings')[feature]:,} times" in card
     assert f"{float(index.top_examples(feature, 1).acts[0]):.3g}" in card
