@@ -82,7 +82,11 @@ def explorer(demo_indices):
     """A server of both indices with all that is live."""
     from explorer_server import serving
 
-    with serving(demo_indices.paths, demo_indices.parts, tokenizer=demo_indices.tokenizer) as server:
+    from sae_vis.demo import run as demo
+
+    # Models of its own: one that runs in two threads at a time is stopped by the other's hook.
+    own = [demo.demo_parts(sae) for sae in demo.SAES]
+    with serving(demo_indices.paths, own, tokenizer=demo_indices.tokenizer) as server:
         yield server
 
 
