@@ -48,6 +48,7 @@ class OpenIndex:
         self._stamp = _stamp(served.manifest)
         self._lock = Lock()
         first = Desk(served)
+        first.prepare()
         self._desks["quick"] = first
         self.known_identity, self.seen = first.identity, first.index
 

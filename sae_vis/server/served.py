@@ -115,6 +115,10 @@ class Desk:
         facts = [self.index.manifest.to_json(), self.layout.to_json(), digest(), parts is not None]
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:20]
 
+    def prepare(self) -> None:
+        """Find out what has to be found out by running the model, before a thread of its own runs it."""
+        _ = self.sources
+
     @cached_property
     def sources(self) -> ViewSources:
         """What cards are made from: nothing is computed but what the index and the dictionary's weights give."""

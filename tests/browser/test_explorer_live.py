@@ -275,3 +275,4 @@ class TestGone:
             assert tab.get_by_role("textbox", name="Try a text").count() == 0
             tab.locator(".about summary").click()
             assert "--model" in tab.locator(".about dl").inner_text()
+            tab.goto("about:blank")  # it would ask for more of a server that has ended
