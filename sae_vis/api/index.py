@@ -138,5 +138,5 @@ class Index(Queries):
         Raises:
             InputError: no such feature.
         """
-        self._check(number)
+        self.require_feature(number)
         return FeatureCard(index=self, feature=int(number), parts=parts, layout=layout, compute=compute)

@@ -126,13 +126,8 @@ class Reader:
     def _pinned(self, features: Sequence[int]) -> list[int]:
         found = feature_ids(features, "pinned") if len(features) else []
         for feature in found:
-            self._check(feature)
+            self._index.require_feature(feature)
         return found
-
-    def _check(self, feature: int) -> None:
-        n = self._index.n_features
-        if not 0 <= whole_number(feature, "a feature") < n:
-            raise InputError(f"feature {feature} does not exist: the SAE has features 0 to {n - 1}")
 
     def next_firing(self, feature: int, position: int, direction: Literal[1, -1] = 1) -> ReaderFiring | None:
         """The first firing of a feature after a corpus position, or the last one before it; round the corpus's end.
@@ -148,7 +143,7 @@ class Reader:
         Raises:
             InputError: no such feature, position or direction.
         """
-        self._check(feature)
+        self._index.require_feature(feature)
         n = len(self._index.tokens)
         if not -1 <= whole_number(position, "position") <= n:
             raise InputError(f"position {position} does not exist: the corpus has positions 0 to {n - 1}")

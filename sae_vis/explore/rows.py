@@ -28,7 +28,7 @@ def row_texts(index: Index, features: Sequence[int], *, most: int = MOST_ROWS) -
     rows = np.asarray(features, dtype=np.int64).reshape(-1)
     outside = rows[(rows < 0) | (rows >= index.n_features)]
     if len(outside):
-        raise InputError(f"feature {outside[0]} does not exist: the SAE has features 0 to {index.n_features - 1}")
+        index.require_feature(int(outside[0]))
     fired, up, down = (_tokens(index, LISTS[name], rows) for name in ("fired_tokens", "pushed_up", "pushed_down"))
     top = feature_summary(index, rows).top_token
     return RowTexts(features=rows.astype(np.int32), top=top, fired=fired, up=up, down=down)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,6 @@ from sae_vis.index.shards import offsets_of, ranges
 from sae_vis.index.storage import Store
 from sae_vis.index.text_search import Matches, TextSearch
 from sae_vis.index.token_codes import FeatureRank, FeaturesThere, codes_at, corpus_positions, features_there
-
-if TYPE_CHECKING:
-    pass
-
-"""Files without checksums of their parts (tokens) are checked on opening up to this size."""
 
 __all__ = ["Examples", "Firings", "Index", "Interval", "Windows"]
 
@@ -178,27 +173,27 @@ class Index(OpenedIndex):
         """
         asked = np.arange(self.n_features) if features is None else np.asarray(features, dtype=np.int64)
         for end in (asked.min(initial=0), asked.max(initial=0)):
-            self._check(int(end))
+            self.require_feature(int(end))
         return mean_effects(self.effects(kind, reference), asked)
 
     def mean_effect(
         self, feature: int, *, kind: EffectKind = "direct", reference: str | None = None
     ) -> MeanEffect | None:
         """`mean_effects` of one feature; None where no effect was computed."""
-        self._check(feature)
+        self.require_feature(feature)
         found = mean_effects(self.effects(kind, reference), np.array([feature]))
         n, mean, error = (column[0] for column in found)
         return MeanEffect(int(n), float(mean), float(error)) if n else None
 
     def firings(self, feature: int, first: int = 0, stop: int | None = None) -> Firings:
         """Firings of one ``feature`` in corpus order: all, or those from number ``first`` to before ``stop``."""
-        self._check(feature)
+        self.require_feature(feature)
         ends = (whole_number(end, "the number of a firing", 0) for end in (first, stop) if end is not None)
         return self._firing_files.of(int(feature), *ends)
 
     def firings_before(self, feature: int, position: int) -> int:
         """How many firings of a ``feature`` are before a corpus ``position``: the number of the first from there on."""
-        self._check(feature)
+        self.require_feature(feature)
         return self._firing_files.before(int(feature), position)
 
     @property
@@ -224,7 +219,7 @@ class Index(OpenedIndex):
     def postings(self, features: Sequence[int]) -> Postings:
         """All firings of several features, end to end in the order asked for."""
         for feature in features:
-            self._check(feature)
+            self.require_feature(feature)
         return self._firing_files.of_many(features)
 
     def histogram(self, features: Sequence[int], n_bins: int) -> NDArray[np.int64]:

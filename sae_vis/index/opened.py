@@ -124,7 +124,7 @@ class OpenedIndex:
             InputError: no such feature; none are kept.
             DamagedIndexError: a file that can't be read; it may be deleted.
         """
-        self._check(feature)
+        self.require_feature(feature)
         return neighbours_of(self, int(feature))
 
     @property
@@ -154,7 +154,7 @@ class OpenedIndex:
 
     def lists(self, name: str, feature: int) -> NDArray[Any]:
         """One ``feature``'s entry in the list column ``name`` of the feature table."""
-        self._check(feature)
+        self.require_feature(feature)
         values: NDArray[Any] = self.list_column(name, feature, feature + 1)[0].values.to_numpy(zero_copy_only=False)
         return values
 
@@ -166,7 +166,8 @@ class OpenedIndex:
         """The list column ``name`` of the feature table for features ``first`` to ``stop`` (None: all from there)."""
         return self._rows.lists(name, first, self.n_features if stop is None else stop)
 
-    def _check(self, feature: int) -> None:
+    def require_feature(self, feature: int) -> None:
+        """Raise `InputError` where the dictionary has no such ``feature``."""
         if not 0 <= whole_number(feature, "a feature") < self.n_features:
             raise InputError(f"feature {feature} does not exist: the SAE has features 0 to {self.n_features - 1}")
 

@@ -261,8 +261,7 @@ class App:
             raise InputError("this server keeps no notes")
         if type(revision) is not int or revision < 0:
             raise InputError(f"the revision is {shown(revision)}, expected that of the note that was read, 0 for none")
-        if feature >= index.seen.n_features:
-            raise InputError(f"feature {feature} does not exist: the SAE has features 0 to {index.seen.n_features - 1}")
+        index.seen.require_feature(feature)
         await index.check()
         made = await asyncio.to_thread(index.notes.write, feature, text, revision)
         return JSONResponse(_told(made), headers={"cache-control": "no-store"})

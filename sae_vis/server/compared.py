@@ -39,5 +39,5 @@ class CompareDesk:
 
     def pair(self, feature: int) -> bytes:
         """A feature of the first with its nearest of the second."""
-        self._sources.a.index.firings(feature)  # raises InputError where there is no such feature
+        self._sources.a.index.require_feature(feature)
         return answer(Compared, compared_feature(self._sources, feature, self._settings), self._sources.a.text)

@@ -174,7 +174,7 @@ class Desk:
         return self._card(self.sources, feature)
 
     def _card(self, sources: ViewSources, feature: int) -> bytes:
-        self.index.firings(feature)  # raises InputError where there is no such feature
+        self.index.require_feature(feature)
         view = next(feature_views(sources, [feature], self.layout))
         return answer(FeatureView, view, sources.text)
 
@@ -195,7 +195,7 @@ class Desk:
 
     def logits(self, feature: int, words: str) -> bytes:
         """A feature's logit effects on the tokens that hold some words."""
-        self.index.firings(feature)  # raises InputError where there is no such feature
+        self.index.require_feature(feature)
         if self.sources.lens is None:
             raise InputError("logit effects are not known here: the server needs the model, and a way to its logits")
         if not words:

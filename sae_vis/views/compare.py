@@ -109,7 +109,7 @@ def compare_page(
     settings = settings or CompareSettings()
     layout = layout or SaeVisLayoutConfig.default_compare_layout()
     for feature in features:
-        sources.a.index.firings(feature)  # raises where there is no such feature
+        sources.a.index.require_feature(feature)
     compared = tuple(compared_feature(sources, feature, settings) for feature in map(int, features))
     shown = np.unique(np.concatenate([np.zeros(0, np.int64), *(one.table.index for one in compared)]))
     if len(shown) == 0:  # none fires together with any: the page still names B
