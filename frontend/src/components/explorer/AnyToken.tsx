@@ -1,12 +1,12 @@
 // The open feature's logit effect on any token, found by a part of its text.
 import type { VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { TokenLogits } from "../../data/contract";
 import type { ExplorerSource } from "../../data/explorer";
 import { count, plural, signed } from "../../data/format";
 import type { TokenTexts } from "../../data/tokens";
 import { Chip } from "../../marks/TokenText";
-import { reasonOf } from "../../state/load";
+import { useAsked } from "../../state/explorer/asked";
 
 const PAUSE = 150;
 
@@ -18,23 +18,8 @@ export interface AnyTokenProps {
 
 export function AnyToken({ source, texts, feature }: AnyTokenProps): VNode {
   const [words, setWords] = useState("");
-  const [found, setFound] = useState<TokenLogits | null>(null);
-  const [failed, setFailed] = useState<string | null>(null);
-  useEffect(() => {
-    setFound(null);
-    setFailed(null);
-    if (words === "") return undefined;
-    const cancel = new AbortController();
-    const timer = setTimeout(() => {
-      source.logits(feature, words, cancel.signal).then(setFound, (error: unknown) => {
-        if (!cancel.signal.aborted) setFailed(reasonOf(error));
-      });
-    }, PAUSE);
-    return () => {
-      clearTimeout(timer);
-      cancel.abort();
-    };
-  }, [source, feature, words]);
+  const ask = words === "" ? null : (signal: AbortSignal): Promise<TokenLogits> => source.logits(feature, words, signal);
+  const { found, failed } = useAsked({ ask, pause: PAUSE, clear: "at once" }, [source, feature, words]);
   return (
     <section class="any-token" aria-label={`Logit effects of feature ${feature} on any token`}>
       <label>

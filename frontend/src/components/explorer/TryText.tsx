@@ -1,12 +1,12 @@
 // A text of the user's own: the open feature's activation on each of its tokens, as it is typed.
 import type { VNode } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { TriedText } from "../../data/contract";
 import type { ExplorerSource } from "../../data/explorer";
 import { number, plural } from "../../data/format";
 import type { TokenTexts } from "../../data/tokens";
 import { shadeTokens, tokenNodes } from "../../marks/prompt/tokens";
-import { reasonOf } from "../../state/load";
+import { useAsked } from "../../state/explorer/asked";
 
 /** Milliseconds after the last key until the model runs. */
 const PAUSE = 150;
@@ -22,31 +22,8 @@ export interface TryTextProps {
 }
 
 export function TryText({ source, texts, feature, scale, text, setText }: TryTextProps): VNode {
-  const [tried, setTried] = useState<TriedText | null>(null);
-  const [failed, setFailed] = useState<string | null>(null);
-  useEffect(() => {
-    if (text === "") {
-      setTried(null);
-      setFailed(null);
-      return undefined;
-    }
-    const cancel = new AbortController();
-    const timer = setTimeout(() => {
-      source.tried(text, cancel.signal).then(
-        (found) => {
-          setTried(found);
-          setFailed(null);
-        },
-        (error: unknown) => {
-          if (!cancel.signal.aborted) setFailed(reasonOf(error));
-        },
-      );
-    }, PAUSE);
-    return () => {
-      clearTimeout(timer);
-      cancel.abort();
-    };
-  }, [source, text]);
+  const ask = text === "" ? null : (signal: AbortSignal): Promise<TriedText> => source.tried(text, signal);
+  const { found: tried, failed } = useAsked({ ask, pause: PAUSE, clear: "when asked nothing" }, [source, text]);
   return (
     <section class="try-text" aria-label={`Try a text on feature ${feature}`}>
       <label>

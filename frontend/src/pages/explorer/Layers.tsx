@@ -1,12 +1,11 @@
 // One prompt at every index of the server, such as every layer of a model.
 import type { VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
 import type { EveryLayer } from "../../data/contract";
 import type { ExplorerSource } from "../../data/explorer";
 import { signed } from "../../data/format";
 import type { TokenTexts } from "../../data/tokens";
 import { Chip } from "../../marks/TokenText";
-import { reasonOf } from "../../state/load";
+import { useAsked } from "../../state/explorer/asked";
 
 const PAUSE = 400;
 
@@ -17,27 +16,8 @@ export interface LayersProps {
 }
 
 export function Layers({ source, texts, text }: LayersProps): VNode | null {
-  const [found, setFound] = useState<EveryLayer | null>(null);
-  const [failed, setFailed] = useState<string | null>(null);
-  useEffect(() => {
-    if (text === "") return undefined;
-    const cancel = new AbortController();
-    const timer = setTimeout(() => {
-      source.layers(text, cancel.signal).then(
-        (every) => {
-          setFound(every);
-          setFailed(null);
-        },
-        (error: unknown) => {
-          if (!cancel.signal.aborted) setFailed(reasonOf(error));
-        },
-      );
-    }, PAUSE);
-    return () => {
-      clearTimeout(timer);
-      cancel.abort();
-    };
-  }, [source, text]);
+  const ask = text === "" ? null : (signal: AbortSignal): Promise<EveryLayer> => source.layers(text, signal);
+  const { found, failed } = useAsked({ ask, pause: PAUSE, clear: "never" }, [source, text]);
   if (failed !== null) {
     return (
       <p class="message failed" role="alert">
