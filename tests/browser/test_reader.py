@@ -290,7 +290,7 @@ def test_documents_and_pages_by_number_button_and_key(read):
     hash_of(tab, doc=1)
     tab.get_by_role("button", name="Next page").click()
     hash_of(tab, doc=1, page=1)
-    assert tab.get_by_role("button", name="Next page").is_disabled()
+    tab.get_by_role("button", name="Next page", disabled=True).wait_for()
     ready(tab)
     tab.keyboard.press("]")
     hash_of(tab, doc=2, page=None)
@@ -305,7 +305,7 @@ def test_documents_and_pages_by_number_button_and_key(read):
     assert tab.get_by_role("button", name="Next document").is_disabled()
     tab.go_back()
     hash_of(tab, doc=1)
-    assert "kind: b" in tab.locator(".reader-where").inner_text()
+    tab.locator(".reader-where", has_text="kind: b").wait_for()
 
 
 def test_an_example_leads_to_its_place_in_the_corpus(read, index, address):
