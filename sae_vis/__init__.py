@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sae_vis.api import index_features as index_features
     from sae_vis.api import index_layers as index_layers
     from sae_vis.api import index_several as index_several
+    from sae_vis.api import keep_explanations as keep_explanations
     from sae_vis.api import make_map as make_map
     from sae_vis.api import save_compare_page as save_compare_page
     from sae_vis.api import save_feature_page as save_feature_page
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from sae_vis.effects.probes import LinearProbe as LinearProbe
     from sae_vis.effects.reference import Reference as Reference
     from sae_vis.errors import SaeVisError as SaeVisError
+    from sae_vis.index.explanation_files import read_explanations as read_explanations
+    from sae_vis.index.explanations import Explanation as Explanation
     from sae_vis.index.push import push_index as push_index
     from sae_vis.layout import ActsByPositionConfig as ActsByPositionConfig
     from sae_vis.layout import ActsHistogramConfig as ActsHistogramConfig
@@ -81,6 +84,7 @@ _HOMES = {
     "CreateOptions": "compat",
     "CustomComponent": "layout",
     "DecoderNormsConfig": "layout",
+    "Explanation": "index.explanations",
     "FeatureCard": "api",
     "FeatureQuery": "layout",
     "FeatureSettings": "api",
@@ -117,6 +121,7 @@ _HOMES = {
     "index_features": "api",
     "index_layers": "api",
     "index_several": "api",
+    "keep_explanations": "api",
     "load_dictionaries": "saes.layers",
     "load_dictionary": "saes.formats",
     "load_model": "models.loading",
@@ -124,6 +129,7 @@ _HOMES = {
     "load_tokenizer": "models.loading",
     "make_map": "api",
     "push_index": "index.push",
+    "read_explanations": "index.explanation_files",
     "save_compare_page": "api",
     "save_feature_page": "api",
     "save_prompt_page": "api",

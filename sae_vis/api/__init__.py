@@ -3,6 +3,7 @@
 from sae_vis.api.activations import index_activations
 from sae_vis.api.card import FeatureCard, FeatureStats
 from sae_vis.api.compare_pages import save_compare_page
+from sae_vis.api.explanations import keep_explanations
 from sae_vis.api.feature_pages import save_feature_page
 from sae_vis.api.index import Index
 from sae_vis.api.indices import convert_index, index_features, index_layers, index_several
@@ -29,6 +30,7 @@ __all__ = [
     "index_features",
     "index_layers",
     "index_several",
+    "keep_explanations",
     "make_map",
     "mask_of",
     "reference_of",

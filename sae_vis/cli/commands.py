@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from sae_vis.cli.explaining import explanations
 from sae_vis.cli.indexing import index
 from sae_vis.cli.mapping import make_map
 from sae_vis.cli.options import N_FEATURES, IndexAt, Out
@@ -63,6 +64,7 @@ def demo(
 
 app.command()(spelled_out(index))
 app.command("map")(make_map)
+app.command()(explanations)
 app.command()(spelled_out(feature))
 
 

@@ -31,6 +31,7 @@ from sae_vis.contract.examples import TokenEffects as TokenEffects
 from sae_vis.contract.explorer import ColumnInfo as ColumnInfo
 from sae_vis.contract.explorer import ComparisonHead as ComparisonHead
 from sae_vis.contract.explorer import EveryLayer as EveryLayer
+from sae_vis.contract.explorer import ExplainedWords as ExplainedWords
 from sae_vis.contract.explorer import ExplorerCan as ExplorerCan
 from sae_vis.contract.explorer import ExplorerHead as ExplorerHead
 from sae_vis.contract.explorer import FirstRows as FirstRows
@@ -52,6 +53,7 @@ from sae_vis.contract.explorer import TriedText as TriedText
 from sae_vis.contract.explorer import WholeColumn as WholeColumn
 from sae_vis.contract.explorer import WordList as WordList
 from sae_vis.contract.explorer_map import DecoderMap as DecoderMap
+from sae_vis.contract.feature import FeatureExplanation as FeatureExplanation
 from sae_vis.contract.feature import FeatureStats as FeatureStats
 from sae_vis.contract.feature import FeatureView as FeatureView
 from sae_vis.contract.layout import ColumnSpec as ColumnSpec

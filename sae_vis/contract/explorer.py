@@ -69,6 +69,7 @@ class ExplorerCan:
         why_not_live: why there is nothing live, in words; empty where there is.
         notes: whether notes can be written.
         map: whether there is a map of decoder directions.
+        explanations: whether explanations are kept.
     """
 
     phrases: bool
@@ -77,6 +78,7 @@ class ExplorerCan:
     why_not_live: str
     notes: bool
     map: bool
+    explanations: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,7 @@ class RowTexts:
         fired: tokens that each fires on most.
         up: tokens that each pushes up most.
         down: tokens that each pushes down most.
+        explanations: the best explanation of each, empty for none; no rows at all where none are kept.
     """
 
     features: Annotated[I32, Array("n_rows")]
@@ -141,6 +144,7 @@ class RowTexts:
     fired: TokensOfRows
     up: TokensOfRows
     down: TokensOfRows
+    explanations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +189,7 @@ class SiteHead:
         rows_in_file: features in a file of texts of rows (`RowTexts`), likewise.
         letters: beginnings of words, ascending: file ``i`` of the vocabulary has words from ``letters[i]`` on.
         token_files: first id of a token in each file of features by token (`TokenFeatures`), ascending.
+        explained_letters: first word in each file of explanations by word (`ExplainedWords`), ascending.
         pages: that lie beside it.
     """
 
@@ -194,6 +199,7 @@ class SiteHead:
     rows_in_file: int
     letters: tuple[str, ...]
     token_files: Annotated[I32, Array("n_token_files", "delta")]
+    explained_letters: tuple[str, ...]
     pages: tuple[SitePage, ...] = ()
 
 
@@ -210,6 +216,29 @@ class WordList:
     words: tuple[str, ...]
     offsets: Annotated[I32, Array("n_words + 1", "offsets", ends_at="n_ids")]
     ids: Annotated[I32, Array("n_ids")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainedWords:
+    """Which explanations hold words; word ``i`` has the entries from ``offsets[i]`` on.
+
+    Attributes:
+        words: of explanations, small letters, ascending.
+        totals: how many explanations hold each; where that is more than it has entries, these are the best of them,
+            and the word is only looked for by itself.
+        rows: number of the explanation, ascending.
+        features: that it is of.
+        counts: how often the word stands there.
+        lengths: how many words the explanation has.
+    """
+
+    words: tuple[str, ...]
+    totals: Annotated[I32, Array("n_words")]
+    offsets: Annotated[I32, Array("n_words + 1", "offsets", ends_at="n_entries")]
+    rows: Annotated[I32, Array("n_entries", "delta")]
+    features: Annotated[I32, Array("n_entries", "delta")]
+    counts: Annotated[I32, Array("n_entries")]
+    lengths: Annotated[I32, Array("n_entries")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,15 +268,15 @@ class Hits:
 
     Attributes:
         way: ``fires``: it fires most on a token of this text; ``pushes``: it pushes up such a token; ``phrase``: it
-            fires where the phrase stands in the corpus more than elsewhere; ``note``: a note holds the words;
-            ``text``: the text, run through the model, wakes it.
+            fires where the phrase stands in the corpus more than elsewhere; ``explanation``: an explanation of it
+            holds the words; ``note``: a note holds them; ``text``: the text, run through the model, wakes it.
         said: what the score is, in words.
         n_places: how many tokens or places of the corpus were found, whatever fires there.
         features: ids.
         scores: of each.
     """
 
-    way: Literal["fires", "pushes", "phrase", "note", "text"]
+    way: Literal["fires", "pushes", "phrase", "explanation", "note", "text"]
     said: str
     n_places: int
     features: Annotated[I32, Array("n_found")]

@@ -43,10 +43,28 @@ class FeatureStats:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FeatureExplanation:
+    """What somebody, or a model, says that the feature means.
+
+    Attributes:
+        text: what is said.
+        score: how well it does, larger is better; None: nobody has looked.
+        measure: what the score is, in words; may be empty.
+        source: who says so; may be empty.
+    """
+
+    text: str
+    score: float | None
+    measure: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeatureView:
     """All that a page shows of one feature. None: not asked for by the layout, or not there to show.
 
     Attributes:
+        explanations: what is said of it, the best first.
         labels: the feature over labels, for each labelling that the layout asks for.
         boards: boards of the examples of all groups, one after the other.
         probes: one for each of the page's `probes`.
@@ -55,6 +73,7 @@ class FeatureView:
 
     feature: int
     stats: FeatureStats
+    explanations: tuple[FeatureExplanation, ...] = ()
     neuron_alignment: AlignmentTable | None = None
     correlated_neurons: CorrelationTable | None = None
     correlated_features: CorrelationTable | None = None

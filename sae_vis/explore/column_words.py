@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sae_vis.contract import ColumnInfo
 
-SHOWN = ("density", "max", "top_token", "fired_tokens", "pushed_up")
+SHOWN = ("density", "max", "top_token", "explanation", "fired_tokens", "pushed_up")
 """What the table shows unless told otherwise."""
 SORT = "density"
 
@@ -84,6 +84,13 @@ NEAREST = ColumnInfo(
     meaning="Cosine of its decoder direction with that of the nearest other feature.",
     kind="number",
 )
+SCORE = ColumnInfo(
+    name="explained",
+    title="Score",
+    meaning="Score of its best explanation, as its author gave it.",
+    kind="number",
+)
+EXPLANATION = ColumnInfo(name="explanation", title="Explanation", meaning="What is said that it means.", kind="words")
 LISTED = (
     ColumnInfo(name="fired_tokens", title="Fires on", meaning="The tokens that it fires on most.", kind="tokens"),
     ColumnInfo(name="pushed_up", title="Pushes up", meaning="The tokens whose logits it raises most.", kind="tokens"),

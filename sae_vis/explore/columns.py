@@ -50,10 +50,13 @@ class Columns:
             made.append(Column(words.RECONSTRUCTION, partial(self._reconstruction, sae)))
         if index.has_map:  # the last, so that the others keep their numbers in a site that was made before
             made.append(Column(words.NEAREST, self._nearest))
+        if index.has_explanations:
+            made.append(Column(words.SCORE, lambda: index.explanations.best_scores(index.n_features)))
         self._columns = {column.info.name: column for column in made}
         self._kept: dict[str, F32 | I32] = {}
         listed = [info for info in words.LISTED if LISTS[info.name] in index.column_names]
-        self.infos: tuple[ColumnInfo, ...] = (*(column.info for column in made), *listed)
+        said = [words.EXPLANATION] if index.has_explanations else []
+        self.infos: tuple[ColumnInfo, ...] = (*(column.info for column in made), *listed, *said)
         """Every column, those of texts last: they have no values of all features."""
 
     @property

@@ -83,4 +83,5 @@ def can_of(index: Index, *, why_not_live: str, notes: bool) -> ExplorerCan:
         why_not_live=why_not_live,
         notes=notes,
         map=index.has_map,
+        explanations=index.has_explanations,
     )

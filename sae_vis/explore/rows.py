@@ -18,7 +18,7 @@ TOKENS = 6  # of each kind in a row
 
 
 def row_texts(index: Index, features: Sequence[int], *, most: int = MOST_ROWS) -> RowTexts:
-    """The tokens that some features fire on, push up and push down most.
+    """The tokens that some features fire on, push up and push down most, and what is said that they mean.
 
     Raises:
         InputError: a feature that does not exist, or more of them than ``most``.
@@ -31,7 +31,8 @@ def row_texts(index: Index, features: Sequence[int], *, most: int = MOST_ROWS) -
         index.require_feature(int(outside[0]))
     fired, up, down = (_tokens(index, LISTS[name], rows) for name in ("fired_tokens", "pushed_up", "pushed_down"))
     top = feature_summary(index, rows).top_token
-    return RowTexts(features=rows.astype(np.int32), top=top, fired=fired, up=up, down=down)
+    said = tuple(index.explanations.best_texts(rows.tolist())) if index.has_explanations else ()
+    return RowTexts(features=rows.astype(np.int32), top=top, fired=fired, up=up, down=down, explanations=said)
 
 
 def _tokens(index: Index, column: str, features: NDArray[np.int64]) -> TokensOfRows:

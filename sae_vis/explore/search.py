@@ -15,11 +15,12 @@ from sae_vis.index.index import Index
 MOST_FOUND = 2_000  # features listed for each way of finding them
 MOST_MATCHES = 200_000  # places of a phrase that are looked at
 
-Way = Literal["fires", "pushes", "phrase", "note", "text"]
+Way = Literal["fires", "pushes", "phrase", "explanation", "note", "text"]
 SAID = {
     "fires": "share of its firings that are on such tokens",
     "pushes": "largest logit effect on such a token",
     "phrase": "log-likelihood ratio of firing there more than elsewhere",
+    "explanation": "share of the explanation's words that were asked for",
     "note": "1 for each note",
     "text": "largest activation over its maximum",
 }
@@ -42,7 +43,7 @@ class Search:
 
         Tokens match where their text, without spaces around it, is that of ``words``, both in small letters; where no
         token is that, tokens match that begin with it. A phrase is looked for as it is, a space in front included,
-        letters A to Z of either case.
+        letters A to Z of either case. In explanations every word must stand, or begin a word where none is that.
 
         Raises:
             InputError: nothing to look for.
@@ -50,7 +51,8 @@ class Search:
         if not words.strip():
             raise InputError("there is nothing to look for: type a token, words or a number")
         tokens = self._tokens(words.strip().lower())
-        return SearchAnswer(hits=(self._fires(tokens), self._pushes(tokens), self._phrase(words)))
+        found = (self._fires(tokens), self._pushes(tokens), self._phrase(words))
+        return SearchAnswer(hits=(*found, self._explained(words)) if self._index.has_explanations else found)
 
     def _tokens(self, words: str) -> NDArray[np.int64]:
         """Ids of the tokens whose text is ``words``, or begins with it where none is."""
@@ -103,6 +105,17 @@ class Search:
             n_places=len(matches.starts),
             features=found.feature.astype(np.int32),
             scores=found.score.astype(np.float32),
+        )
+
+    def _explained(self, words: str) -> Hits:
+        """By explanations that hold the words."""
+        found = self._index.explanations.find(words)
+        return Hits(
+            way="explanation",
+            said=SAID["explanation"],
+            n_places=found.n,
+            features=found.features[:MOST_FOUND].astype(np.int32),
+            scores=found.scores[:MOST_FOUND].astype(np.float32),
         )
 
 

@@ -19,6 +19,7 @@ from sae_vis.errors import DamagedIndexError, IndexFileError, InputError
 from sae_vis.index.by_label import read_labellings, stored_labellings
 from sae_vis.index.codes_by_position import CodeFiles
 from sae_vis.index.decoder_map import MAP, neighbours_of
+from sae_vis.index.explanations import TEXTS, WORDS, Explanations, WordTable, read_words, stored_words
 from sae_vis.index.feature_rows import FeatureFiles
 from sae_vis.index.manifest import MANIFEST, Manifest
 from sae_vis.index.remote import RemoteStore, is_address
@@ -51,6 +52,7 @@ class OpenedIndex:
         self._codes = CodeFiles(store, self.manifest.codes)
         self._table: pa.Table | None = None
         self._held: dict[str, Arrays] = {}
+        self._explained: Explanations | None = None
 
     @classmethod
     def open(cls, path: str | Path, *, verify: Literal["lazily", "contents", "sizes"] = "lazily") -> Self:
@@ -131,6 +133,33 @@ class OpenedIndex:
     def has_map(self) -> bool:
         """Whether a map of decoder directions was kept beside the index (`sae_vis.make_map`)."""
         return self._store.exists(MAP) or MAP in self._held
+
+    @property
+    def has_explanations(self) -> bool:
+        """Whether explanations of features are kept beside the index (`sae_vis.keep_explanations`)."""
+        return self._explained is not None or self._store.exists(TEXTS)
+
+    @property
+    def explanations(self) -> Explanations:
+        """What is said of the features, as it is kept beside the index; empty where nothing is.
+
+        Raises:
+            DamagedIndexError: a file that can't be read; deleting ``explanations/`` loses only what is in it.
+        """
+        if self._explained is None:
+            if not self._store.exists(TEXTS):
+                return Explanations.of([])
+            self._explained = Explanations(self._store.table(TEXTS), self._words_of_explanations)
+        return self._explained
+
+    def write_explanations(self, explanations: Explanations) -> None:
+        """Keep ``explanations`` beside the index in place of those there. Raises `IndexFileError` where it can't be."""
+        self._store.write_table(WORDS, stored_words(explanations.words, explanations.mark))
+        self._store.write_table(TEXTS, explanations.table)
+        self._explained = explanations
+
+    def _words_of_explanations(self, mark: str) -> WordTable | None:
+        return read_words(self._store.table(WORDS), mark) if self._store.exists(WORDS) else None
 
     @property
     def acts_dtype(self) -> ActsDtype:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
 from sae_vis.errors import SaeVisError
+from sae_vis.index.explanations import TEXTS
 from sae_vis.server.compared import CompareDesk
 from sae_vis.server.lanes import LOOKS, Cancelled, Lane
 from sae_vis.server.notes import NoteFile
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-Stamp = tuple[int, int, int] | None
+FileStamp = tuple[int, int, int] | None
+Stamp = tuple[FileStamp, FileStamp] | None
 REPLACED = "the index was replaced: load the page again"
 
 
@@ -168,11 +170,15 @@ class OpenIndex:
 
 
 def _stamp(manifest: Path | None) -> Stamp:
+    """What changes when an index or its explanations are replaced; None where there is no index."""
+    found = None if manifest is None else _file_stamp(manifest)
+    return None if manifest is None or found is None else (found, _file_stamp(manifest.parent / TEXTS))
+
+
+def _file_stamp(path: Path) -> FileStamp:
     """What changes when a file is replaced; None where there is none."""
-    if manifest is None:
-        return None
     try:
-        found = manifest.stat()
+        found = path.stat()
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size

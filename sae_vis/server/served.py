@@ -112,7 +112,8 @@ class Desk:
     def identity(self) -> str:
         """Of the index and of how its answers look: a part of their addresses, so that they may be kept for good."""
         parts = self._served.parts
-        facts = [self.index.manifest.to_json(), self.layout.to_json(), digest(), parts is not None]
+        said = self.index.explanations.mark if self.index.has_explanations else None
+        facts = [self.index.manifest.to_json(), self.layout.to_json(), digest(), parts is not None, said]
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:20]
 
     def prepare(self) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
 from sae_vis.contract import (
     DecoderMap,
+    ExplainedWords,
     FeatureView,
     FirstRows,
     NumberColumn,
@@ -26,6 +28,7 @@ from sae_vis.explore.rows import row_texts
 from sae_vis.explore.search import spelled_words
 from sae_vis.server.served import Desk
 from sae_vis.site.by_token import FeaturesByToken
+from sae_vis.site.explained import ExplainedByWord
 from sae_vis.views.feature import feature_views
 
 CARDS = 64
@@ -59,8 +62,9 @@ class Files:
         columns = [f"columns/{i}.bin" for i in range(len(self._desk.columns.names))]
         words = [f"words/{i}.bin" for i in range(-(-len(self.words[0]) // WORDS))]
         tokens = [f"tokens/{i}.bin" for i in range(len(self.by_token.first_ids))]
+        explained = [f"explained/{i}.bin" for i in range(len(self.explained.letters))]
         flat = ["map/0.bin"] if self._index.has_map else []
-        return [*cards, *rows, *columns, *words, *tokens, *flat]
+        return [*cards, *rows, *columns, *words, *tokens, *explained, *flat]
 
     def make(self, name: str) -> bytes:
         """The bytes of a file."""
@@ -70,6 +74,7 @@ class Files:
             "columns": self._columns,
             "words": self._words_file,
             "tokens": self._tokens,
+            "explained": self._explained,
             "map": self._map,
         }
         kind, _, rest = name.partition("/")
@@ -86,6 +91,7 @@ class Files:
             rows_in_file=ROWS,
             letters=tuple(self.words[0][::WORDS]),
             token_files=self.by_token.first_ids.astype(np.int32),
+            explained_letters=self.explained.letters,
             pages=tuple(pages),
         )
         return answer(SiteHead, made, self._desk.sources.text, level=SMALLEST)
@@ -127,6 +133,14 @@ class Files:
         if values.dtype == np.float32:
             return answer(NumberColumn, NumberColumn(values=values.astype(np.float32)), level=SMALLEST)
         return answer(WholeColumn, WholeColumn(values=values.astype(np.int32)), level=SMALLEST)
+
+    @cached_property
+    def explained(self) -> ExplainedByWord:
+        """Explanations by word."""
+        return ExplainedByWord(self._index.explanations)
+
+    def _explained(self, number: int) -> bytes:
+        return answer(ExplainedWords, self.explained.file(number), level=SMALLEST)
 
     def _map(self, _: int) -> bytes:
         return answer(DecoderMap, decoder_map(self._index), level=SMALLEST)

@@ -210,6 +210,18 @@ export interface FeatureStats {
   readonly min: number;
 }
 
+/** What somebody, or a model, says that the feature means. */
+export interface FeatureExplanation {
+  /** what is said. */
+  readonly text: string;
+  /** how well it does, larger is better; None: nobody has looked. */
+  readonly score: number | null;
+  /** what the score is, in words; may be empty. */
+  readonly measure: string;
+  /** who says so; may be empty. */
+  readonly source: string;
+}
+
 /** Neurons that the feature's direction is made of: index, weight, share of the direction's L1 norm (0 to 1). */
 export interface AlignmentTable {
   readonly index: Int32Array;
@@ -425,6 +437,8 @@ export interface ProbeReadout {
 export interface FeatureView {
   readonly feature: number;
   readonly stats: FeatureStats;
+  /** what is said of it, the best first. */
+  readonly explanations: readonly FeatureExplanation[];
   readonly neuron_alignment: AlignmentTable | null;
   readonly correlated_neurons: CorrelationTable | null;
   readonly correlated_features: CorrelationTable | null;
@@ -653,6 +667,8 @@ export interface ExplorerCan {
   readonly notes: boolean;
   /** whether there is a map of decoder directions. */
   readonly map: boolean;
+  /** whether explanations are kept. */
+  readonly explanations: boolean;
 }
 
 /** What the explorer begins with; its page's summary is empty, since the table comes by columns. */
@@ -701,12 +717,14 @@ export interface RowTexts {
   readonly up: TokensOfRows;
   /** tokens that each pushes down most. */
   readonly down: TokensOfRows;
+  /** the best explanation of each, empty for none; no rows at all where none are kept. */
+  readonly explanations: readonly string[];
 }
 
 /** Features that a search found in one way, best first. */
 export interface Hits {
-  /** ``fires``: it fires most on a token of this text; ``pushes``: it pushes up such a token; ``phrase``: it fires where the phrase stands in the corpus more than elsewhere; ``note``: a note holds the words; ``text``: the text, run through the model, wakes it. */
-  readonly way: "fires" | "pushes" | "phrase" | "note" | "text";
+  /** ``fires``: it fires most on a token of this text; ``pushes``: it pushes up such a token; ``phrase``: it fires where the phrase stands in the corpus more than elsewhere; ``explanation``: an explanation of it holds the words; ``note``: a note holds them; ``text``: the text, run through the model, wakes it. */
+  readonly way: "fires" | "pushes" | "phrase" | "explanation" | "note" | "text";
   /** what the score is, in words. */
   readonly said: string;
   /** how many tokens or places of the corpus were found, whatever fires there. */
@@ -832,6 +850,8 @@ export interface SiteHead {
   readonly letters: readonly string[];
   /** first id of a token in each file of features by token (`TokenFeatures`), ascending. */
   readonly token_files: Int32Array;
+  /** first word in each file of explanations by word (`ExplainedWords`), ascending. */
+  readonly explained_letters: readonly string[];
   /** that lie beside it. */
   readonly pages: readonly SitePage[];
 }
@@ -848,6 +868,23 @@ export interface TokenLogits {
   readonly effects: Float32Array;
   /** how many tokens of the vocabulary have a larger effect. */
   readonly ranks: Int32Array;
+}
+
+/** Which explanations hold words; word ``i`` has the entries from ``offsets[i]`` on. */
+export interface ExplainedWords {
+  /** of explanations, small letters, ascending. */
+  readonly words: readonly string[];
+  /** how many explanations hold each; where that is more than it has entries, these are the best of them, and the word is only looked for by itself. */
+  readonly totals: Int32Array;
+  readonly offsets: Int32Array;
+  /** number of the explanation, ascending. */
+  readonly rows: Int32Array;
+  /** that it is of. */
+  readonly features: Int32Array;
+  /** how often the word stands there. */
+  readonly counts: Int32Array;
+  /** how many words the explanation has. */
+  readonly lengths: Int32Array;
 }
 
 /** Words of the vocabulary, small letters without spaces around them, ascending, and the tokens that spell them. */

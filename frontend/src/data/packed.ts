@@ -1,6 +1,6 @@
 // The explorer's data from the files of a site: no server, each file as a whole.
 import { decodeAnswer, decodePack, decodeShared, TokenStore } from "./blocks";
-import type { DecoderMap, FeatureView, FirstRows, Hits, NumberColumn, RowTexts, SiteHead, TokenFeatures, WholeColumn, WordList } from "./contract";
+import type { DecoderMap, ExplainedWords, FeatureView, FirstRows, Hits, NumberColumn, RowTexts, SiteHead, TokenFeatures, WholeColumn, WordList } from "./contract";
 import type { ExplorerSource, Values } from "./explorer";
 import type { Head, Late } from "./source";
 
@@ -11,6 +11,15 @@ const MOST_CARDS = 200;
 /** Tokens that are looked up for a beginning of a word, at most. */
 const MOST_TOKENS = 64;
 const MOST_FOUND = 2000;
+/** A word in more explanations than this is only looked for by itself. */
+const COMMON = 1 << 14;
+
+/** The explanations that hold a word, by their number. */
+interface Explained {
+  readonly rows: ReadonlyMap<number, { readonly feature: number; readonly share: number }>;
+  readonly total: number;
+  readonly common: boolean;
+}
 
 /** The explorer of the site whose data lie at an address relative to the page. */
 export async function openSite(page: Document, at: string): Promise<ExplorerSource> {
@@ -30,6 +39,7 @@ class PackedSource implements ExplorerSource {
   private readonly texts = new Files<RowTexts>();
   private readonly words = new Files<WordList>();
   private readonly tokens = new Files<TokenFeatures>();
+  private readonly explanations = new Files<ExplainedWords>();
   private readonly columns = new Map<string, Late<Values>>();
 
   constructor(
@@ -105,19 +115,71 @@ class PackedSource implements ExplorerSource {
         pushes.set(feature, Math.max(pushes.get(feature) ?? 0, file.effects[at] ?? 0));
       }
     }
-    return [
+    const found = [
       ranked("fires", "share of its firings that are on such tokens", ids.length, fires),
       ranked("pushes", "largest logit effect on such a token", ids.length, pushes),
     ];
+    return this.info.can.explanations ? [...found, await this.inExplanations(words)] : found;
   };
+
+  /** Features whose explanations hold all words, each a word of them or the beginning of one. */
+  private async inExplanations(words: string): Promise<Hits> {
+    const asked = await Promise.all([...new Set(wordsOf(words))].map((word) => this.explained(word)));
+    const rare = asked.filter(({ common }) => !common);
+    const [first, ...others] = rare.length > 0 ? rare : asked;
+    const best = new Map<number, number>();
+    let n = 0;
+    for (const [row, { feature, share }] of first?.rows ?? []) {
+      const more = others.map(({ rows }) => rows.get(row)?.share);
+      if (more.includes(undefined)) continue;
+      const whole = more.reduce<number>((sum, own) => sum + (own ?? 0), share);
+      best.set(feature, Math.max(best.get(feature) ?? 0, whole));
+      n++;
+    }
+    const total = rare.length === 0 && others.length === 0 ? (first?.total ?? 0) : n;
+    return ranked("explanation", "share of the explanation's words that were asked for", total, best);
+  }
+
+  /** The explanations that hold a word, or else words that begin with it. */
+  private async explained(wanted: string): Promise<Explained> {
+    const { explained_letters: letters } = this.site;
+    const counts = new Map<number, { readonly feature: number; readonly length: number; n: number }>();
+    let total = 0;
+    const take = ({ offsets, totals, rows, features, counts: own, lengths }: ExplainedWords, i: number): void => {
+      total = Math.max(total, totals[i] ?? 0);
+      for (let at = offsets[i] ?? 0; at < (offsets[i + 1] ?? 0); at++) {
+        const row = rows[at] ?? -1;
+        const there = counts.get(row) ?? { feature: features[at] ?? -1, length: lengths[at] ?? 1, n: 0 };
+        there.n += own[at] ?? 0;
+        counts.set(row, there);
+      }
+    };
+    let taken = 0;
+    for (let at = fileOf(letters, wanted); at >= 0 && at < letters.length && taken < MOST_TOKENS; at++) {
+      if (taken > 0 && !(letters[at] ?? "").startsWith(wanted)) break;
+      const file = await this.explanations.get(at, () => this.get("explained", at, "ExplainedWords"));
+      const same = file.words.indexOf(wanted);
+      if (same >= 0) {
+        take(file, same);
+        break;
+      }
+      file.words.forEach((word, i) => {
+        if (!word.startsWith(wanted) || taken >= MOST_TOKENS) return;
+        take(file, i);
+        taken++;
+      });
+      if (taken === 0 && !(letters[at + 1] ?? "").startsWith(wanted)) break;
+    }
+    const rows = new Map([...counts].map(([row, { feature, length, n }]) => [row, { feature, share: n / length }]));
+    return { rows, total: Math.max(total, rows.size), common: Math.max(total, rows.size) > COMMON };
+  }
 
   /** Tokens whose text is a word, or begins with it where none is. */
   private async spelled(wanted: string): Promise<readonly number[]> {
     const { letters } = this.site;
-    let number = letters.length - 1;
-    while (number > 0 && (letters[number] ?? "") > wanted) number--;
+    const number = fileOf(letters, wanted);
     const out: number[] = [];
-    for (let at = number; at < letters.length && out.length < MOST_TOKENS; at++) {
+    for (let at = Math.max(number, 0); at < letters.length && out.length < MOST_TOKENS; at++) {
       if (at > number && !(letters[at] ?? "").startsWith(wanted)) break;
       const { words, offsets, ids } = await this.words.get(at, () => this.get("words", at, "WordList"));
       const same = words.indexOf(wanted);
@@ -167,6 +229,18 @@ class PackedSource implements ExplorerSource {
   }
 }
 
+/** The file whose words begin at or before a word: the last of those that do. */
+function fileOf(letters: readonly string[], wanted: string): number {
+  let number = letters.length - 1;
+  while (number > 0 && (letters[number] ?? "") > wanted) number--;
+  return number;
+}
+
+/** Runs of letters and digits, in small letters. */
+function wordsOf(text: string): readonly string[] {
+  return text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+}
+
 function none(): Promise<never> {
   return Promise.reject(new Error("a site has no model: serve the index with sae-vis serve"));
 }
@@ -211,7 +285,11 @@ function joined(features: readonly number[], place: (feature: number) => readonl
     const [texts, at] = place(feature);
     return texts?.top[at] ?? -1;
   });
-  return { features: Int32Array.from(features), top, ...Object.fromEntries(lists) } as RowTexts;
+  const explanations = features.map((feature) => {
+    const [texts, at] = place(feature);
+    return texts?.explanations[at] ?? "";
+  });
+  return { features: Int32Array.from(features), top, explanations, ...(Object.fromEntries(lists) as Pick<RowTexts, "fired" | "up" | "down">) };
 }
 
 function ranked(way: Hits["way"], said: string, n: number, scores: ReadonlyMap<number, number>): Hits {

@@ -2,7 +2,7 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 3559603542;
+export const DIGEST = 1819242600;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
@@ -21,6 +21,7 @@ export const TABLE: Table = {
   ProbeHead: [["side", ["choice", "input", "output", "moves"]], ["name", "str"], ["classes", ["many", "str"]], ["board", "bool"]],
   PageHead: [["meta", ["record", "PageMeta"]], ["layout", ["record", "LayoutSpec"]], ["summary", ["record", "FeatureSummary"]], ["prompt", "bool"], ["compare", "bool"], ["modules", ["many", "str"]], ["labellings", ["many", ["record", "LabellingWords"]]], ["label_ranks", ["many", ["record", "LabelRanks"]]], ["board", ["maybe", ["record", "BoardLook"]]], ["probes", ["many", ["record", "ProbeHead"]]]],
   FeatureStats: [["n_firings", "int"], ["density", "float"], ["max", "float"], ["mean", "float"], ["std", "float"], ["min", "float"]],
+  FeatureExplanation: [["text", "str"], ["score", ["maybe", "float"]], ["measure", "str"], ["source", "str"]],
   AlignmentTable: [["index", ["int32", "plain", "n_rows"]], ["value", ["float32", "plain", "n_rows"]], ["share", ["float32", "plain", "n_rows"]]],
   CorrelationTable: [["index", ["int32", "plain", "n_rows"]], ["pearson", ["float32", "plain", "n_rows"]], ["cosine", ["float32", "plain", "n_rows"]]],
   NeighbourTable: [["index", ["int32", "plain", "n_rows"]], ["cosine", ["float32", "plain", "n_rows"]]],
@@ -36,7 +37,7 @@ export const TABLE: Table = {
   SequenceGroup: [["kind", ["choice", "top", "bottom", "interval", "label"]], ["low", "float"], ["high", "float"], ["n_firings", "int"], ["share", "float"], ["contexts", ["record", "Contexts"]], ["labelling", "int"], ["label", "int"]],
   Boards: [["pieces", ["uint8", "plain", "n_squares"]], ["marks", ["uint8", "plain", "n_squares"]], ["to_move", ["int32", "plain", "n_boards"]]],
   ProbeReadout: [["classes", ["int32", "plain", "n_classes"]], ["n_top", "int"], ["values", ["float32", "plain", "n_classes"]], ["cosines", ["float32", "plain", "n_cosines"]]],
-  FeatureView: [["feature", "int"], ["stats", ["record", "FeatureStats"]], ["neuron_alignment", ["maybe", ["record", "AlignmentTable"]]], ["correlated_neurons", ["maybe", ["record", "CorrelationTable"]]], ["correlated_features", ["maybe", ["record", "CorrelationTable"]]], ["correlated_b_features", ["maybe", ["record", "CorrelationTable"]]], ["decoder_neighbours", ["maybe", ["record", "NeighbourTable"]]], ["acts_histogram", ["maybe", ["record", "Histogram"]]], ["logits_histogram", ["maybe", ["record", "Histogram"]]], ["logits_table", ["maybe", ["record", "LogitTable"]]], ["acts_by_position", ["maybe", ["record", "PositionProfile"]]], ["top_tokens", ["maybe", ["record", "TopTokens"]]], ["labels", ["many", ["record", "LabelProfile"]]], ["places", ["maybe", ["record", "PlaceWeights"]]], ["sequences", ["many", ["record", "SequenceGroup"]]], ["boards", ["maybe", ["record", "Boards"]]], ["probes", ["many", ["record", "ProbeReadout"]]], ["custom", ["by name", "named"]]],
+  FeatureView: [["feature", "int"], ["stats", ["record", "FeatureStats"]], ["explanations", ["many", ["record", "FeatureExplanation"]]], ["neuron_alignment", ["maybe", ["record", "AlignmentTable"]]], ["correlated_neurons", ["maybe", ["record", "CorrelationTable"]]], ["correlated_features", ["maybe", ["record", "CorrelationTable"]]], ["correlated_b_features", ["maybe", ["record", "CorrelationTable"]]], ["decoder_neighbours", ["maybe", ["record", "NeighbourTable"]]], ["acts_histogram", ["maybe", ["record", "Histogram"]]], ["logits_histogram", ["maybe", ["record", "Histogram"]]], ["logits_table", ["maybe", ["record", "LogitTable"]]], ["acts_by_position", ["maybe", ["record", "PositionProfile"]]], ["top_tokens", ["maybe", ["record", "TopTokens"]]], ["labels", ["many", ["record", "LabelProfile"]]], ["places", ["maybe", ["record", "PlaceWeights"]]], ["sequences", ["many", ["record", "SequenceGroup"]]], ["boards", ["maybe", ["record", "Boards"]]], ["probes", ["many", ["record", "ProbeReadout"]]], ["custom", ["by name", "named"]]],
   PromptMetric: [["name", "str"], ["title", "str"], ["meaning", "str"], ["first", ["choice", "large", "small", "size"]], ["values", ["float32", "plain", "n_pairs"]]],
   PromptView: [["title", "str"], ["tokens", ["int32", "token", "n_positions"]], ["masked", ["int32", "plain", "n_positions"]], ["loss", ["float32", "plain", "n_positions"]], ["n_predicted", "int"], ["predicted", ["int32", "token", "n_positions*n_predicted"]], ["predicted_prob", ["float32", "plain", "n_positions*n_predicted"]], ["offsets", ["int32", "offsets", "n_positions+1", "n_pairs"]], ["features", ["int32", "delta", "n_pairs"]], ["metrics", ["many", ["record", "PromptMetric"]]], ["n_targets", "int"], ["targets", ["int32", "token", "n_positions*n_targets"]], ["logit_effects", ["float32", "plain", "n_pairs*n_targets"]], ["attributed", "str"]],
   PromptPart: [["prompts", ["many", ["record", "PromptView"]]], ["aligned", ["int32", "plain", "n_aligned"]], ["firing", ["record", "FeatureSummary"]], ["metric", "str"], ["position", ["maybe", "int"]], ["n_features", "int"]],
@@ -48,13 +49,13 @@ export const TABLE: Table = {
   Compared: [["feature", "int"], ["table", ["record", "PairTable"]], ["pairs", ["many", ["many", ["record", "PairGroup"]]]]],
   ColumnInfo: [["name", "str"], ["title", "str"], ["meaning", "str"], ["kind", ["choice", "number", "token", "label", "tokens", "words"]], ["scale", ["choice", "linear", "log"]], ["percent", "bool"], ["whole", "bool"], ["best", ["choice", "high", "low"]], ["labelling", "int"]],
   IndexChoice: [["identity", "str"], ["title", "str"], ["hook", "str"], ["sae", "str"], ["same_text", "bool"]],
-  ExplorerCan: [["phrases", "bool"], ["reader", "bool"], ["live", "bool"], ["why_not_live", "str"], ["notes", "bool"], ["map", "bool"]],
+  ExplorerCan: [["phrases", "bool"], ["reader", "bool"], ["live", "bool"], ["why_not_live", "str"], ["notes", "bool"], ["map", "bool"], ["explanations", "bool"]],
   ExplorerHead: [["page", ["record", "PageHead"]], ["identity", "str"], ["columns", ["many", ["record", "ColumnInfo"]]], ["shown", ["many", "str"]], ["sort", "str"], ["indices", ["many", ["record", "IndexChoice"]]], ["can", ["record", "ExplorerCan"]]],
   NumberColumn: [["values", ["float32", "plain", "n_features"]]],
   WholeColumn: [["values", ["int32", "plain", "n_features"]]],
   TokensOfRows: [["offsets", ["int32", "offsets", "n_rows+1", "n_listed"]], ["tokens", ["int32", "token", "n_listed"]]],
-  RowTexts: [["features", ["int32", "plain", "n_rows"]], ["top", ["int32", "token", "n_rows"]], ["fired", ["record", "TokensOfRows"]], ["up", ["record", "TokensOfRows"]], ["down", ["record", "TokensOfRows"]]],
-  Hits: [["way", ["choice", "fires", "pushes", "phrase", "note", "text"]], ["said", "str"], ["n_places", "int"], ["features", ["int32", "plain", "n_found"]], ["scores", ["float32", "plain", "n_found"]]],
+  RowTexts: [["features", ["int32", "plain", "n_rows"]], ["top", ["int32", "token", "n_rows"]], ["fired", ["record", "TokensOfRows"]], ["up", ["record", "TokensOfRows"]], ["down", ["record", "TokensOfRows"]], ["explanations", ["many", "str"]]],
+  Hits: [["way", ["choice", "fires", "pushes", "phrase", "explanation", "note", "text"]], ["said", "str"], ["n_places", "int"], ["features", ["int32", "plain", "n_found"]], ["scores", ["float32", "plain", "n_found"]]],
   SearchAnswer: [["hits", ["many", ["record", "Hits"]]]],
   TriedText: [["tokens", ["int32", "token", "n_positions"]], ["masked", ["int32", "plain", "n_positions"]], ["offsets", ["int32", "offsets", "n_positions+1", "n_codes"]], ["features", ["int32", "delta", "n_codes"]], ["acts", ["float32", "plain", "n_codes"]]],
   MeasuredEffects: [["side", "int"], ["done", "int"], ["total", "int"], ["pairs", ["int32", "plain", "n_measured"]], ["loss", ["float32", "plain", "n_measured"]], ["later", ["float32", "plain", "n_measured"]]],
@@ -65,8 +66,9 @@ export const TABLE: Table = {
   Notes: [["notes", ["many", ["record", "Note"]]]],
   FirstRows: [["features", ["int32", "plain", "n_rows"]], ["columns", ["many", "str"]], ["values", ["float32", "plain", "n_values"]], ["texts", ["record", "RowTexts"]]],
   SitePage: [["title", "str"], ["address", "str"]],
-  SiteHead: [["explorer", ["record", "ExplorerHead"]], ["first", ["record", "FirstRows"]], ["cards_in_file", "int"], ["rows_in_file", "int"], ["letters", ["many", "str"]], ["token_files", ["int32", "delta", "n_token_files"]], ["pages", ["many", ["record", "SitePage"]]]],
+  SiteHead: [["explorer", ["record", "ExplorerHead"]], ["first", ["record", "FirstRows"]], ["cards_in_file", "int"], ["rows_in_file", "int"], ["letters", ["many", "str"]], ["token_files", ["int32", "delta", "n_token_files"]], ["explained_letters", ["many", "str"]], ["pages", ["many", ["record", "SitePage"]]]],
   TokenLogits: [["n_found", "int"], ["n_vocab", "int"], ["tokens", ["int32", "token", "n_listed"]], ["effects", ["float32", "plain", "n_listed"]], ["ranks", ["int32", "plain", "n_listed"]]],
+  ExplainedWords: [["words", ["many", "str"]], ["totals", ["int32", "plain", "n_words"]], ["offsets", ["int32", "offsets", "n_words+1", "n_entries"]], ["rows", ["int32", "delta", "n_entries"]], ["features", ["int32", "delta", "n_entries"]], ["counts", ["int32", "plain", "n_entries"]], ["lengths", ["int32", "plain", "n_entries"]]],
   WordList: [["words", ["many", "str"]], ["offsets", ["int32", "offsets", "n_words+1", "n_ids"]], ["ids", ["int32", "plain", "n_ids"]]],
   TokenFeatures: [["ids", ["int32", "delta", "n_tokens"]], ["fires_offsets", ["int32", "offsets", "n_tokens+1", "n_fires"]], ["fires", ["int32", "plain", "n_fires"]], ["shares", ["float32", "plain", "n_fires"]], ["pushes_offsets", ["int32", "offsets", "n_tokens+1", "n_pushes"]], ["pushes", ["int32", "plain", "n_pushes"]], ["effects", ["float32", "plain", "n_pushes"]]],
   ReaderLabels: [["name", "str"], ["starts", ["int32", "gaps", "n_spans"]], ["labels", ["many", ["maybe", "str"]]]],

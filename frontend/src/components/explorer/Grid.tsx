@@ -182,6 +182,7 @@ function Row(props: RowProps): VNode {
 }
 
 function Cell({ column, feature, data, texts, text, labellings }: RowProps & { readonly column: ColumnInfo }): VNode | string {
+  if (column.kind === "words") return text(feature)?.explanation ?? "";
   if (column.kind === "tokens" || column.kind === "token") {
     const row = text(feature);
     if (row === null) return "";

@@ -29,8 +29,8 @@ export function SearchBox({ box, words, setWords, open, leave }: SearchBoxProps)
         ref={box}
         type="search"
         value={words}
-        placeholder="Number, token, phrase or note"
-        aria-label="Find features by number, token, phrase of the text, or note"
+        placeholder="Number, token, phrase or words"
+        aria-label="Find features by number, token, phrase of the text, or words of explanations and notes"
         title="Find features (/)"
         onInput={(event) => setWords(event.currentTarget.value)}
         onKeyDown={(event) => {
@@ -94,6 +94,7 @@ const TITLES: Readonly<Record<Way, (hits: Hits) => string>> = {
   fires: ({ features }) => `${count(features.length)} fire on it`,
   pushes: ({ features }) => `${count(features.length)} push it up`,
   phrase: ({ features, n_places: n }) => `${count(features.length)} where it stands (${plural(n, "place")})`,
+  explanation: ({ features }) => `${count(features.length)} explained so`,
   note: ({ features }) => `${count(features.length)} noted`,
   text: ({ features }) => `${count(features.length)} woken by it`,
 };

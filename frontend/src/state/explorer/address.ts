@@ -7,7 +7,7 @@ import type { Range } from "./order";
 export const VIEWS = ["table", "map", "text", "prompt", "compare"] as const;
 export type View = (typeof VIEWS)[number];
 
-export const WAYS = ["fires", "pushes", "phrase", "note", "text"] as const;
+export const WAYS = ["fires", "pushes", "phrase", "explanation", "note", "text"] as const;
 export type Way = (typeof WAYS)[number];
 
 /** #f=12&view=table&sort=max&down=1&cols=…&where=max:1~5&q=…&by=phrase&doc=3&page=1&tok=9&pins=12,5&colour=max */

@@ -61,6 +61,8 @@ export interface RowText {
   readonly fired: Int32Array;
   readonly up: Int32Array;
   readonly down: Int32Array;
+  /** What is said that the feature means; may be empty. */
+  readonly explanation: string;
 }
 
 const MOST_ASKED = 128;
@@ -97,10 +99,10 @@ export function useRowTexts(source: ExplorerSource, features: readonly number[])
   return (feature) => known.get(feature) ?? null;
 }
 
-function keep(kept: Map<number, RowText | null>, { features, top, fired, up, down }: RowTexts): void {
+function keep(kept: Map<number, RowText | null>, { features, top, fired, up, down, explanations }: RowTexts): void {
   features.forEach((feature, i) => {
     const [own, above, below] = [fired, up, down].map(({ offsets, tokens }) => tokens.subarray(offsets[i] ?? 0, offsets[i + 1] ?? 0));
     const none = new Int32Array();
-    kept.set(feature, { top: top[i] ?? -1, fired: own ?? none, up: above ?? none, down: below ?? none });
+    kept.set(feature, { top: top[i] ?? -1, fired: own ?? none, up: above ?? none, down: below ?? none, explanation: explanations[i] ?? "" });
   });
 }
