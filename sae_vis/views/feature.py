@@ -15,7 +15,6 @@ from sae_vis.contract import (
     AlignmentTable,
     ComparePart,
     CorrelationTable,
-    FeatureExplanation,
     FeaturePage,
     FeatureStats,
     FeatureSummary,
@@ -52,6 +51,7 @@ from sae_vis.neutral import neutrally
 from sae_vis.saes.neighbours import Neighbours, decoder_neighbours
 from sae_vis.views.attribution import no_sources
 from sae_vis.views.boards import with_boards
+from sae_vis.views.explained import explained
 from sae_vis.views.labels import label_profiles, label_ranks, labelling_words
 from sae_vis.views.places import place_weights, relative_norm, written_places
 from sae_vis.views.probes import probe_heads, probe_readouts
@@ -195,7 +195,7 @@ def _parts(sources: ViewSources, block: FeatureBlock, layout: SaeVisLayoutConfig
     top = layout.find(TopTokensConfig)
     columns = {
         "stats": _stats(block),
-        "explanations": [_explained(index, feature) for feature in block.features],
+        "explanations": [explained(index, feature) for feature in block.features],
         "neuron_alignment": _alignments(index, block, tables),
         "correlated_neurons": _correlated(index, "correlated_neurons", block, tables),
         "correlated_features": _correlated(index, "correlated_features", block, tables),
@@ -222,16 +222,6 @@ def _stats(block: FeatureBlock) -> list[FeatureStats]:
         FeatureStats(n_firings=n, density=density, max=largest, mean=mean, std=std, min=smallest)
         for n, (density, largest, mean, std, smallest) in zip(block.postings.counts.tolist(), numbers, strict=True)
     ]
-
-
-def _explained(index: Index, feature: int) -> tuple[FeatureExplanation, ...]:
-    """What is said of it, without a score where it has none."""
-    return tuple(
-        FeatureExplanation(
-            text=one.text, score=None if one.score != one.score else one.score, measure=one.measure, source=one.source
-        )
-        for one in index.explanations.of_feature(feature)
-    )
 
 
 def _own(layout: SaeVisLayoutConfig) -> list[CustomComponent]:

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from polling import wait_until
 
-from sae_vis import Corpus, SiteSettings, TokenText, index_features, load_tokenizer, save_site
+from sae_vis import (
+    Corpus,
+    Explanation,
+    SiteSettings,
+    TokenText,
+    index_features,
+    keep_explanations,
+    load_tokenizer,
+    save_site,
+)
 from sae_vis.demo import run as demo
 from sae_vis.explore.search import Search
 
@@ -28,7 +37,10 @@ def index(tmp_path_factory):
     texts = [text for number, text in enumerate(demo.demo_texts()) if number % 24 == 0]
     corpus = Corpus.from_texts(texts, tokenizer, seq_len=demo.SEQ_LEN)
     folder = tmp_path_factory.mktemp("of-site") / "index"
-    return index_features(corpus, demo.demo_parts(demo.MLP), folder, text=TokenText.from_tokenizer(tokenizer))
+    made = index_features(corpus, demo.demo_parts(demo.MLP), folder, text=TokenText.from_tokenizer(tokenizer))
+    said = ["the end of legal texts", "legal", "naïve names in texts", "the number of texts, legally"]
+    keep_explanations(made, [Explanation(feature=7 * i + 1, text=said[i % 4], score=i / 50) for i in range(40)])
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +124,26 @@ def test_a_token_is_found_as_in_the_index(tab, index, word):
     tab.get_by_role("button", name=f"{len(hits['pushes'].features):,} push it up").wait_for()
     if n:
         assert rows(tab)[:5] == hits["fires"].features[:5].tolist()
+
+
+@pytest.mark.parametrize("words", ["legal", "LEGAL texts", "tex", "text le", "naïve", "nothing so"])
+def test_explanations_are_found_as_in_the_index(tab, index, words):
+    tab.get_by_role("searchbox").fill(words)
+    hits = {one.way: one for one in Search(index).find(words).hits}["explanation"]
+    tab.get_by_role("button", name=f"{len(hits.features)} explained so").wait_for()
+    if len(hits.features):
+        tab.get_by_role("button", name=f"{len(hits.features)} explained so").click()
+        best = hits.features[:5].tolist()
+        wait_until(tab, f"document.querySelector('.grid-row')?.dataset.feature === '{best[0]}'")
+        assert rows(tab)[:5] == best
+
+
+def test_the_table_and_the_card_say_what_a_feature_is_said_to_mean(tab, index):
+    tab.evaluate("location.hash = '#f=8&sort=explained'")
+    said = tab.locator('article[aria-label="Feature 8"] [aria-label="Explanations"]')
+    said.wait_for()
+    assert said.inner_text().split() == ["legal", "score", "0.0200"]
+    tab.locator('.grid-row[data-feature="274"] .words', has_text="the number of texts, legally").wait_for()
 
 
 def test_a_beginning_of_a_word_is_found(tab, index):

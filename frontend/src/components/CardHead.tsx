@@ -3,10 +3,11 @@ import type { ComponentChildren, VNode } from "preact";
 import type { Card } from "../state/card";
 import { number, percent, plural } from "../data/format";
 import type { Panes } from "../state/panes";
-import type { FeatureExplanation, FeatureStats } from "../data/contract";
+import type { FeatureStats } from "../data/contract";
 import type { Head } from "../data/source";
 import { CopyMenu } from "./CopyMenu";
 import { DeadFeature } from "./Messages";
+import { Said } from "./Said";
 import { Stepper } from "./Stepper";
 
 export interface CardHeadProps {
@@ -38,26 +39,9 @@ export function CardHead({ feature, card, head, place, panes, href, children }: 
       )}
       {children}
       {card !== null && (card.dead ? <DeadFeature feature={feature} head={head} /> : <Stats stats={card.view.stats} signed={head.meta.signed} />)}
-      {card !== null && <Said explanations={card.view.explanations} />}
+      {card !== null && <Said card={card} />}
       {card !== null && <CopyMenu card={card} href={href} />}
     </header>
-  );
-}
-
-/** What is said that the feature means. */
-function Said({ explanations }: { readonly explanations: readonly FeatureExplanation[] }): VNode | null {
-  if (explanations.length === 0) return null;
-  return (
-    <ul class="said" aria-label="Explanations">
-      {explanations.map(({ text, score, measure, source }, i) => (
-        <li key={i}>
-          {text}{" "}
-          <small>
-            {[source, score === null ? "" : `${measure || "score"} ${number(score)}`].filter((word) => word !== "").join(" · ")}
-          </small>
-        </li>
-      ))}
-    </ul>
   );
 }
 

@@ -182,7 +182,10 @@ function Row(props: RowProps): VNode {
 }
 
 function Cell({ column, feature, data, texts, text, labellings }: RowProps & { readonly column: ColumnInfo }): VNode | string {
-  if (column.kind === "words") return text(feature)?.explanation ?? "";
+  if (column.kind === "words") {
+    const said = text(feature)?.explanation ?? "";
+    return <span title={said}>{said}</span>;
+  }
   if (column.kind === "tokens" || column.kind === "token") {
     const row = text(feature);
     if (row === null) return "";

@@ -5,6 +5,7 @@ import { Card, opened } from "../../state/card";
 import { Columns, type Shared } from "../../components/Columns";
 import { Stats } from "../../components/CardHead";
 import { DeadFeature, FailedLoad, MissingFeature } from "../../components/Messages";
+import { Said } from "../../components/Said";
 import { SideMark } from "../../marks/SideMark";
 import { SIDE_NAMES, type Side } from "../../state/sides";
 import { useLoaded } from "../../state/load";
@@ -52,6 +53,7 @@ function PairCard({ side, feature, source }: PairCardProps): VNode {
         {state.kind === "loading" && <p class="message">Loading feature {feature}…</p>}
         {state.kind === "failed" && <FailedLoad what={`Feature ${feature}`} reason={state.reason} />}
         {card !== null && (card.dead ? <DeadFeature feature={feature} head={head} /> : <Stats stats={card.view.stats} signed={head.meta.signed} />)}
+        {card !== null && <Said card={card} />}
       </header>
       {card !== null && <Columns card={card} head={head} several shared={shared} />}
     </article>

@@ -5,6 +5,7 @@ import { Columns, type Shared } from "../../components/Columns";
 import { Stats } from "../../components/CardHead";
 import { CopyMenu } from "../../components/CopyMenu";
 import { DeadFeature } from "../../components/Messages";
+import { Said } from "../../components/Said";
 import { AnyToken } from "../../components/explorer/AnyToken";
 import { NoteBox } from "../../components/explorer/NoteBox";
 import { TryText } from "../../components/explorer/TryText";
@@ -57,6 +58,7 @@ export function CardPane(props: CardPaneProps): VNode {
           Feature <b>{feature}</b>
         </h2>
         {card !== null && there && (card.dead ? <DeadFeature feature={feature} head={head} /> : <Stats stats={card.view.stats} signed={head.meta.signed} />)}
+        {card !== null && there && <Said card={card} />}
         {effects === "computing" && (
           <span class="quiet" role="status">
             computing effects…

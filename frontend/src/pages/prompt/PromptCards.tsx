@@ -4,6 +4,7 @@ import { useLayoutEffect, useMemo } from "preact/hooks";
 import { Card, opened, pin } from "../../state/card";
 import { Columns, type Shared } from "../../components/Columns";
 import { DeadFeature, FailedLoad } from "../../components/Messages";
+import { Said } from "../../components/Said";
 import { count, number, percent, plural } from "../../data/format";
 import { useLoaded } from "../../state/load";
 import { restingPlace, single, usePrompt, type PromptState } from "../../state/prompt/state";
@@ -51,6 +52,7 @@ function PromptCard({ feature }: { feature: number }): VNode {
         {loaded.kind === "loading" && <p class="message">Loading feature {feature}…</p>}
         {loaded.kind === "failed" && <FailedLoad what={`Feature ${feature}`} reason={loaded.reason} />}
         {card !== null && (card.dead ? <DeadFeature feature={feature} head={head} /> : <Stats card={card} />)}
+        {card !== null && <Said card={card} />}
       </header>
       {card !== null && <Columns card={card} head={head} several shared={sharedOf(state)} />}
     </article>
