@@ -8,7 +8,7 @@ LIBRARIES ?= .venv-libraries
 LIBRARIES_READY := $(LIBRARIES)/.ready
 WIDGET ?= .venv-widget
 WIDGET_READY := $(WIDGET)/.ready
-PINNED := --constraint constraints.txt --constraint constraints-libraries.txt
+PINNED := --constraint requirements/constraints.txt --constraint requirements/libraries.txt
 TESTBED ?= $(or $(SAE_VIS_TESTBED),$(HOME)/.cache/sae_vis/testbed)
 export HF_HUB_OFFLINE ?= 1
 # tests side by side, a file to a process, each with one thread
@@ -18,24 +18,24 @@ SETTINGS ?= 8
 SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 
 .PHONY: help setup demo test test-libraries test-real testbed lint format types frontend frontend-check audit gallery docs notebook \
-	wheel wheel-test bench clean
+	wheel dist wheel-test bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 # torch first: what a later requirement asks for would bring another build of it
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml requirements/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable .
 	@touch $@
 
 $(READY): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,testbed]"
+	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable ".[dev,docs,testbed]"
 	@touch $@
 
-setup: $(READY) ## make .venv with the pinned versions of constraints.txt
+setup: $(READY) ## make .venv with the pinned versions of requirements/constraints.txt
 
 demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to sae-vis-demo/
 	$(BIN)/sae-vis demo --out sae-vis-demo
@@ -64,7 +64,7 @@ test-gallery: $(READY) ## the page still looks as in the pictures of docs/galler
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m gallery tests/browser/test_gallery.py
 
 # These three are installed without what they ask for: it would bring a second PyTorch, or an older transformers.
-$(LIBRARIES_READY): pyproject.toml constraints.txt constraints-libraries.txt
+$(LIBRARIES_READY): pyproject.toml requirements/constraints.txt requirements/libraries.txt
 	$(PYTHON) -m venv $(LIBRARIES)
 	$(LIBRARIES)/bin/python -m pip install --quiet $(PINNED) torch
 	$(LIBRARIES)/bin/python -m pip install --quiet $(PINNED) --editable ".[dev,testbed,libraries]"
@@ -75,10 +75,10 @@ test-libraries: $(LIBRARIES_READY) ## the tests that need SAELens, TransformerLe
 	OMP_NUM_THREADS=1 SAE_VIS_REQUIRE_LIBRARIES=1 $(LIBRARIES)/bin/python -m pytest $(SIDE_BY_SIDE) \
 		$$(grep -rlE "^from tests\.(libraries|lens_models) " --include="test_*.py" tests)
 
-$(WIDGET_READY): pyproject.toml constraints.txt constraints-widget.txt
+$(WIDGET_READY): pyproject.toml requirements/constraints.txt requirements/widget.txt
 	$(PYTHON) -m venv $(WIDGET)
-	$(WIDGET)/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(WIDGET)/bin/python -m pip install --quiet --constraint constraints.txt --constraint constraints-widget.txt --editable ".[dev,notebooks]"
+	$(WIDGET)/bin/python -m pip install --quiet --constraint requirements/constraints.txt torch
+	$(WIDGET)/bin/python -m pip install --quiet --constraint requirements/constraints.txt --constraint requirements/widget.txt --editable ".[dev,notebooks]"
 	@touch $@
 
 .PHONY: test-widget
@@ -124,6 +124,11 @@ notebook: $(READY) ## run docs/demo.ipynb from its first cell to its last
 
 wheel: $(READY) ## build the wheel into dist/
 	rm -rf dist && $(BIN)/python -m build --wheel --outdir dist .
+
+dist: $(READY) ## build the sdist and the wheel into dist/ and check both
+	rm -rf dist && $(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 wheel-test: wheel ## install the wheel into an empty environment and run the demo there
 	$(BIN)/python tests/wheel_test.py dist
