@@ -2,8 +2,8 @@
 
 Usage: python docs/check_words.py [FILE...]     (no file: all of them)
 
-Code, addresses and generated pages are left out. A cell of a table counts as a text of its own. A semicolon ends a sentence
-there, too, and names in code are no words: cells are lists more often than prose.
+Code, addresses and generated pages are left out. A cell of a table counts as a text of its own. There a semicolon ends
+a sentence, too, and names in code are no words: cells are lists more often than prose.
 """
 
 from __future__ import annotations
