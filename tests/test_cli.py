@@ -558,4 +558,4 @@ def test_push_uploads_an_index_that_commands_then_read(tmp_path: Path, capsys: p
     assert f"is at {place}" in capsys.readouterr().out
     command("info", place)
     assert "checksums right" in capsys.readouterr().out
-    assert "is no address to upload to" in failure(capsys, "push", tmp_path / "index", "elsewhere")
+    assert "is not an address to upload to" in failure(capsys, "push", tmp_path / "index", "elsewhere")
