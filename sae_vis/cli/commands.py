@@ -44,23 +44,29 @@ def demo(
         from sae_vis.server.run import require_packages
 
         require_packages()
+    from sae_vis.demo.run import is_made, serve_demo
+
+    if every or not (serve and is_made(out)):
+        _make_demo(out, None if every else N_FEATURES)
+    if serve:
+        serve_demo(out, open_browser=browser)
+        end_at_once()
+
+
+def _make_demo(out: Path, features: int | None) -> None:
+    """Indices and pages of the demo, with words on what to look at."""
     from sae_vis.demo.run import SAES, demo_corpus, run_demo
 
     hide_loading_bars()
     text = demo_corpus()
     for sae in SAES:
         with progress_bars() as progress:
-            result = run_demo(sae, text, out, features=None if every else N_FEATURES, progress=progress)
+            result = run_demo(sae, text, out, features=features, progress=progress)
         say_index(result.index)
         say(f"  {sae.reads}: open {result.page.path.resolve()}")
         say(f"  the same on one prompt: open {result.prompt.path.resolve()}")
     say("  look first at features 1594, 1945 and 111 of features-resid.html: open it with a double click")
     say("  next: sae-vis demo --serve opens the explorer with all features (pip install 'sae-vis[serve]')")
-    if serve:
-        from sae_vis.demo.run import serve_demo
-
-        serve_demo(out, open_browser=browser)
-        end_at_once()
 
 
 app.command()(spelled_out(index))
