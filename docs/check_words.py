@@ -29,7 +29,7 @@ SAY = {
     r"residual-stream": "residual stream",
     r"pre-?print": "paper",
     r"colors?|behaviors?|centers?|centered|gray": "the British spelling",
-    r"\w+(normaliz|visualiz|initializ|summariz|recogniz|organiz)\w*": "the British spelling: -is-",
+    r"\w*(normaliz|visualiz|initializ|summariz|recogniz|organiz)\w*": "the British spelling: -is-",
     r"one's own|of the user's own": "your own",
     r"but for": "except",
     r"anew": "again",
