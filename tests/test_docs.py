@@ -19,8 +19,11 @@ COMPONENTS = [
     if isinstance(kind, type) and issubclass(kind, Component) and kind not in (Component, CustomComponent)
 ]
 CODE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)\s]+)\)")
-TEXTS = [DOCS.parent / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)]
+LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
+TEXTS = [
+    *(DOCS.parent / name for name in ("README.md", "CONTRIBUTING.md")),
+    *sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts),
+]
 
 
 def option_rows(text: str) -> dict[str, str]:
@@ -44,7 +47,7 @@ def test_every_page_is_of_a_component_and_in_the_list():
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(DOCS.parent).as_posix())
 def test_links_lead_somewhere(path: Path):
-    targets = LINK.findall(path.read_text(encoding="utf-8"))
+    targets = [one or other for one, other in LINK.findall(path.read_text(encoding="utf-8"))]
     wrong = []
     for target in targets:
         if target.startswith(("http://", "https://", "mailto:")):

@@ -5,15 +5,23 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import runpy
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sae_vis.layout import SaeVisLayoutConfig
-from tests.docs_blocks import ROOT, Block, blocks_of, check_names, run_page
+from tests.docs_blocks import ROOT, Block, blocks_of, check_names, commands, run_page
 
-PAGES = sorted([ROOT / "README.md", *(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts),
+    ]
+)
 WITH_CODE = [path for path in PAGES if any(block.language in ("python", "sh", "sql") for block in blocks_of(path))]
 ASSETS = ROOT / "sae_vis" / "demo" / "assets"
 MODELS = ("gpt2",)  # names in the documentation that stand for the embedded model here
@@ -58,10 +66,21 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def quarter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index that the tutorials make in their first block; the same block then opens it."""
+    blocks = [block for block in blocks_of(ROOT / "docs" / "tutorials" / "finding.md") if block.language == "python"]
+    folder = tmp_path_factory.mktemp("tutorials")
+    run_page(blocks[:1], folder)
+    return folder / "quarter"
+
+
 @pytest.mark.parametrize("path", WITH_CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_code_runs(path: Path, workplace: Path, tmp_path: Path):
+def test_code_runs(path: Path, workplace: Path, tmp_path: Path, request: pytest.FixtureRequest):
     folder = tmp_path / "here"
     shutil.copytree(workplace, folder, symlinks=True)
+    if path.parent.name == "tutorials":
+        shutil.copytree(request.getfixturevalue("quarter"), folder / "quarter")
     blocks = blocks_of(path)
     if any(MAKES_INDEX.search(block.code) for block in blocks):
         shutil.rmtree(folder / "my-index")
@@ -69,6 +88,30 @@ def test_code_runs(path: Path, workplace: Path, tmp_path: Path):
     layout = names.get("layout")
     if isinstance(layout, SaeVisLayoutConfig):
         layout.to_spec("prompt" if path.stem == "Prompt" else "feature")
+
+
+def test_the_first_page_of_a_public_sae(workplace: Path, tmp_path: Path):
+    """The README's commands for a model and an SAE of the hub, on folders of the same names and layout here."""
+    folder = tmp_path / "here"
+    shutil.copytree(workplace, folder, symlinks=True)
+    block = next(block for block in blocks_of(ROOT / "README.md") if block.only_checked)
+    sae = next(words for words in commands(block.code)[0] if ":" in words)
+    repository, checkpoint = sae.split(":")
+    (folder / repository).mkdir(parents=True)
+    shutil.copytree(ASSETS / "sae-resid", folder / repository / checkpoint)
+    (folder / repository / "another").mkdir()
+    offline = re.sub(r"--dataset \S+ --tokens \d+", "--text a.txt", block.code.partition("\n")[2])
+    assert "--text a.txt" in offline
+    run_page([replace(block, code=offline)], folder)
+    assert (folder / "gpt2.html").stat().st_size > 100_000
+    assert (folder / "gpt2-layer8" / "manifest.json").exists()
+
+
+def test_notebooks_are_those_of_the_tutorials():
+    names = runpy.run_path(str(ROOT / "docs" / "make_notebooks.py"))
+    made = {page.stem: names["notebook"](page) for page in names["pages"]()}
+    kept = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "examples" / "notebooks").glob("*.ipynb")}
+    assert kept == made, "python docs/make_notebooks.py"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

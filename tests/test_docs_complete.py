@@ -83,7 +83,7 @@ def test_every_command_and_option_has_its_help(name: str):
     assert command.help
     assert [parameter.name for parameter in command.params if not getattr(parameter, "help", None)] == []
     assert "```{sae-vis-commands}" in (DOCS / "command-line.md").read_text(encoding="utf-8")
-    assert f"sae-vis {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`sae-vis {name}" in (DOCS / "command-line.md").read_text(encoding="utf-8")
 
 
 def test_every_metric_is_defined():

@@ -587,11 +587,13 @@ def test_a_stream_that_holds_its_mode_while_it_waits():
 
 
 def test_a_wrapped_module_of_no_known_kind_is_named_with_its_wrapping():
-    with pytest.raises(InputError, match=r"^Linear \(in a DataParallel\) is no model that is known here; give a Hugg"):
+    with pytest.raises(
+        InputError, match=r"^Linear \(in a DataParallel\) is not a model that is known here; give a Hugg"
+    ):
         as_model(nn.DataParallel(nn.Linear(2, 2)))
-    with pytest.raises(InputError, match=r"^a Linear is no transformers model"):
+    with pytest.raises(InputError, match=r"^a Linear is not a transformers model"):
         sv.load_model(torch.compile(nn.Linear(2, 2), backend="eager"))
-    with pytest.raises(InputError, match="Linear is no dictionary of features"):
+    with pytest.raises(InputError, match="Linear is not a dictionary of features"):
         as_dictionary(nn.DataParallel(nn.Linear(2, 2)))
 
 

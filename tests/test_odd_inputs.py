@@ -192,7 +192,7 @@ KINDS = "expected a text, token ids [n], or a list of chat messages with role an
         ([4096], "token ids from 4096 to 4096, but GPTNeoXForCausalLM has ids 0 to 4095"),
         (
             "a\ud800",
-            "the prompt holds half a character (the surrogate '\\ud800' at index 1), which is no text: give",
+            "the prompt holds half a character (the surrogate '\\ud800' at index 1), which is not text: give",
         ),
         (
             [BOS, BOS, 5],
@@ -263,7 +263,7 @@ def test_places_where_no_page_can_be_written(writer, index, parts, tmp_path, mon
         tmp_path / "no" / "a.html": f"can't write {tmp_path}/no/a.html: the folder {tmp_path}/no does not exist; make",
         tmp_path / "file" / "a.html": f"can't write {tmp_path}/file/a.html: {tmp_path}/file is a file, not a folder;",
         tmp_path / ("x" * 300): f"can't write {tmp_path}/{'x' * 300}: File name too long; what was there before",
-        tmp_path / "pipe": f"can't write {tmp_path}/pipe: it is no ordinary file; give the name of one",
+        tmp_path / "pipe": f"can't write {tmp_path}/pipe: it is not an ordinary file; give the name of one",
         "/proc/a.html": "can't write /proc/a.html: ",
         "a\0b": "can't write a\0b: embedded null ",
         "": "the path to write is '', expected the name of a file, such as 'page.html'",

@@ -13,7 +13,7 @@ import venv
 import zipfile
 from pathlib import Path
 
-CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
+CONSTRAINTS = Path(__file__).parents[1] / "requirements" / "constraints.txt"
 DOCS = Path(__file__).parents[1] / "docs"
 MOST_BYTES = 14_000_000
 

@@ -57,7 +57,7 @@ def _text_ids(prompt: str, tokenizer: PreTrainedTokenizerBase | None, bos_id: in
     at = surrogate_at(prompt)
     if at is not None:
         raise InputError(
-            f"the prompt holds half a character (the surrogate {prompt[at]!r} at index {at}), which is no text: give "
+            f"the prompt holds half a character (the surrogate {prompt[at]!r} at index {at}), which is not text: give "
             "it without, or .encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
         )
     ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
@@ -65,7 +65,7 @@ def _text_ids(prompt: str, tokenizer: PreTrainedTokenizerBase | None, bos_id: in
 
 
 def _listed_prompt(prompt: object) -> list[Any]:
-    """What a prompt that is no text holds."""
+    """What a prompt that is not text holds."""
     if isinstance(prompt, Mapping) and "input_ids" in prompt:
         raise InputError("the prompt is a tokenizer's output, expected token ids [n]: give its input_ids, of one text")
     if isinstance(prompt, (bytes, bytearray, Mapping)) or not isinstance(prompt, Iterable):

@@ -123,7 +123,7 @@ class Othello:
         name = self._names.get(token, f"token {token}")
         can = [square_name(int(square)) for square in np.flatnonzero(unpack(legal[row]))]
         player = LOOK.players[mover[row]]
-        said = "names no square and is no pass" if places[row] == UNKNOWN else f"is no legal move for {player}"
+        said = "names no square and is not a pass" if places[row] == UNKNOWN else f"is not a legal move for {player}"
         raise InputError(
             f"sequence {games.sequence[row]}, position {ply}: {name!r} {said}; legal are {', '.join(can) or 'none'}. "
             "Boards need sequences that are legal games of Othello from their first move on"

@@ -39,27 +39,34 @@ def demo(
     serve: Annotated[bool, typer.Option("--serve", help="then open both indices in the browser, live")] = False,
     browser: Annotated[bool, typer.Option(help="with --serve: open the page in a browser")] = True,
 ) -> None:
-    """Index the embedded model's SAEs over the embedded text; write pages of their features and of a prompt."""
+    """Try everything on the embedded model: index its SAEs, write pages of their features and of a prompt."""
     if serve:
         from sae_vis.server.run import require_packages
 
         require_packages()
+    from sae_vis.demo.run import is_made, serve_demo
+
+    if every or not (serve and is_made(out)):
+        _make_demo(out, None if every else N_FEATURES)
+    if serve:
+        serve_demo(out, open_browser=browser)
+        end_at_once()
+
+
+def _make_demo(out: Path, features: int | None) -> None:
+    """Indices and pages of the demo, with words on what to look at."""
     from sae_vis.demo.run import SAES, demo_corpus, run_demo
 
     hide_loading_bars()
     text = demo_corpus()
     for sae in SAES:
         with progress_bars() as progress:
-            result = run_demo(sae, text, out, features=None if every else N_FEATURES, progress=progress)
+            result = run_demo(sae, text, out, features=features, progress=progress)
         say_index(result.index)
         say(f"  {sae.reads}: open {result.page.path.resolve()}")
         say(f"  the same on one prompt: open {result.prompt.path.resolve()}")
-    say("  features to look at first: see the README")
-    if serve:
-        from sae_vis.demo.run import serve_demo
-
-        serve_demo(out, open_browser=browser)
-        end_at_once()
+    say("  look first at features 1594, 1945 and 111 of features-resid.html: open it with a double click")
+    say("  next: sae-vis demo --serve opens the explorer with all features (pip install 'sae-vis[serve]')")
 
 
 app.command()(spelled_out(index))
@@ -71,14 +78,14 @@ app.command()(spelled_out(feature))
 @app.command()
 def labels(
     index: IndexAt,
-    labelling: Annotated[str | None, typer.Argument(help="labelling to rank by; default: say which there are")] = None,
+    labelling: Annotated[str | None, typer.Argument(help="labelling to rank by; default: list the labellings")] = None,
     label: Annotated[str | None, typer.Option(help="rank by how much a feature prefers this label")] = None,
     by: Annotated[
         str, typer.Option(help="unevenness (bits per firing) or information (bits per token)")
     ] = "unevenness",
-    count: Annotated[int, typer.Option("--count", "-n", help="features to list")] = 20,
+    count: Annotated[int, typer.Option("--count", "-n", help="how many features to list")] = 20,
 ) -> None:
-    """The labels of an index's text, or the features that fire most unevenly over them."""
+    """List the labels of an index's text, or the features that fire most unevenly over them."""
     from sae_vis.index.index import Index
     from sae_vis.views.label_lists import labelling_lines, rank_lines
 
@@ -91,19 +98,18 @@ def labels(
 @app.command()
 def search(
     index: IndexAt,
-    phrase: Annotated[str, typer.Argument(help="what to look for, a space before a word included")],
+    phrase: Annotated[str, typer.Argument(help="text to look for; include the space before a word")],
     rank: Annotated[
-        str, typer.Option(help="lift (fires there more than elsewhere), count or mass (of activations there)")
+        str,
+        typer.Option(help="rank by lift (fires there more than elsewhere), count, or mass (sum of activations there)"),
     ] = "lift",
-    count: Annotated[int, typer.Option("--count", "-n", help="features to list")] = 20,
-    matches: Annotated[int, typer.Option(min=0, help="matches to show")] = 5,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="only matches that begin and end at borders of tokens")
-    ] = False,
-    last: Annotated[bool, typer.Option("--last", help="features of the last token of each match only")] = False,
-    ignore_case: Annotated[bool, typer.Option("--ignore-case", help="take the letters A to Z for a to z")] = False,
+    count: Annotated[int, typer.Option("--count", "-n", help="how many features to list")] = 20,
+    matches: Annotated[int, typer.Option(min=0, help="how many matches to show")] = 5,
+    exact: Annotated[bool, typer.Option("--exact", help="only matches that begin and end where tokens do")] = False,
+    last: Annotated[bool, typer.Option("--last", help="rank features on the last token of each match only")] = False,
+    ignore_case: Annotated[bool, typer.Option("--ignore-case", help="ignore the case of the letters A to Z")] = False,
 ) -> None:
-    """Where a phrase stands in an index's text, and the features that fire there."""
+    """Find a phrase in an index's text, and the features that fire there."""
     from sae_vis.index.index import Index
     from sae_vis.views.search_lines import feature_lines, match_lines
 
@@ -124,9 +130,9 @@ app.command()(spelled_out(site))
 @app.command()
 def info(
     index: IndexAt,
-    verify: Annotated[bool, typer.Option(help="compare every file with its checksum")] = True,
+    verify: Annotated[bool, typer.Option(help="check every file against its checksum")] = True,
 ) -> None:
-    """What an index was made from, and whether it is whole."""
+    """Say what an index was made from, and check that it is complete."""
     from sae_vis.index.index import Index
 
     opened = Index.open(index, verify="contents" if verify else "sizes")
@@ -144,11 +150,11 @@ def info(
 
 @app.command()
 def convert(
-    old: Annotated[Path, typer.Argument(help="directory of an index of an earlier format; it is left as it is")],
-    new: Annotated[Path, typer.Argument(help="directory to make")],
-    codes: Annotated[bool, typer.Option(help="keep the codes by position, too")] = True,
+    old: Annotated[Path, typer.Argument(help="directory of the old index; it is not changed")],
+    new: Annotated[Path, typer.Argument(help="directory for the new index")],
+    codes: Annotated[bool, typer.Option(help="also keep the codes by position")] = True,
 ) -> None:
-    """Make an index of format 1 one of today's format."""
+    """Convert an index of format 1 to the current format."""
     from sae_vis.config import IndexConfig
     from sae_vis.index.convert import convert_index
 
@@ -160,9 +166,9 @@ def convert(
 @app.command()
 def push(
     index: Annotated[Path, typer.Argument(help="index directory")],
-    address: Annotated[str, typer.Argument(help="where to: hf://datasets/USER/NAME, s3://BUCKET/FOLDER, …")],
+    address: Annotated[str, typer.Argument(help="target: hf://datasets/USER/NAME, s3://BUCKET/FOLDER, …")],
 ) -> None:
-    """Upload an index; every command then reads it at that address."""
+    """Upload an index. Every command can then read it at that address."""
     from sae_vis.index.push import push_index
 
     with progress_bars() as progress:

@@ -20,7 +20,7 @@ def index(
     run: NewRunOptions,
     sequences: SequenceOptions,
 ) -> None:
-    """Index every feature of an SAE over text, in one pass. A killed run goes on when started again."""
+    """Index every feature of an SAE over text, in one pass. Run the command again to continue a killed build."""
     from sae_vis.api import index_features, index_layers
     from sae_vis.config import IndexConfig
     from sae_vis.corpus.datasets import DatasetConfig, TokenBudget, documents

@@ -13,9 +13,9 @@ from sae_vis.cli.said import hide_loading_bars, progress_bars, say
 def make_map(
     index: IndexAt,
     sae: Annotated[str, typer.Option(help="the index's SAE")],
-    neighbours: Annotated[int, typer.Option(min=1, help="nearest features kept of each feature")] = 16,
+    neighbours: Annotated[int, typer.Option(min=1, help="how many nearest features to keep for each feature")] = 16,
 ) -> None:
-    """Find every feature's nearest by decoder direction and lay them out on a map, kept beside the index."""
+    """Find each feature's nearest by decoder direction, and lay all out on a map. Both stay with the index."""
     from sae_vis.api import Index
     from sae_vis.api import make_map as made
     from sae_vis.saes.formats import load_dictionary

@@ -14,9 +14,10 @@ Layout = Annotated[Path | None, typer.Option(help="layout of a card as JSON; def
 IndexAt = Annotated[str, typer.Argument(help="index directory or address")]
 Hook = Annotated[str | None, typer.Option(help="hook name or module path; default: what the SAE names")]
 HookOut = Annotated[str | None, typer.Option(help="where a transcoder writes; default: what it names")]
-Dtype = Annotated[str | None, typer.Option(help="of the model's weights; default: the index's")]
+Dtype = Annotated[str | None, typer.Option(help="dtype of the model's weights; default: that of the index")]
 NewDtype = Annotated[
-    str | None, typer.Option(help="of the model's weights; default: as stored, but float32 for slow half precision")
+    str | None,
+    typer.Option(help="dtype of the model's weights; default: as stored, but float32 where half precision is slow"),
 ]
 Title = Annotated[str | None, typer.Option(help="page title; default: made from the hook point")]
 First = Annotated[int | None, typer.Option(help="feature that the page opens with; default: the first")]
@@ -28,9 +29,11 @@ class LayerOptions:
 
     every_layer: Annotated[
         bool,
-        typer.Option("--every-layer", help="--sae has one for each layer: index them all in one pass"),
+        typer.Option("--every-layer", help="--sae holds an SAE per layer: index them all in one pass"),
     ] = False
-    match: Annotated[str | None, typer.Option(help="which of them, a pattern for their paths")] = None
+    match: Annotated[
+        str | None, typer.Option(help="which SAEs of --every-layer to take: a pattern for their paths")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +46,11 @@ class TextOptions:
     split: Annotated[str, typer.Option(help="split of the dataset")] = "train"
     column: Annotated[str | None, typer.Option(help="column with the text, or the messages")] = None
     label: Annotated[
-        list[str] | None, typer.Option(help="column that labels the documents, such as their language")
+        list[str] | None,
+        typer.Option(help="column with a label of each document, such as its language; give several times"),
     ] = None
     chat: Annotated[bool, typer.Option("--chat", help="the column holds messages: use the chat template")] = False
-    tokens: Annotated[int | None, typer.Option(help="stop after so many tokens of text")] = None
+    tokens: Annotated[int | None, typer.Option(help="stop after this many tokens of text")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,7 @@ class SequenceOptions:
 
     seq_len: Annotated[int, typer.Option(help="tokens in a sequence")] = 128
     bos: Annotated[bool, typer.Option(help="start every sequence with BOS")] = True
-    skip: Annotated[int, typer.Option(min=0, help="leave out the first positions of each sequence")] = 0
+    skip: Annotated[int, typer.Option(min=0, help="mask this many positions at the start of each sequence")] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,10 @@ class NewRunOptions(HookOptions):
 
     dtype: NewDtype = None
     acts_dtype: Annotated[
-        str, typer.Option(help="float32, or bfloat16: activations are rounded, and take half the room")
+        str,
+        typer.Option(
+            help="dtype of stored activations: float32, or bfloat16, which rounds them and takes half the room"
+        ),
     ] = "float32"
 
 
@@ -98,15 +105,15 @@ class PartsOptions:
 class ChosenOptions:
     """Which features a page has."""
 
-    ids: Annotated[list[int] | None, typer.Argument(help="feature ids; none: evenly spaced over those that fire")] = (
-        None
-    )
-    count: Annotated[int, typer.Option(help="features on the page, where no ids are given")] = N_FEATURES
+    ids: Annotated[
+        list[int] | None, typer.Argument(help="feature numbers; default: evenly spaced over those that fire")
+    ] = None
+    count: Annotated[int, typer.Option(help="how many features to show if you name none")] = N_FEATURES
     every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False
     most_uneven: Annotated[
-        str | None, typer.Option(help="the features that fire most unevenly over this labelling, --count of them")
+        str | None, typer.Option(help="show the features that fire most unevenly over this labelling")
     ] = None
-    label: Annotated[str | None, typer.Option(help="with --most-uneven: those that prefer this label most")] = None
+    label: Annotated[str | None, typer.Option(help="with --most-uneven: show those that prefer this label most")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +121,7 @@ class FeatureOptions:
     """As `sae_vis.FeatureSettings`."""
 
     title: Title = None
-    selection: Annotated[
-        str | None, typer.Option(help="how the features were chosen, said on the page; default: the rule that did it")
-    ] = None
+    selection: Annotated[str | None, typer.Option(help="what the page says about how its features were chosen")] = None
     first: First = None
 
 
@@ -127,7 +132,7 @@ class ComputeOptions:
     effects: Annotated[
         bool, typer.Option(help="compute direct effects that the index does not keep yet; needs --model")
     ] = True
-    seed: Annotated[int, typer.Option(help="of the random samples of examples")] = 0
+    seed: Annotated[int, typer.Option(help="seed of the random samples of examples")] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +141,7 @@ class SecondOptions:
 
     index_b: Annotated[
         str | None,
-        typer.Option(help="index of a second SAE over the same text: its features beside those of the first"),
+        typer.Option(help="index of a second SAE over the same text: show its features, too"),
     ] = None
     b_page: Annotated[str | None, typer.Option(help="address of a page of B's features, for links")] = None
     compare_page: Annotated[str | None, typer.Option(help="address of the page that compares both, for links")] = None
@@ -147,18 +152,20 @@ class PromptOptions:
     """As `sae_vis.PromptSettings`."""
 
     compare: Annotated[str | None, typer.Option(help="a second prompt, shown beside the first")] = None
-    metric: Annotated[str, typer.Option(help="metric to begin with")] = "act_size"
+    metric: Annotated[str, typer.Option(help="metric to rank by first")] = "act_size"
     seq_pos: Annotated[
-        int | None, typer.Option("--seq-pos", "--pos", help="position to begin with; default: the whole prompt")
+        int | None, typer.Option("--seq-pos", "--pos", help="position to show first; default: the whole prompt")
     ] = None
-    num_top_features: Annotated[int, typer.Option("--num-top-features", "--top", help="features in a ranking")] = 10
+    num_top_features: Annotated[int, typer.Option("--num-top-features", "--top", help="length of a ranking")] = 10
     logit_tokens: Annotated[
         list[str] | None,
-        typer.Option("--logit-tokens", "--token", help="text of a token whose logit is of interest, too"),
+        typer.Option(
+            "--logit-tokens", "--token", help="also rank by the effect on this token's logit; give several times"
+        ),
     ] = None
     full_effects: Annotated[
         int,
-        typer.Option("--full-effects", "--full", help="measure the full effects of so many (token, feature) pairs"),
+        typer.Option("--full-effects", "--full", help="measure the full effects of this many (token, feature) pairs"),
     ] = 0
     title: Title = None
 
@@ -168,11 +175,9 @@ class SiteOptions:
     """As `sae_vis.SiteSettings`."""
 
     title: Title = None
-    base: Annotated[
-        str | None, typer.Option(help="path that it is served under, where a host leaves out the slash at its end")
-    ] = None
+    base: Annotated[str | None, typer.Option(help="path of the site, for hosts that drop the slash at its end")] = None
     page: Annotated[list[str] | None, typer.Option(help="a page to link to, TITLE=ADDRESS; give several times")] = None
-    workers: Annotated[int | None, typer.Option(help="processes; default: one for each core")] = None
+    workers: Annotated[int | None, typer.Option(help="number of processes; default: one per core")] = None
     effects: Annotated[
         bool, typer.Option(help="compute direct effects that the index does not keep yet; needs --model")
     ] = True
@@ -182,9 +187,11 @@ class SiteOptions:
 class LiveOptions:
     """Model and SAEs of the indices that are served; none, or both."""
 
-    model: Annotated[str | None, typer.Option(help="the indices' model, for all that is live")] = None
+    model: Annotated[
+        str | None, typer.Option(help="the indices' model, for prompts, texts of your own and effects")
+    ] = None
     sae: Annotated[
-        list[str] | None, typer.Option(help="the index's SAE, with --model; of several indices one for each, in order")
+        list[str] | None, typer.Option(help="the index's SAE, with --model; give one for each index, in order")
     ] = None
     dtype: Dtype = None
 
@@ -193,14 +200,15 @@ class LiveOptions:
 class ServeOptions:
     """As `sae_vis.ServerSettings`."""
 
-    host: Annotated[str, typer.Option(help="address to listen at; any but this machine's own needs --token")] = (
+    host: Annotated[str, typer.Option(help="address to listen on; one that others can reach needs --token")] = (
         "127.0.0.1"
     )
     port: Annotated[int | None, typer.Option(help="port; default: 8765, or a free one where that is taken")] = None
-    token: Annotated[str | None, typer.Option(help="first part of the address; default: a random one")] = None
-    name: Annotated[list[str] | None, typer.Option(help="further name, with port, that the server is reached by")] = (
-        None
-    )
+    token: Annotated[str | None, typer.Option(help="secret first part of the address; default: random")] = None
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="another name with port for this server, such as a proxy's; give several times"),
+    ] = None
     browser: Annotated[bool, typer.Option(help="open the page in a browser")] = True
 
 
@@ -208,10 +216,10 @@ class ServeOptions:
 class ChosenOfAOptions:
     """Which features of A a page has."""
 
-    ids: Annotated[list[int] | None, typer.Argument(help="feature ids of A; none: some that are worth comparing")] = (
-        None
-    )
-    count: Annotated[int, typer.Option(help="features of A on the page, where no ids are given")] = 128
+    ids: Annotated[
+        list[int] | None, typer.Argument(help="feature numbers of A; default: some that are worth comparing")
+    ] = None
+    count: Annotated[int, typer.Option(help="how many features of A to show if you name none")] = 128
     every: Annotated[bool, typer.Option("--all", help="show every feature of A that fires")] = False
 
 
@@ -219,7 +227,7 @@ class ChosenOfAOptions:
 class CompareOptions:
     """As `sae_vis.CompareSettings`, what of it can be said in a line."""
 
-    partners: Annotated[int, typer.Option(help="nearest features of B shown for each of A")] = 6
+    partners: Annotated[int, typer.Option(help="how many nearest features of B to show for each of A")] = 6
     a_page: Annotated[str | None, typer.Option(help="address of a page of A's features, for links")] = None
     b_page: Annotated[str | None, typer.Option(help="address of a page of B's features, for links")] = None
     title: Title = None

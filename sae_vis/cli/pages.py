@@ -145,7 +145,7 @@ def prompt(
 
 def compare(
     index_a: Annotated[str, typer.Argument(help="index directory of the first SAE (A)")],
-    index_b: Annotated[str, typer.Argument(help="index directory of the second (B), over the same text")],
+    index_b: Annotated[str, typer.Argument(help="index directory of the second SAE (B), over the same text")],
     chosen: ChosenOfAOptions,
     parts: BothPartsOptions,
     settings: CompareOptions,

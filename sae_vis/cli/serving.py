@@ -23,7 +23,7 @@ def serve(
     hook: Hook = None,
     hook_out: HookOut = None,
     layout: Layout = None,
-    notes: Annotated[bool, typer.Option(help="let notes on features be written into the index's directory")] = True,
+    notes: Annotated[bool, typer.Option(help="allow notes on features, kept in the index's directory")] = True,
 ) -> None:
     """Open an index, or several, in the browser: all features in a table, search, cards; with --model live."""
     from sae_vis.models.loading import load_tokenizer

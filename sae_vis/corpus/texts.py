@@ -1,4 +1,4 @@
-"""Documents as users have them: anything that is no text is refused by its number."""
+"""Documents as users have them: anything that is not text is refused by its number."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def checked_texts(texts: Iterable[str]) -> Iterator[str]:
     if damaged:
         several = f"{len(damaged)} documents hold" if len(damaged) > 1 else "a document holds"
         warnings.warn(
-            f"{several} surrogates (halves of characters), which are no text; the first is document {damaged[0]}: they "
-            "are read as U+FFFD, pairs as the characters that they stand for",
+            f"{several} surrogates (halves of characters), which are not text; the first is document {damaged[0]}: "
+            "they are read as U+FFFD, pairs as the characters that they stand for",
             stacklevel=5,  # where Corpus.from_texts is called, through `moved`
         )

@@ -61,7 +61,7 @@ class Corpus:
 
     def __post_init__(self) -> None:
         """Refuse an empty corpus; make the mask."""
-        source = a_text(self.source, "source")  # made of names of files, which may hold bytes that are no text
+        source = a_text(self.source, "source")  # made of names of files, which may hold bytes that are not text
         object.__setattr__(self, "source", source.encode("utf-8", "replace").decode("utf-8"))
         if self.tokens.size == 0:
             raise InputError("the corpus is empty: it holds no token; give at least one non-empty text or sequence")

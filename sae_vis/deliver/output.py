@@ -24,7 +24,7 @@ def output_file(path: str | os.PathLike[str]) -> Path:
         if target.is_dir():
             raise InputError(f"can't write {path}: it is a folder; give the name of a file in it, such as page.html")
         if target.exists() and not target.is_file():
-            raise InputError(f"can't write {path}: it is no ordinary file; give the name of one")
+            raise InputError(f"can't write {path}: it is not an ordinary file; give the name of one")
         if not target.parent.exists():
             raise InputError(f"can't write {path}: the folder {found.parent} does not exist; make it first")
         if not target.parent.is_dir():

@@ -161,6 +161,13 @@ def _shown(index: Index, sae: DemoSae, features: int | None) -> tuple[list[int],
     )
 
 
+def is_made(out: Path) -> bool:
+    """Whether `run_demo` has made everything under ``out``."""
+    made = [out / f"index-{sae.name}" / "manifest.json" for sae in SAES]
+    pages = [out / f"{kind}-{sae.name}.html" for sae in SAES for kind in ("features", "prompt")]
+    return all(path.is_file() for path in (*made, *pages))
+
+
 def serve_demo(out: Path, *, open_browser: bool = True) -> None:
     """Serve the indices that `run_demo` made under ``out``, live, until it is stopped."""
     from sae_vis.models.loading import load_tokenizer

@@ -41,7 +41,9 @@ def push_index(path: str | Path, address: str, *, progress: Progress | None = No
         IndexFileError: the upload failed.
     """
     if not is_address(address):
-        raise InputError(f"{address} is no address to upload to; expected hf://datasets/USER/NAME, s3://… or the like")
+        raise InputError(
+            f"{address} is not an address to upload to; expected hf://datasets/USER/NAME, s3://… or the like"
+        )
     index, root = Index.open(path, verify="contents"), Path(path)
     names = [*(record.file for record in index.manifest.files), MANIFEST]
     place = hub_place(address) if address.startswith("hf://") else None

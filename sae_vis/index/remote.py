@@ -50,7 +50,7 @@ def file_system(address: str) -> tuple[Any, str]:
         raise InputError(f"{address} can't be read: reading {protocol}:// needs another package: {remedy}") from error
     except ValueError as error:
         raise InputError(
-            f"{address} is no address that can be read ({error}); expected https://, s3:// or hf://"
+            f"{address} is not an address that can be read ({error}); expected https://, s3:// or hf://"
         ) from error
     return system, str(path).rstrip("/")
 

@@ -126,7 +126,7 @@ class Source(CodeSource):
             n = int(np.count_nonzero(self.corpus.counted & (self.corpus.tokens == number)))
             if n:
                 raise InputError(
-                    f"{n:,} tokens have the id {number} ({name}): they stand for what is no text, and the model reads "
+                    f"{n:,} tokens have the id {number} ({name}): they stand for what is not text, and the model reads "
                     f"text alone here; leave them out of the statistics: MaskConfig(ids=({number},))"
                 )
 

@@ -64,15 +64,15 @@ def written_by(module: nn.Module, base: Tensor) -> Tensor:
         base: the matrix ``[d_out, d_in]`` of the projection inside.
 
     Raises:
-        InputError: a layer whose output is no matrix product and a bias.
+        InputError: a layer whose output is not a matrix product and a bias.
     """
     for made in (_by_deltas, _by_running):
         weight = made(module, base)
         if weight is not None and _does(module, weight, base.dtype):
             return weight
     raise InputError(
-        f"what the adapted {type(module).__name__} does is no matrix product, so directions can't be carried through "
-        "it: merge the adapter into the model (merge_and_unload()), or remove it"
+        f"what the adapted {type(module).__name__} does is not a matrix product, so directions can't be carried "
+        "through it: merge the adapter into the model (merge_and_unload()), or remove it"
     )
 
 

@@ -41,7 +41,7 @@ def as_model(model: object) -> LanguageModel:
         return load_model(inner)
     within = "" if inner is model else f" (in a {type(model).__name__})"
     raise InputError(
-        f"{type(inner).__name__}{within} is no model that is known here; give a Hugging Face causal language model, "
+        f"{type(inner).__name__}{within} is not a model that is known here; give a Hugging Face causal language model, "
         "its name or path, or a TransformerLens model"
     )
 

@@ -99,7 +99,7 @@ class LanguageModel(ABC):
 
     @property
     def placeholders(self) -> Mapping[int, str]:
-        """Token ids that stand for something that is no text, such as a piece of an image, and what they are called."""
+        """Token ids that stand for something other than text, such as a piece of an image, and their names."""
         return {}
 
     @abstractmethod

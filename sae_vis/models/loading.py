@@ -50,7 +50,7 @@ def load_model(
         return HuggingFaceModel(given)
     if isinstance(given, nn.Module):
         raise InputError(
-            f"a {type(given).__name__} is no transformers model (PreTrainedModel); give one, or a hub name or path"
+            f"a {type(given).__name__} is not a transformers model (PreTrainedModel); give one, or a hub name or path"
         )
     name = str(given)
     model, stored = _from_pretrained(name, asked_dtype), None

@@ -134,7 +134,7 @@ def _batch_top_k(found: dict[str, Tensor], file: Path) -> dict[str, object]:
     if kind == "DECOUPLED":
         raise CheckpointError(
             f"{file}: its code normalisation is DECOUPLED: a feature has an activation of its own for each place, so "
-            "it is no dictionary of one activation a feature; only CROSSCODER, SAE, MIXED and NONE are read"
+            "it is not a dictionary of one activation a feature; only CROSSCODER, SAE, MIXED and NONE are read"
         )
     norms = found["decoder.weight"].float().norm(dim=2)  # [n, d_sae]
     sums, whole = norms.sum(dim=0), found["decoder.weight"].float().norm(dim=(0, 2))

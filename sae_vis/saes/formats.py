@@ -263,8 +263,8 @@ def as_dictionary(sae: object, *, hook_name: str | None = None) -> Dictionary:
     if callable(getattr(sae, "encode", None)):
         return from_module(cast("Encoder", sae), hook_name=hook_name)
     raise InputError(
-        f"{type(sae).__name__} is no dictionary of features; give a path, a repository id, a SAELens SAE, a mapping of "
-        "tensors, a matrix of directions, or a module with encode and decoder directions"
+        f"{type(sae).__name__} is not a dictionary of features; give a path, a repository id, a SAELens SAE, a mapping "
+        "of tensors, a matrix of directions, or a module with encode and decoder directions"
     )
 
 
@@ -373,8 +373,8 @@ def _fetched(repository: str, patterns: list[str], revision: str | None) -> Path
     except (OSError, ValueError, HfHubHTTPError) as error:
         reason = str(error).strip().split("\n", maxsplit=1)[0][:200]
         raise CheckpointError(
-            f"{repository} is no path here, and could not be fetched from the Hugging Face hub ({reason}): check the "
-            "name, the network, and that you may read it (hf auth login)"
+            f"{repository} is not a path here, and could not be fetched from the Hugging Face hub ({reason}): check "
+            "the name, the network, and that you may read it (hf auth login)"
         ) from error
 
 

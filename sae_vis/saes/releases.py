@@ -32,7 +32,7 @@ def load_release(
         sae_lens: Any = import_module("sae_lens")
     except ImportError as error:
         raise CheckpointError(
-            f"{release}:{sae_id} is no path here; as the name of a release it is loaded by SAELens, which is not "
+            f"{release}:{sae_id} is not a path here; as the name of a release it is loaded by SAELens, which is not "
             "installed: pip install sae-lens"
         ) from error
     try:

@@ -127,7 +127,9 @@ def _read_config(file: Path) -> _Config:
     d_sae = count("num_latents", raw.get("num_latents") or _expanded(raw, d_in, file), file)
     k = count("k", raw.get("k", 32), file, most=d_sae)
     if activation == "groupmax" and d_sae % k:
-        raise CheckpointError(f"{file}: groupmax needs k groups of one size; {d_sae} features are no multiple of k {k}")
+        raise CheckpointError(
+            f"{file}: groupmax needs k groups of one size; {d_sae} features are not a multiple of k {k}"
+        )
     return _Config(
         d_in=d_in,
         d_sae=d_sae,

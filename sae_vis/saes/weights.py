@@ -81,7 +81,9 @@ def read_entries(file: Path) -> dict[str, object]:
     What training scripts wrap around tensors and names is taken off (`sae_vis.saes.wrappings`).
     """
     if not file.is_file():
-        raise CheckpointError(f"{file} does not exist, or is no file: give the path of the weights or of their folder")
+        raise CheckpointError(
+            f"{file} does not exist, or is not a file: give the path of the weights or of their folder"
+        )
     if file.suffix == ".safetensors":
         return unwrapped(_read_safetensors(file), file)
     if file.suffix == ".npz":

@@ -309,9 +309,9 @@ async def _body(request: Request) -> dict[str, Any]:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"the request's body is no JSON: {error}") from error
+        raise InputError(f"the request's body is not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise InputError("the request's body is no JSON object")
+        raise InputError("the request's body is not a JSON object")
     return found
 
 
@@ -321,7 +321,7 @@ def _text(asked: dict[str, Any], name: str = "text") -> str:
         raise InputError(f"the request has no {name!r}, expected a text")
     half = surrogate_at(found)
     if half is not None:
-        raise InputError(f"the {name} holds half a character ({found[half]!r} at index {half}), which is no text")
+        raise InputError(f"the {name} holds half a character ({found[half]!r} at index {half}), which is not text")
     return found
 
 

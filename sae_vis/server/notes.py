@@ -107,7 +107,7 @@ class NoteFile:
             return _notes(json.loads(data))
         except (ValueError, RecursionError) as error:
             raise InputError(
-                f"{self.path} is no file of notes ({error}); it is left as it is: move it away, or mend it"
+                f"{self.path} is not a file of notes ({error}); it is left as it is: move it away, or mend it"
             ) from error
 
     def _write(self, notes: dict[int, Note]) -> None:
@@ -162,4 +162,4 @@ def _note(number: int, found: object) -> Note:
         counted = type(feature) is int and type(revision) is int and 0 <= feature <= MOST and 1 <= revision <= MOST
         if counted and isinstance(text, str) and surrogate_at(text) is None:
             return Note(feature=feature, text=text, revision=revision)
-    raise ValueError(f"entry {number} is no note with 'feature', 'text' and 'revision': {shown(found)}")
+    raise ValueError(f"entry {number} is not a note with 'feature', 'text' and 'revision': {shown(found)}")

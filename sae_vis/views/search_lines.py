@@ -73,7 +73,7 @@ def _fires_on(index: Index, text: TokenText, feature: int) -> str:
 
 
 def _spelled(text: TokenText, tokens: NDArray[np.int32]) -> bytes:
-    """Bytes of tokens, nothing for those that are no text."""
+    """Bytes of tokens, nothing for those that are not text."""
     return b"".join(text.bytes_of(token) for token in tokens.tolist() if not text.is_special(token))
 
 

@@ -95,9 +95,12 @@ def test_order_and_company_change_nothing():
 @pytest.mark.parametrize(
     ("moves", "said"),
     [
-        (["A0"], r"sequence 10, position 0: 'A0' is no legal move for Black; legal are C3, D2, E5, F4\. Boards need"),
-        (["F4", "F4"], "sequence 10, position 1: 'F4' is no legal move for White; legal are D5, F3, F5\\."),
-        (["F4", "pass"], "sequence 10, position 1: 'pass' is no legal move for White"),
+        (
+            ["A0"],
+            r"sequence 10, position 0: 'A0' is not a legal move for Black; legal are C3, D2, E5, F4\. Boards need",
+        ),
+        (["F4", "F4"], "sequence 10, position 1: 'F4' is not a legal move for White; legal are D5, F3, F5\\."),
+        (["F4", "pass"], "sequence 10, position 1: 'pass' is not a legal move for White"),
     ],
 )
 def test_illegal_moves_are_named(moves, said):
@@ -108,7 +111,7 @@ def test_illegal_moves_are_named(moves, said):
 def test_tokens_that_are_no_moves_are_named():
     game = Othello({**othello_vocabulary(), 61: "<eos>"})
     for token, name in ((61, "'<eos>'"), (99, "'token 99'")):
-        with pytest.raises(InputError, match=f"sequence 10, position 0: {name} names no square and is no pass"):
+        with pytest.raises(InputError, match=f"sequence 10, position 0: {name} names no square and is not a pass"):
             game.states(games_of([token]))
     with pytest.raises(InputError, match="no token of the vocabulary names a square"):
         Othello({0: "the", 1: " cat"})

@@ -77,8 +77,8 @@ def test_what_is_no_texts(texts, words):
 def test_half_characters_are_replaced_and_told():
     texts = ["ab", "c\ud83dd", "\ud83d\ude80", LabelledText("\udcff", {})]
     words = (
-        "3 documents hold surrogates (halves of characters), which are no text; the first is document 1: they are read "
-        "as U+FFFD, pairs as the characters that they stand for"
+        "3 documents hold surrogates (halves of characters), which are not text; the first is document 1: they are "
+        "read as U+FFFD, pairs as the characters that they stand for"
     )
     with pytest.warns(UserWarning, match=f"^{re.escape(words)}$") as told:
         corpus = Corpus.from_texts(texts, Bytes(), seq_len=40)

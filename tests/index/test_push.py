@@ -72,7 +72,7 @@ def test_addresses():
 
 
 def test_no_address_and_a_damaged_index(index: Path):
-    with pytest.raises(InputError, match="somewhere is no address to upload to"):
+    with pytest.raises(InputError, match="somewhere is not an address to upload to"):
         push_index(index, "somewhere")
     (index / "tokens.safetensors").unlink()
     with pytest.raises(DamagedIndexError, match="is missing"):

@@ -133,7 +133,7 @@ def test_nothing_is_written_there_and_what_is_made_is_held(folder: Path, served)
 def test_addresses_that_can_not_be_read(folder: Path, served, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(DamagedIndexError, match=r"nowhere/manifest\.json is missing"):
         Index.open(f"{served.address}/nowhere")
-    with pytest.raises(InputError, match=r"gopher://x/y is no address that can be read"):
+    with pytest.raises(InputError, match=r"gopher://x/y is not an address that can be read"):
         Index.open("gopher://x/y")
     with pytest.raises(IndexFileError, match=r"could not read http://127\.0\.0\.1:1/x/manifest\.json"):
         Index.open("http://127.0.0.1:1/x")

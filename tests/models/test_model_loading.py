@@ -97,7 +97,7 @@ def test_a_model_in_memory_is_used_as_it_is(make) -> None:
 
 
 def test_what_is_no_causal_language_model(make, tmp_path) -> None:
-    with pytest.raises(InputError, match=r"a Linear is no transformers model \(PreTrainedModel\)"):
+    with pytest.raises(InputError, match=r"a Linear is not a transformers model \(PreTrainedModel\)"):
         load_model(nn.Linear(2, 2))
     with pytest.raises(InputError, match=r"can't load a causal language model from '.*nowhere': "):
         load_model(tmp_path / "nowhere")

@@ -88,7 +88,7 @@ def test_a_repository_is_read_from_the_cache_without_network(tmp_path, monkeypat
     assert sae.fingerprint() == local.fingerprint()
     inside = f"/{subfolder}" if subfolder else ""
     assert str(sae.describe()["source"]).startswith(f"someone/some-saes@{commit}{inside}")
-    with pytest.raises(CheckpointError, match="someone/other is no path here, and could not be fetched"):
+    with pytest.raises(CheckpointError, match="someone/other is not a path here, and could not be fetched"):
         load_dictionary("someone/other")
     with pytest.raises(CheckpointError, match="could not be fetched"):
         load_dictionary("someone/some-saes", revision="v2")
@@ -143,7 +143,7 @@ def test_what_is_not_recognised_lists_the_formats(tmp_path):
         load_dictionary(tmp_path, revision="v1")
     with pytest.raises(InputError, match=r"apply_b_dec_to_input is for plain tensors; .* is of format gemma_scope"):
         load_dictionary(layouts.write_gemma_scope(tmp_path / "g"), apply_b_dec_to_input=True)
-    with pytest.raises(InputError, match="int is no dictionary of features; give a path"):
+    with pytest.raises(InputError, match="int is not a dictionary of features; give a path"):
         as_dictionary(3)
 
 
@@ -251,7 +251,7 @@ def test_refused_dictionary_learning_files(tmp_path):
         ({"d_in": None}, r"d_in must be one number; found None"),
         ({"d_in": 23}, r"has shape \[.*\]; expected \[.*23.*\] \(d_in 23, 512 features in cfg.json\)"),
         ({"k": 513}, r"k is 513, but there are only 512 features"),
-        ({"activation": "groupmax"}, r"512 features are no multiple of k 7"),
+        ({"activation": "groupmax"}, r"512 features are not a multiple of k 7"),
         ({"skip_connection": True}, r"a sparsify coder with skip connection has the tensors .* missing: \['W_skip'\]"),
     ],
 )

@@ -267,8 +267,8 @@ def test_types_as_clients_spell_them(client, identity):
         assert client.send(f"i/{identity}/try", {"text": "the"}, kind=kind).status == 200
 
 
-NO_OBJECT = "the request's body is no JSON object"
-NO_JSON = "the request's body is no JSON: "
+NO_OBJECT = "the request's body is not a JSON object"
+NO_JSON = "the request's body is not JSON: "
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ NO_JSON = "the request's body is no JSON: "
         (b'{"text": null}', "the request has no 'text', expected a text"),
         (b'{"text": ["a"]}', "the request has no 'text', expected a text"),
         (b'{"text": ""}', "the prompt is empty"),
-        (b'{"text": "a\\ud800b"}', "the text holds half a character ('\\ud800' at index 1), which is no text"),
+        (b'{"text": "a\\ud800b"}', "the text holds half a character ('\\ud800' at index 1), which is not text"),
         (json.dumps({"text": "ab " * 10_000}).encode(), "the text has "),
     ],
     ids=lambda value: repr(value)[:24],

@@ -167,7 +167,7 @@ def test_a_folder_that_may_only_be_read_is_said(tmp_path, monkeypatch):
             f'{{"format": "{FORMAT}", "notes": [], "mine": 1}}',
             "expected 'format' and a list of 'notes', and nothing else",
         ),
-        (f'{{"format": "{FORMAT}", "notes": [3]}}', "entry 0 is no note with 'feature', 'text' and 'revision': 3"),
+        (f'{{"format": "{FORMAT}", "notes": [3]}}', "entry 0 is not a note with 'feature', 'text' and 'revision': 3"),
         (stored((1, "a", 1), (1, "b", 1)), "a feature has two notes"),
         (stored((1, "a", 1), (-1, "b", 1)), "entry 1 is no note"),
         (stored((1, "a", 0)), "entry 0 is no note"),
@@ -191,7 +191,7 @@ def test_a_damaged_file_is_left_as_it_is(tmp_path, text, said):
     for ask in (notes.read, lambda: notes.write(1, "new", 0)):
         with pytest.raises(InputError) as caught:
             ask()
-        assert str(caught.value).startswith(f"{path} is no file of notes ({said}")
+        assert str(caught.value).startswith(f"{path} is not a file of notes ({said}")
         assert str(caught.value).endswith("it is left as it is: move it away, or mend it")
     assert path.read_bytes() == data
 
@@ -204,7 +204,7 @@ def test_a_damaged_file_is_an_answer(client, folder):
         client.send(f"{own}/note/1", {"text": "a", "revision": 0}, method="PUT"),
     ):
         assert answer.status == 400
-        assert "is no file of notes" in answer.error
+        assert "is not a file of notes" in answer.error
     assert client.get(f"{own}/card/5").status == 200
 
 

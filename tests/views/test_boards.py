@@ -79,7 +79,7 @@ def test_an_illegal_move_is_named_with_sequence_and_position(tmp_path):
     tokens = games()
     tokens[4, 3] = tokens[4, 0]
     again = othello_vocabulary()[int(tokens[4, 0])]
-    said = f"sequence 4, position 3: '{again}' is no legal move for White; legal are .*Boards need sequences"
+    said = f"sequence 4, position 3: '{again}' is not a legal move for White; legal are .*Boards need sequences"
     with pytest.raises(InputError, match=said):
         save_feature_page(index_of(tokens), tmp_path / "a.html", features=None, layout=BOARDS)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import transformers as hf
 
-CONSTRAINTS = Path(__file__).parents[3] / "constraints.txt"
+CONSTRAINTS = Path(__file__).parents[3] / "requirements" / "constraints.txt"
 PINNED = re.findall(r"^transformers==(.+)$", CONSTRAINTS.read_text(), re.MULTILINE) if CONSTRAINTS.exists() else []
 
 if hf.__version__ not in PINNED:
