@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -27,11 +28,16 @@ TEMPLATE = """\
 <body>
 <div id="app"><noscript>This page draws its pictures with JavaScript, which is switched off here.</noscript></div>
 {blocks}
+{head}
 <script>{script}</script>
 {modules}
 </body>
 </html>
 """
+
+
+HEAD = "<!-- head -->"
+"""Where a server puts what the explorer begins with (`with_head`)."""
 
 
 class ExplorerPage(NamedTuple):
@@ -76,10 +82,16 @@ def explorer_page(
         meta="" if data is None else _site_meta(policy, data, base, folder),
         styles="\n".join(f"<style>{one}</style>" for one in styles),
         blocks="\n".join(data_block(name, data) for name, data in shared_blocks(modules).items()),
+        head=HEAD if data is None else "",
         script=script,
         modules="\n".join(f'<script type="module">{one}</script>' for one in own),
     )
     return ExplorerPage(text, f"{policy}; frame-ancestors 'none'")
+
+
+def with_head(page: str, head: bytes) -> str:
+    """A server's page with what its explorer begins with, so that the first rows need no further question."""
+    return page.replace(HEAD, data_block("head", base64.b64encode(head).decode("ascii")), 1)
 
 
 def _site_meta(policy: str, data: str, base: str | None, folder: str) -> str:

@@ -1,10 +1,9 @@
 // What the table is narrowed down to, each with a way to let it go, and what can be done with what is left.
 import type { VNode } from "preact";
 import type { ColumnInfo } from "../../data/contract";
-import { count } from "../../data/format";
+import { count, shown } from "../../data/format";
 import type { Lasso } from "../../state/explorer/lasso";
 import type { Range } from "../../state/explorer/order";
-import { shown } from "./Grid";
 
 export interface ChipsProps {
   readonly where: readonly Range[];

@@ -11,6 +11,7 @@ import type { ExplorerSource } from "../../data/explorer";
 import { TokenTexts } from "../../data/tokens";
 import { Tooltips } from "../../marks/Tooltip";
 import { tip } from "../../state/card";
+import { narrowed, useBrush } from "../../state/explorer/brush";
 import { explorerFields, MOST_PINS, VIEWS, type ExplorerAddress, type View } from "../../state/explorer/address";
 import { useLasso } from "../../state/explorer/lasso";
 import { useNotes } from "../../state/explorer/notes";
@@ -20,6 +21,7 @@ import { write } from "../../state/fields";
 import { useFrame } from "../../state/frame";
 import { othersNow, useAddress, type Moves } from "../../state/history";
 import { useKeys } from "../../state/keys";
+import { useLate } from "../../state/late";
 import { reasonOf } from "../../state/load";
 import { say } from "../../state/notice";
 import { CardPane } from "./CardPane";
@@ -58,9 +60,17 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
   const search = useSearch(source, address.words, book.notes, source.info.can.live);
   const hits = shownHits(search, address.way);
   const lasso = useLasso();
-  const table = useTable(source, address, hits, lasso.features);
+  const brush = useBrush();
+  const where = useMemo(() => (brush.now === null ? address.where : narrowed(address.where, brush.now.column, brush.now.range)), [address.where, brush.now]);
+  const table = useTable(source, address, where, hits, lasso.features);
   const { list, waiting } = table;
-  const feature = address.feature ?? (waiting ? null : (list[0] ?? null));
+  const held = useRef<number | null>(null);
+  // The open card stays while a histogram is dragged over.
+  const feature = address.feature ?? (brush.now !== null ? held.current : waiting ? null : (list[0] ?? null));
+  held.current = feature;
+  // A card that nobody chose follows the table.
+  const after = useLate(feature);
+  const card = address.feature === null ? after : feature;
   useLayoutEffect(() => {
     if (feature !== null) opened?.(feature, address.feature === null);
   }, [feature, address.feature, opened]);
@@ -112,15 +122,15 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
         {view === "prompt" && Prompts !== undefined && <Prompts texts={texts} {...pane} />}
         {view === "compare" && Comparison !== undefined && <Comparison {...pane} />}
         {beside && <TableKeys step={step} find={() => box.current?.focus()} help={help} setHelp={setHelp} reader={reader} />}
-        {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} found={found} grid={grid} lasso={lasso} />}
+        {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} found={found} grid={grid} lasso={lasso} brush={brush} />}
         {view === "map" && FlatMap !== undefined && <FlatMap source={source} texts={texts} table={table} address={address} move={move} current={feature} lasso={lasso} found={found} />}
         {view === "text" && Text !== undefined && <Text source={source} texts={texts} address={address} move={move} href={href} current={feature} keys={reader} />}
         {beside && feature === null && <p class="message">{waiting ? "Loading the features…" : "No feature is left: let go of a filter."}</p>}
-        {beside && feature !== null && (
+        {beside && feature !== null && card !== null && (
           <CardPane
             source={source}
             texts={texts}
-            feature={feature}
+            feature={card}
             ahead={[near(1), near(-1)].filter((one) => one !== undefined)}
             address={address}
             move={move}
