@@ -20,7 +20,7 @@ from starlette.routing import Route
 from sae_vis.checks import feature_ids, shown, surrogate_at, whole_number
 from sae_vis.contract import EveryLayer, Note, Notes
 from sae_vis.deliver.answers import answer
-from sae_vis.deliver.explorer_page import with_head
+from sae_vis.deliver.explorer_page import PARTS_AT, ExplorerPage, with_head
 from sae_vis.errors import IndexFileError, InputError, SaeVisError
 from sae_vis.server.guard import LARGEST, refused
 from sae_vis.server.kept import KeptAnswers
@@ -64,12 +64,11 @@ class App:
     Args:
         indices: what is served, the one that is opened first in front.
         page: the explorer's page.
-        policy: its content security policy.
     """
 
-    def __init__(self, indices: Sequence[OpenIndex], page: str, policy: str) -> None:
+    def __init__(self, indices: Sequence[OpenIndex], page: ExplorerPage) -> None:
         self._indices = list(indices)
-        self._page, self._policy = page, policy
+        self._page = page
         self._kept = KeptAnswers()
 
     def asgi(self) -> Starlette:
@@ -77,6 +76,7 @@ class App:
         at = "/i/{identity}"
         routes = [
             Route("/", _answered(self.page)),
+            Route(f"/{PARTS_AT}/{{name}}", _answered(self.part)),
             Route("/head", _answered(self.head)),
             Route(f"{at}/head", _answered(self.head)),
             Route(f"{at}/column/{{name}}", _answered(self.column)),
@@ -111,10 +111,17 @@ class App:
 
     async def page(self, request: Request) -> Response:
         """The explorer's page, with what the index begins with that is asked for by ``?index=…``: none, the first."""
-        page = self._page
+        page = self._page.text
         with contextlib.suppress(SaeVisError):  # the page asks for it then, and says what is wrong
             page = with_head(page, await self._head(request, request.query_params.get("index")))
-        return HTMLResponse(page, headers={"content-security-policy": self._policy, "cache-control": "no-store"})
+        return HTMLResponse(page, headers={"content-security-policy": self._page.policy, "cache-control": "no-store"})
+
+    async def part(self, request: Request) -> Response:
+        """A part of the page's script, or its styles."""
+        found = self._page.parts.get(request.path_params["name"])
+        if found is None:
+            raise Gone("the page's script was replaced: load the page again")
+        return _block(found.encode())
 
     async def head(self, request: Request) -> Response:
         """What the explorer of an index begins with; without an identity, of the first."""

@@ -1,5 +1,5 @@
 // The explorer: the table of all features, and the card of the open one.
-import type { FunctionComponent, VNode } from "preact";
+import type { VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { About } from "../../components/explorer/About";
 import { numberIn, SearchBox, Ways } from "../../components/explorer/SearchBox";
@@ -24,20 +24,22 @@ import { useKeys } from "../../state/keys";
 import { useLate } from "../../state/late";
 import { reasonOf } from "../../state/load";
 import { say } from "../../state/notice";
-import { CardPane } from "./CardPane";
+import type { CardPaneProps } from "./CardPane";
 import { KEYS, type ExplorerKeys } from "./keys";
 import type { MapPaneProps } from "./MapPane";
 import type { ComparePaneProps } from "./ComparePane";
+import { Drawn, type Part } from "./Part";
 import type { PromptPaneProps } from "./PromptPane";
 import type { ReaderKeys, ReaderPaneProps } from "./ReaderPane";
 import { TablePane } from "./TablePane";
 
-/** Views that an explorer may have beside the table; those that are left out are not in its script. */
+/** The card, and views that an explorer may have beside the table; those that are left out are not to be had. */
 export interface Panes {
-  readonly map?: FunctionComponent<MapPaneProps>;
-  readonly prompt?: FunctionComponent<PromptPaneProps>;
-  readonly compare?: FunctionComponent<ComparePaneProps>;
-  readonly text?: FunctionComponent<ReaderPaneProps>;
+  readonly card: Part<CardPaneProps>;
+  readonly map?: Part<MapPaneProps>;
+  readonly prompt?: Part<PromptPaneProps>;
+  readonly compare?: Part<ComparePaneProps>;
+  readonly text?: Part<ReaderPaneProps>;
 }
 
 export interface ExplorerAppProps {
@@ -48,7 +50,6 @@ export interface ExplorerAppProps {
 }
 
 export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode {
-  const { map: FlatMap, prompt: Prompts, compare: Comparison, text: Text } = panes;
   const { keeper } = useFrame();
   const fields = useMemo(() => explorerFields(source.info), [source]);
   const texts = useMemo(() => new TokenTexts(source.store, source.store.special), [source]);
@@ -99,6 +100,7 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
   const searched = view === "table" || view === "map";
   const beside = searched || view === "text";
   const pane = { source, address, move, help, setHelp };
+  const wait = <p class="message">Loading…</p>;
   const found =
     address.words.trim() === "" ? null : (
       <Ways words={address.words} search={search} shown={hits} choose={(way) => move({ way, sort: "score", down: true }, "replace")} go={go} clear={() => move({ words: "", way: null }, "replace")} n={source.n} />
@@ -119,24 +121,28 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
       </TopBar>
       {about}
       <main class={beside ? "explorer" : ""}>
-        {view === "prompt" && Prompts !== undefined && <Prompts texts={texts} {...pane} />}
-        {view === "compare" && Comparison !== undefined && <Comparison {...pane} />}
+        {view === "prompt" && panes.prompt !== undefined && <Drawn part={panes.prompt} props={{ texts, ...pane }} wait={wait} />}
+        {view === "compare" && panes.compare !== undefined && <Drawn part={panes.compare} props={pane} wait={wait} />}
         {beside && <TableKeys step={step} find={() => box.current?.focus()} help={help} setHelp={setHelp} reader={reader} />}
         {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} found={found} grid={grid} lasso={lasso} brush={brush} />}
-        {view === "map" && FlatMap !== undefined && <FlatMap source={source} texts={texts} table={table} address={address} move={move} current={feature} lasso={lasso} found={found} />}
-        {view === "text" && Text !== undefined && <Text source={source} texts={texts} address={address} move={move} href={href} current={feature} keys={reader} />}
+        {view === "map" && panes.map !== undefined && <Drawn part={panes.map} props={{ source, texts, table, address, move, current: feature, lasso, found }} wait={wait} />}
+        {view === "text" && panes.text !== undefined && <Drawn part={panes.text} props={{ source, texts, address, move, href, current: feature, keys: reader }} wait={wait} />}
         {beside && feature === null && <p class="message">{waiting ? "Loading the features…" : "No feature is left: let go of a filter."}</p>}
         {beside && feature !== null && card !== null && (
-          <CardPane
-            source={source}
-            texts={texts}
-            feature={card}
-            ahead={[near(1), near(-1)].filter((one) => one !== undefined)}
-            address={address}
-            move={move}
-            href={href}
-            book={book}
-            read={source.info.can.reader ? read : undefined}
+          <Drawn
+            part={panes.card}
+            props={{
+              source,
+              texts,
+              feature: card,
+              ahead: [near(1), near(-1)].filter((one) => one !== undefined),
+              address,
+              move,
+              href,
+              book,
+              read: source.info.can.reader ? read : undefined,
+            }}
+            wait={<p class="message">Loading feature {card}…</p>}
           />
         )}
       </main>
