@@ -44,15 +44,7 @@ export function MapPane({ source, texts, table, address, move, current, lasso, f
     <section class="table-pane map-pane" aria-label="Map of features">
       {ways}
       <div class="table-tools">
-        <Chips
-          where={address.where}
-          columns={source.info.columns}
-          drop={(range) => move({ where: address.where.filter((one) => one !== range) }, "replace")}
-          clear={() => move({ where: [] }, "replace")}
-          left={table.left}
-          n={source.n}
-          lasso={lasso}
-        />
+        <Chips source={source} table={table} address={address} move={move} lasso={lasso} />
         <label>
           Colour by{" "}
           <select onChange={(event) => move({ colour: event.currentTarget.value }, "replace")}>

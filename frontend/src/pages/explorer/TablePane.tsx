@@ -49,15 +49,7 @@ export function TablePane({ source, texts, table, address, move, current, book, 
     <section class="table-pane" aria-label="All features">
       {found}
       <div class="table-tools">
-        <Chips
-          where={address.where}
-          columns={source.info.columns}
-          drop={({ column }) => filter(column, null)}
-          clear={() => move({ where: [] }, "replace")}
-          left={table.left}
-          n={source.n}
-          lasso={lasso}
-        />
+        <Chips source={source} table={table} address={address} move={move} lasso={lasso} />
         <Take source={source} table={table} texts={texts} text={text} />
         <Chooser columns={source.info.columns} shown={address.columns} set={(names) => move({ columns: names }, "replace")} where={address.where} filter={filter} />
       </div>
