@@ -8,13 +8,14 @@ They are measured in turn within each round, so that whatever else the machine d
 
 What the lines of the table mean:
 
-- *first row, in the document* and *painted*: milliseconds from the start of the navigation (``performance.timeOrigin``),
-  in a browser that was started for it (no compiled script is kept), to the table's first row.
-- *sort*, *next feature*, *laid out*: from the event's arrival in the page (a click on a column's head; an arrow key in the
-  table) until its handlers have run and style and layout have been brought up to date, which is forced by asking for a
-  height. The next feature's card must stand then, from data that was fetched ahead.
-- *painted*: from the same moment to a message posted from the next animation frame. It holds the wait for the frame, up to
-  16.7 ms on a screen of 60 Hz.
+- *first row, in the document* and *painted*: milliseconds from the start of the navigation
+  (``performance.timeOrigin``), in a browser that was started for it (no compiled script is kept), to the table's first
+  row.
+- *sort*, *next feature*, *laid out*: from the event's arrival in the page (a click on a column's head; an arrow key in
+  the table) until its handlers have run and style and layout have been brought up to date, which is forced by asking
+  for a height. The next feature's card must stand then, from data that was fetched ahead.
+- *painted*: from the same moment to a message posted from the next animation frame. It holds the wait for the frame, up
+  to 16.7 ms on a screen of 60 Hz.
 - *main thread*: the page's busy time by the browser's counters.
 - *asked for*: bytes and files until the first row is there, and all that the page asks for within a second after.
 """
@@ -34,8 +35,8 @@ from benchmarks.page import Tab, chromium, expect, row, version
 SETTLED = 350  # milliseconds between steps: cards are fetched ahead, the address is written
 KEYS = ("Max", "Density")  # heads of columns that are clicked in turn
 
-# Runs before the page's own script. What an event leads to is laid out when the message comes that was posted at its start:
-# its handlers, and what they left to be done at once, have run before.
+# Runs before the page's own script. What an event leads to is laid out when the message comes that was posted at its
+# start: its handlers, and what they left to be done at once, have run before.
 CLOCKS = """
 window.bench = { row: null, rowPainted: null, took: [] };
 (() => {
@@ -192,7 +193,8 @@ def table(addresses: list[str], found: list[Measured]) -> None:
         row(f"explorer {i + 1}", address)
     for name in found[0].times:
         medians = [median(one.times[name]) for one in found]
-        said = ", ".join(f"{value:.1f} ms (least {min(one.times[name]):.1f})" for value, one in zip(medians, found))
+        least = [min(one.times[name]) for one in found]
+        said = ", ".join(f"{value:.1f} ms (least {low:.1f})" for value, low in zip(medians, least, strict=True))
         ratios = "".join(f"; {value / medians[0]:.2f} of the first" for value in medians[1:])
         row(name, f"{said}{ratios}")
     for name in found[0].asked:

@@ -151,9 +151,7 @@ def _rendered(page: FeaturePage) -> _Rendered:
     return _Rendered(text, of_features)
 
 
-def html_document(
-    title: str, meta: Sequence[str], styles: Sequence[str], body: Sequence[str], version: str
-) -> str:
+def html_document(title: str, meta: Sequence[str], styles: Sequence[str], body: Sequence[str], version: str) -> str:
     """A page of the front end.
 
     Args:

@@ -118,7 +118,7 @@ class Desk:
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:20]
 
     def prepare(self) -> None:
-        """Find out what has to be found out by running the model, before a thread of its own runs it, and what is first."""
+        """What has to be found out by running the model, before a thread of its own runs it; and the first rows."""
         _ = self.sources, self.first
 
     @cached_property

@@ -53,9 +53,7 @@ class Million:
             values=np.concatenate([self.density[order], self.max[order]]),
             texts=self.rows(order.tolist()),
         )
-        head = explorer_head(
-            sources, layout, columns, can, title="large", identity="large", indices=(), first=first
-        )
+        head = explorer_head(sources, layout, columns, can, title="large", identity="large", indices=(), first=first)
         meta = replace(head.page.meta, d_sae=N)
         can = replace(can, live=False, reader=False, map=False)
         self.head = replace(head, page=replace(head.page, meta=meta), can=can)
