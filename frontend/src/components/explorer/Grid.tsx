@@ -12,6 +12,8 @@ export interface GridProps extends RowsOf {
   readonly grid: RefObject<HTMLDivElement | null>;
   /** Features in their order. */
   readonly list: Int32Array;
+  /** How many features there are in the list once it is whole: until then those at its end are missing. */
+  readonly total: number;
   /** Differs whenever another order, filter or search was asked for. */
   readonly asked: string;
   readonly open: (feature: number) => void;
@@ -22,9 +24,9 @@ export interface GridProps extends RowsOf {
 }
 
 export function Grid(props: GridProps): VNode {
-  const { list, current, inSight, grid, asked } = props;
+  const { list, total, current, inSight, grid, asked } = props;
   const [height, setHeight] = useState(600);
-  const scroll = useScroll(grid, list.length, height);
+  const scroll = useScroll(grid, total, height);
   const shown = Math.ceil(height / ROW) + 1;
   const first = Math.floor(scroll.row);
   const rows = Array.from(list.subarray(first, first + shown));
@@ -61,7 +63,7 @@ export function Grid(props: GridProps): VNode {
     scroll.to(far ? place - Math.floor(fits / 2) : place < scroll.row ? place : below);
   }, [place, list, asked]);
   return (
-    <div ref={grid} class="grid" style={{ "--columns": props.template }} role="grid" aria-label="Features" aria-rowcount={list.length + 1} tabIndex={0} aria-activedescendant={place >= first && place < first + shown ? `row-${current ?? ""}` : undefined} onKeyDown={(event) => keys(event, props, place, Math.max(Math.floor(height / ROW) - 1, 1))} onScroll={scroll.onScroll}>
+    <div ref={grid} class="grid" style={{ "--columns": props.template }} role="grid" aria-label="Features" aria-rowcount={total + 1} tabIndex={0} aria-activedescendant={place >= first && place < first + shown ? `row-${current ?? ""}` : undefined} onKeyDown={(event) => keys(event, props, place, Math.max(Math.floor(height / ROW) - 1, 1))} onScroll={scroll.onScroll}>
       {props.head}
       <div class="grid-body" role="presentation" onClick={(event) => clicked(event, props)}>
         <div role="presentation" style={{ height: `${scroll.tall}px` }} />

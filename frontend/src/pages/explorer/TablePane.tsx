@@ -61,6 +61,7 @@ export function TablePane({ source, texts, table, address, move, current, book, 
       <Grid
         grid={grid}
         list={list}
+        total={table.left ?? 0}
         columns={columns}
         labellings={source.head.labellings}
         data={data}

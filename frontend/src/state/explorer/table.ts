@@ -13,6 +13,8 @@ export interface Table {
   readonly data: Columns;
   /** Features that pass, in their order. */
   readonly list: Int32Array;
+  /** Whether the list has all of them, not only the first rows. */
+  readonly whole: boolean;
   /** How many pass; null: not known yet. */
   readonly left: number | null;
   readonly mask: Uint8Array;
@@ -63,6 +65,7 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, where
     columns,
     data,
     list,
+    whole: early === null && !late,
     left: early !== null ? n : late && list.length === 0 ? null : list.length,
     mask,
     but: (column) => others.get(column) ?? mask,
