@@ -1,4 +1,5 @@
 import { defineConfig } from "vite";
+import { plainScript } from "./layers.mjs";
 
 const KINDS = ["feature", "prompt", "compare"];
 
@@ -25,19 +26,8 @@ export default defineConfig({
     {
       name: "scripts of one document",
       generateBundle(_, files) {
-        for (const file of Object.values(files)) if (file.type === "chunk") file.code = plainScript(file.name, file.code);
+        for (const file of Object.values(files)) if (file.type === "chunk") file.code = plainScript(file);
       },
     },
   ],
 });
-
-/** Modules of one document can't import each other: the common one leaves what it exports in `saeVis`, the others take it there. */
-function plainScript(name, code) {
-  const pairs = (list, turn) => list.split(",").map((pair) => turn(pair.split(" as ")).join(":"));
-  const script =
-    name === "common"
-      ? code.replace(/export\{([^{}]*)\};\s*$/, (_, list) => `globalThis.saeVis={${pairs(list, ([inner, outer = inner]) => [outer, inner])}};`)
-      : code.replace(/^import\{([^{}]*)\}from"\.\/common\.js";/, (_, list) => `const{${pairs(list, ([outer, inner = outer]) => [outer, inner])}}=saeVis;`);
-  if (script === code || /(^|[;}])(import|export)\b\s*[{*"]/.test(script)) throw new Error(`${name}.js is not of the form that is known`);
-  return `(()=>{"use strict";${script.trim()}})();\n`;
-}

@@ -1,18 +1,14 @@
 import { defineConfig } from "vite";
+import { layered } from "./layers.mjs";
 
-// An explorer is one script and one style by themselves, named by KIND: explorer, with data from a server; site, from files.
+// An explorer of a kind, named by KIND: explorer, with data from a server; site, from files. The script of the table is in
+// the page; the parts behind it come when they are needed, in this order.
 const KIND = process.env.KIND ?? "explorer";
+const PARTS = { explorer: ["card", "map", "views"], site: ["card", "map"] };
+const parts = PARTS[KIND].map((name) => [`${KIND}-${name}`, `src/pages/parts/${name}.ts`]);
+const { plugin, rolldownOptions } = layered({ [KIND]: `src/pages/${KIND}.tsx`, ...Object.fromEntries(parts) });
 
 export default defineConfig({
-  build: {
-    outDir: "../sae_vis/static",
-    emptyOutDir: false,
-    target: "es2022",
-    modulePreload: false,
-    cssCodeSplit: false,
-    rolldownOptions: {
-      input: { [KIND]: `src/pages/${KIND}.tsx` },
-      output: { format: "iife", entryFileNames: "[name].js", assetFileNames: `${KIND}[extname]` },
-    },
-  },
+  build: { outDir: "../sae_vis/static", emptyOutDir: false, target: "es2022", modulePreload: false, rolldownOptions },
+  plugins: [plugin],
 });

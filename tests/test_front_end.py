@@ -63,11 +63,14 @@ def test_data_is_decoded_by_sources_only() -> None:
 
 def test_each_style_sheet_has_its_place_in_the_order() -> None:
     sheets = {path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*.css")}
-    named = [found for path in SOURCES.rglob("*") if path.suffix in {".tsx", ".css"} for found in styles_of(path)]
+    named = [
+        found for path in SOURCES.rglob("*") if path.suffix in {".ts", ".tsx", ".css"} for found in styles_of(path)
+    ]
     assert sheets - set(named) == set()
     assert set(named) <= sheets
     entries = {name for name, path in modules().items() if styles_of(path)}
-    assert entries == {"pages/feature", "pages/prompt", "pages/compare", "pages/explorer", "pages/site", "pages/widget"}
+    pages = {f"pages/{kind}" for kind in ("feature", "prompt", "compare", "explorer", "site", "widget")}
+    assert entries == {*pages, "pages/parts/map", "pages/parts/views"}
 
 
 def test_colours_are_in_one_file() -> None:

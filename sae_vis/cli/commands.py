@@ -58,7 +58,7 @@ def _make_demo(out: Path, features: int | None) -> None:
     from sae_vis.demo.run import SAES, demo_corpus, run_demo
 
     hide_loading_bars()
-    text = demo_corpus()
+    text = demo_corpus(labels=True)
     for sae in SAES:
         with progress_bars() as progress:
             result = run_demo(sae, text, out, features=features, progress=progress)

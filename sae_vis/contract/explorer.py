@@ -93,6 +93,7 @@ class ExplorerHead:
         sort: the column that it is sorted by unless told otherwise.
         indices: all that are served, this one among them.
         can: what can be asked.
+        first: rows that the table begins with.
     """
 
     page: PageHead
@@ -102,6 +103,7 @@ class ExplorerHead:
     sort: str
     indices: tuple[IndexChoice, ...]
     can: ExplorerCan
+    first: FirstRows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +185,6 @@ class SiteHead:
 
     Attributes:
         explorer: as from a server; nothing in it is live.
-        first: rows that the table begins with.
         cards_in_file: features in a file of cards (`sae_vis.deliver.answers.pack`): feature ``f`` is in file
             ``f // cards_in_file``.
         rows_in_file: features in a file of texts of rows (`RowTexts`), likewise.
@@ -194,7 +195,6 @@ class SiteHead:
     """
 
     explorer: ExplorerHead
-    first: FirstRows
     cards_in_file: int
     rows_in_file: int
     letters: tuple[str, ...]

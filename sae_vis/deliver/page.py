@@ -26,14 +26,14 @@ from sae_vis.deliver.notebook import cell_output
 from sae_vis.deliver.output import output_file, write_whole
 from sae_vis.errors import InputError
 
-TEMPLATE = """\
+DOCUMENT = """\
 <!doctype html>
 <!-- The script holds Preact (c) Jason Miller and fflate (c) Arjun Barrett, MIT licence, and modules of D3
 (c) Mike Bostock, ISC licence; the licences' texts are in sae_vis/static/licences.md of the sae_vis package. -->
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
+{meta}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="sae_vis {version}">
@@ -42,10 +42,7 @@ TEMPLATE = """\
 </head>
 <body>
 <div id="app"><noscript>This page draws its pictures with JavaScript, which is switched off here.</noscript></div>
-{blocks}
-{scripts}
-{others}
-{modules}
+{body}
 </body>
 </html>
 """
@@ -144,17 +141,48 @@ def _rendered(page: FeaturePage) -> _Rendered:
     own_styles = [static_file(name) for name in STYLES[kind]]
     styles = [*own_styles, *(module.style for module in page.modules if module.style)]
     modules = [defined(module) for module in page.modules]
-    text = TEMPLATE.format(
-        policy=policy_of([*scripts, *modules], styles),
-        version=html.escape(page.meta.version),
-        title=html.escape(page.meta.title.encode("utf-8", "replace").decode("utf-8")),
-        styles="\n".join(f"<style>{style}</style>" for style in styles),
-        blocks="\n".join(blocks),
-        others="\n".join(others.values()),
-        scripts="\n".join(f"<script>{script}</script>" for script in scripts),
-        modules="\n".join(f'<script type="module">{module}</script>' for module in modules),
+    text = html_document(
+        page.meta.title.encode("utf-8", "replace").decode("utf-8"),
+        [policy_meta(policy_of([*scripts, *modules], styles))],
+        styles,
+        [*blocks, *map(script_tag, scripts), *others.values(), *map(module_tag, modules)],
+        page.meta.version,
     )
     return _Rendered(text, of_features)
+
+
+def html_document(title: str, meta: Sequence[str], styles: Sequence[str], body: Sequence[str], version: str) -> str:
+    """A page of the front end.
+
+    Args:
+        title: in plain text.
+        meta: elements of its head beside those that every page has.
+        styles: style sheets.
+        body: elements behind the one that the script draws into.
+        version: of the package.
+    """
+    return DOCUMENT.format(
+        meta="\n".join(meta),
+        version=html.escape(version),
+        title=html.escape(title),
+        styles="\n".join(f"<style>{style}</style>" for style in styles),
+        body="\n".join(body),
+    )
+
+
+def policy_meta(policy: str) -> str:
+    """What a page that is a file says of its policy."""
+    return f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+
+
+def script_tag(script: str) -> str:
+    """A plain script."""
+    return f"<script>{script}</script>"
+
+
+def module_tag(script: str) -> str:
+    """An ES module."""
+    return f'<script type="module">{script}</script>'
 
 
 def shared_blocks(modules: Sequence[ComponentModule], side: str = "") -> dict[str, str]:
@@ -224,6 +252,14 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def static_file(name: str) -> str:
-    """A file of the built front end, without line ends at either end (the hash covers every character)."""
-    return (resources.files("sae_vis") / "static" / name).read_text(encoding="utf-8").strip()
+def static_file(name: str, *, missing: str | None = None) -> str:
+    """A file of the built front end, without line ends at either end (the hash covers every character).
+
+    Args:
+        name: of the file.
+        missing: what stands for one that is not there; None: it must be.
+    """
+    path = resources.files("sae_vis") / "static" / name
+    if missing is not None and not path.is_file():
+        return missing
+    return path.read_text(encoding="utf-8").strip()

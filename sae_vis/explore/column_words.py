@@ -114,6 +114,18 @@ def unevenness(labelling: str, number: int) -> ColumnInfo:
     )
 
 
+def density_on(labelling: str, number: int, label: str, code: int) -> ColumnInfo:
+    """Density on the tokens of one label, the ``code``-th of a labelling, which is the ``number``-th of the corpus."""
+    return ColumnInfo(
+        name=f"on {number} {code}",
+        title=f"On {label}",
+        meaning=f"Share of the unmasked tokens of {labelling} {label} on which it fires.",
+        kind="number",
+        percent=True,
+        scale="log",
+    )
+
+
 def preferred(labelling: str, number: int) -> ColumnInfo:
     """The label of a labelling, which is the ``number``-th of the corpus, that features prefer."""
     return ColumnInfo(

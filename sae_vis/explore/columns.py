@@ -22,6 +22,8 @@ from sae_vis.views.labels import label_ranks
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 ROWS = 1 << 16  # decoder directions whose norms are taken at a time
+MOST_LABELS = 16
+"""Labels of a labelling that have a column each."""
 AMONG_FIRINGS = ("mean", "std", "skewness", "kurtosis")
 """Columns that a feature without firings has no value in."""
 LISTS = {"fired_tokens": "fired_tokens", "pushed_up": "top_tokens", "pushed_down": "bottom_tokens"}
@@ -48,10 +50,11 @@ class Columns:
         made = [*self._of_firings(), *self._of_lists(), *self._of_labels()]
         if sae is not None:
             made.append(Column(words.RECONSTRUCTION, partial(self._reconstruction, sae)))
-        if index.has_map:  # the last, so that the others keep their numbers in a site that was made before
+        if index.has_map:
             made.append(Column(words.NEAREST, self._nearest))
         if index.has_explanations:
             made.append(Column(words.SCORE, lambda: index.explanations.best_scores(index.n_features)))
+        made += self._on_labels()
         self._columns = {column.info.name: column for column in made}
         self._kept: dict[str, F32 | I32] = {}
         listed = [info for info in words.LISTED if LISTS[info.name] in index.column_names]
@@ -126,6 +129,21 @@ class Columns:
                 Column(words.unevenness(labelling.name, number), partial(self._unevenness, labelling.name)),
                 Column(words.preferred(labelling.name, number), partial(self._preferred, number)),
             ]
+        return found
+
+    def _on_labels(self) -> list[Column]:
+        """Densities by label, of labellings of few labels: each is a column."""
+        return [
+            Column(
+                words.density_on(labelling.name, number, label, code), partial(self._density_on, labelling.name, code)
+            )
+            for number, labelling in enumerate(self._index.labellings)
+            if len(labelling.labels) <= MOST_LABELS
+            for code, label in enumerate(labelling.labels)
+        ]
+
+    def _density_on(self, labelling: str, code: int) -> F32:
+        found: F32 = self._index.labels(labelling).density_on(code).astype(np.float32)
         return found
 
     def _unevenness(self, labelling: str) -> F32:

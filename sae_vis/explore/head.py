@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sae_vis.contract import ExplorerCan, ExplorerHead, IndexChoice, PageHead
+from sae_vis.contract import ExplorerCan, ExplorerHead, FirstRows, IndexChoice, PageHead
 from sae_vis.explore.column_words import SHOWN, SORT
 from sae_vis.explore.columns import Columns
 from sae_vis.index.index import Index
@@ -26,6 +26,7 @@ def explorer_head(
     title: str,
     identity: str,
     indices: Sequence[IndexChoice],
+    first: FirstRows,
 ) -> ExplorerHead:
     """The head of an explorer.
 
@@ -37,6 +38,7 @@ def explorer_head(
         title: of the page.
         identity: of the index and of how its cards look.
         indices: all that are served.
+        first: rows that the table begins with.
     """
     index = sources.index
     names = {info.name for info in columns.infos}
@@ -58,6 +60,7 @@ def explorer_head(
         sort=SORT,
         indices=tuple(indices),
         can=can,
+        first=first,
     )
 
 

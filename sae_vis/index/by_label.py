@@ -197,6 +197,12 @@ class LabelTable:
         np.divide(self.counts.n_firings[:, :-1], n, out=found, where=n > 0)
         return found
 
+    def density_on(self, code: int) -> F64:
+        """One column of `density`."""
+        n = self.tokens.n_tokens[code]
+        firings = self.counts.n_firings[:, code]
+        return firings / n if n > 0 else np.full(len(firings), np.nan)
+
     def feature_density(self, feature: int) -> F64:
         """One row of `density`."""
         n = self.tokens.n_tokens[:-1]

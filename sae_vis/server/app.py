@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +20,7 @@ from starlette.routing import Route
 from sae_vis.checks import feature_ids, shown, surrogate_at, whole_number
 from sae_vis.contract import EveryLayer, Note, Notes
 from sae_vis.deliver.answers import answer
+from sae_vis.deliver.explorer_page import PARTS_AT, ExplorerPage, with_head
 from sae_vis.errors import IndexFileError, InputError, SaeVisError
 from sae_vis.server.guard import LARGEST, refused
 from sae_vis.server.kept import KeptAnswers
@@ -62,12 +64,11 @@ class App:
     Args:
         indices: what is served, the one that is opened first in front.
         page: the explorer's page.
-        policy: its content security policy.
     """
 
-    def __init__(self, indices: Sequence[OpenIndex], page: str, policy: str) -> None:
+    def __init__(self, indices: Sequence[OpenIndex], page: ExplorerPage) -> None:
         self._indices = list(indices)
-        self._page, self._policy = page, policy
+        self._page = page
         self._kept = KeptAnswers()
 
     def asgi(self) -> Starlette:
@@ -75,6 +76,7 @@ class App:
         at = "/i/{identity}"
         routes = [
             Route("/", _answered(self.page)),
+            Route(f"/{PARTS_AT}/{{name}}", _answered(self.part)),
             Route("/head", _answered(self.head)),
             Route(f"{at}/head", _answered(self.head)),
             Route(f"{at}/column/{{name}}", _answered(self.column)),
@@ -108,20 +110,32 @@ class App:
             index.close()
 
     async def page(self, request: Request) -> Response:
-        """The explorer's page, the same for every index."""
-        return HTMLResponse(self._page, headers={"content-security-policy": self._policy, "cache-control": "no-store"})
+        """The explorer's page, with what the index begins with that is asked for by ``?index=…``: none, the first."""
+        page = self._page.text
+        with contextlib.suppress(SaeVisError):  # the page asks for it then, and says what is wrong
+            page = with_head(page, await self._head(request, request.query_params.get("index")))
+        return HTMLResponse(page, headers={"content-security-policy": self._page.policy, "cache-control": "no-store"})
+
+    async def part(self, request: Request) -> Response:
+        """A part of the page's script, or its styles."""
+        found = self._page.parts.get(request.path_params["name"])
+        if found is None:
+            raise Gone("the page's script was replaced: load the page again")
+        return _block(found.encode())
 
     async def head(self, request: Request) -> Response:
         """What the explorer of an index begins with; without an identity, of the first."""
-        identity = request.path_params.get("identity")
+        return _block(await self._head(request, request.path_params.get("identity")), kept=False)
+
+    async def _head(self, request: Request, identity: str | None) -> bytes:
         others = await asyncio.gather(*(one.last_identity() for one in self._indices))
-        wanted = self._indices[0] if identity is None else self._index(request)
+        wanted = self._indices[0] if identity is None else self._named(identity)
         every = [(identity, one.served.title, one) for identity, one in zip(others, self._indices, strict=True)]
 
         def made(desk: Desk) -> bytes:
             return desk.head([(name, title, one.seen) for name, title, one in every])
 
-        return _block(await wanted.quick(request, made), kept=False)  # whose index is open already
+        return await wanted.quick(request, made)  # whose index is open already
 
     async def column(self, request: Request) -> Response:
         """A column of the table."""
@@ -222,7 +236,7 @@ class App:
             compare=second, full_effects=min(whole_number(asked.get("pairs"), "pairs", 1), MOST_PAIRS)
         )
         stream = await index.stream(request, lambda desk: desk.full_effects(text, settings))
-        return PartsResponse(stream, media_type=BLOCK, headers={"cache-control": "no-store"})
+        return PartsResponse(stream, _reason, media_type=BLOCK, headers={"cache-control": "no-store"})
 
     async def layers(self, request: Request) -> Response:
         """A prompt at every index that is live: ``{"text": …}``."""
@@ -268,7 +282,9 @@ class App:
 
     def _index(self, request: Request, name: str = "identity") -> OpenIndex:
         """The index that an address names. Raises `Gone` where it is not served, or no more."""
-        identity = request.path_params[name]
+        return self._named(request.path_params[name])
+
+    def _named(self, identity: str) -> OpenIndex:
         for index in self._indices:
             if index.known_identity == identity:
                 return index
@@ -369,14 +385,24 @@ NO_MEMORY = "there is not enough memory for this: give a shorter text, or fewer 
 
 def _refusal(error: Exception) -> Response:
     """What went wrong, as an answer; in the log, too, where it is the server's own fault."""
+    status, reason = _told_of(error)
+    if isinstance(error, StaleNoteError):
+        return JSONResponse({"error": reason, "note": _told(error.note)}, status_code=status)
+    return refused(status, reason)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in words."""
+    return _told_of(error)[1]
+
+
+def _told_of(error: Exception) -> tuple[int, str]:
+    """Status and reason; in the log, too, where it is the server's own fault."""
     status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
     if isinstance(error, RuntimeError) and NO_ROOM in str(error):
         status = 507
     if status in (None, 500, 507):
         log.error("a request failed", exc_info=error)
-    if isinstance(error, StaleNoteError):
-        return JSONResponse({"error": str(error), "note": _told(error.note)}, status_code=409)
     if status is None:
-        return refused(500, f"this failed in the server: {type(error).__name__}: {error}")
-    reason = {499: "nobody waited for the answer", 507: NO_MEMORY}.get(status, str(error))
-    return refused(status, reason)
+        return 500, f"this failed in the server: {type(error).__name__}: {error}"
+    return status, {499: "nobody waited for the answer", 507: NO_MEMORY}.get(status, str(error))

@@ -156,7 +156,7 @@ def _app(served: Sequence[Served]) -> App:
     layout = served[0].layout or SaeVisLayoutConfig.default_feature_centric_layout()
     own = [c.module(first.seen) for c in layout.components if isinstance(c, CustomComponent)]
     page = explorer_page(f"{served[0].title} — sae_vis", own)
-    return App(indices, page.text, page.policy)
+    return App(indices, page)
 
 
 def _guarded(app: App, token: str, hosts: frozenset[str]) -> ASGIApp:

@@ -23,6 +23,7 @@ from sae_vis.contract import (
     DecoderMap,
     ExplorerHead,
     FeatureView,
+    FirstRows,
     LayerFeatures,
     MeasuredEffects,
     NumberColumn,
@@ -41,6 +42,7 @@ from sae_vis.deliver.encoding import digest
 from sae_vis.deliver.page import render_page
 from sae_vis.errors import InputError
 from sae_vis.explore.columns import Columns
+from sae_vis.explore.first import first_rows
 from sae_vis.explore.head import can_of, explorer_head, index_choice
 from sae_vis.explore.layers import layer_features
 from sae_vis.explore.logits import token_logits
@@ -117,8 +119,8 @@ class Desk:
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:20]
 
     def prepare(self) -> None:
-        """Find out what has to be found out by running the model, before a thread of its own runs it."""
-        _ = self.sources
+        """What has to be found out by running the model, before a thread of its own runs it; and the first rows."""
+        _ = self.sources, self.first
 
     @cached_property
     def sources(self) -> ViewSources:
@@ -129,6 +131,11 @@ class Desk:
     def columns(self) -> Columns:
         """Of the table."""
         return Columns(self.index, None if self._served.parts is None else self._served.parts.sae)
+
+    @cached_property
+    def first(self) -> FirstRows:
+        """Rows that the table begins with."""
+        return first_rows(self.index, self.columns)
 
     @cached_property
     def _search(self) -> Search:
@@ -152,6 +159,7 @@ class Desk:
             can_of(self.index, why_not_live=self._served.why_not_live, notes=self._served.notes is not None),
             title=title,
             identity=self.identity,
+            first=self.first,
             indices=[index_choice(index, identity, name, self.index) for identity, name, index in others],
         )
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import StreamingResponse
 
+from sae_vis.deliver.answers import framed
 from sae_vis.server.lanes import Stopping
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
-
-from sae_vis.deliver.answers import framed
 
 END = None
 Part = bytes | Exception | None
@@ -80,30 +79,35 @@ class Stream:
 class PartsResponse(StreamingResponse):
     """The parts of a stream, each behind its length: four bytes, the lowest first.
 
-    However it ends, whoever makes the parts is told. What goes wrong on the way cuts the answer off, since its status
-    is sent by then.
+    However it ends, whoever makes the parts is told. What goes wrong on the way is told in the answer, whose status is
+    sent by then: a part of no bytes, which none is otherwise, and behind it the reason as a text.
 
     Args:
         stream: one that has begun.
+        told: the reason of an error in words.
         media_type: of the answer.
         headers: of the answer.
     """
 
-    def __init__(self, stream: Stream, *, media_type: str, headers: Mapping[str, str]) -> None:
-        super().__init__(_framed(stream.parts()), media_type=media_type, headers=headers)
+    def __init__(
+        self, stream: Stream, told: Callable[[Exception], str], *, media_type: str, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(_framed(stream.parts(), told), media_type=media_type, headers=headers)
         self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         try:
             await super().__call__(scope, receive, send)
-        except Exception as error:
-            if not isinstance(error, Stopping):
-                log.exception("an answer was cut off")
+        except Exception:
+            log.exception("an answer was cut off")
         finally:
             self._stream.leave()
 
 
-async def _framed(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async for part in parts:
-        yield framed(part)
+async def _framed(parts: AsyncIterator[bytes], told: Callable[[Exception], str]) -> AsyncIterator[bytes]:
+    try:
+        async for part in parts:
+            yield framed(part)
+    except Exception as error:
+        yield framed(b"") + framed(told(error).encode())

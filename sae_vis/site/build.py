@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -15,7 +15,7 @@ from sae_vis.api.index import Index
 from sae_vis.api.options import require_page_address
 from sae_vis.checks import a_text, whole_number
 from sae_vis.contract import SitePage
-from sae_vis.deliver.explorer_page import explorer_page
+from sae_vis.deliver.explorer_page import PARTS_AT, explorer_page
 from sae_vis.deliver.output import write_whole
 from sae_vis.errors import InputError
 from sae_vis.index.build import Progress
@@ -125,7 +125,7 @@ def save_site(
     pages = [SitePage(title=name, address=address) for name, address in settings.pages]
     write_whole(data / "head.bin", files.head(title, pages))
     _write_page(folder, desk, title, settings, f"{DATA}/{data.name}")
-    _forget_others(folder / DATA, data.name)
+    _forget_others(folder / DATA, {data.name})
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return SiteReport(folder=folder, files=len(sizes), made=len(missing), n_bytes=sum(sizes))
 
@@ -216,11 +216,16 @@ def _cores() -> int:
 def _write_page(folder: Path, desk: Desk, title: str, settings: SiteSettings, at: str) -> None:
     own = [c.module(desk.index) for c in desk.layout.components if isinstance(c, CustomComponent)]
     page = explorer_page(f"{title} — sae_vis", own, data=at, base=settings.base, folder=folder.name)
+    parts = folder / PARTS_AT
+    parts.mkdir(exist_ok=True)
+    for name, text in page.parts.items():
+        write_whole(parts / name, text.encode())
     write_whole(folder / INDEX_PAGE, page.text.encode())
+    _forget_others(parts, page.parts)
 
 
-def _forget_others(data: Path, name: str) -> None:
-    """Delete the data of builds before, which no page names any more."""
-    for path in data.iterdir():
-        if path.name != name:
-            shutil.rmtree(path)
+def _forget_others(folder: Path, names: Container[str]) -> None:
+    """Delete what builds before wrote and no page names any more."""
+    for path in folder.iterdir():
+        if path.name not in names:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

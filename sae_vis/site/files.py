@@ -12,7 +12,6 @@ from sae_vis.contract import (
     DecoderMap,
     ExplainedWords,
     FeatureView,
-    FirstRows,
     NumberColumn,
     RowTexts,
     SiteHead,
@@ -22,7 +21,6 @@ from sae_vis.contract import (
     WordList,
 )
 from sae_vis.deliver.answers import answer, pack
-from sae_vis.explore.column_words import SHOWN, SORT
 from sae_vis.explore.map import decoder_map
 from sae_vis.explore.rows import row_texts
 from sae_vis.explore.search import spelled_words
@@ -34,8 +32,6 @@ from sae_vis.views.feature import feature_views
 CARDS = 64
 """Features in a file of cards: 1 M features are 15,625 files."""
 ROWS = 1024
-FIRST = 128
-"""Rows that are on screen before any column is."""
 WORDS = 2048
 """Words of the vocabulary in a file."""
 NO_SERVER = "a site has no server that could run a model: sae-vis serve INDEX --model … --sae … has"
@@ -86,7 +82,6 @@ class Files:
         can = replace(whole.can, live=False, why_not_live=NO_SERVER, notes=False, phrases=False, reader=False)
         made = SiteHead(
             explorer=replace(whole, can=can),
-            first=self._first(),
             cards_in_file=CARDS,
             rows_in_file=ROWS,
             letters=tuple(self.words[0][::WORDS]),
@@ -95,19 +90,6 @@ class Files:
             pages=tuple(pages),
         )
         return answer(SiteHead, made, self._desk.sources.text, level=SMALLEST)
-
-    def _first(self) -> FirstRows:
-        """Those of largest density: the order that the table begins with."""
-        columns = self._desk.columns
-        order = np.argsort(-columns.values(SORT), kind="stable")[:FIRST]
-        shown = [name for name in SHOWN if name in columns.names]
-        values = [columns.values(name)[order].astype(np.float32) for name in shown]
-        return FirstRows(
-            features=order.astype(np.int32),
-            columns=tuple(shown),
-            values=np.concatenate([*values, np.zeros(0, np.float32)]),
-            texts=row_texts(self._index, order.tolist()),
-        )
 
     def compute_effects(self, name: str) -> None:
         """Compute effects of the examples of a file of cards, for the index to keep; needs the model."""

@@ -9,8 +9,10 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 import pytest
+from explorer_server import serving
 from polling import wait_until
 
+from examples.first_letters.first_letters import layout as own_layout
 from sae_vis.api.prompts import mask_of, prompt_ids
 from sae_vis.explore.columns import Columns
 from sae_vis.explore.search import Search
@@ -155,6 +157,34 @@ class TestOrder:
             assert word in told
 
 
+class TestParts:
+    def test_what_comes_later_comes_when_it_is_shown(self, open_explorer):
+        tab = open_explorer()
+        rows(tab)
+        tab.locator(".explorer-card h2").wait_for()
+        asked = "performance.getEntriesByType('resource').map((one) => one.name).filter((name) => /parts/.test(name))"
+        assert [re.sub(r".*/parts/|-.*", "", name) for name in tab.evaluate(asked)] == ["card"]
+        tab.get_by_role("button", name="Prompt").click()
+        tab.get_by_role("textbox", name="Prompt").wait_for()
+        assert any("/parts/views-" in name for name in tab.evaluate(asked))
+
+    def test_a_part_that_can_not_be_had_is_told(self, chromium, explorer):
+        tab = chromium.new_page()
+        tab.route("**/parts/card-*", lambda route: route.abort())
+        tab.goto(explorer.address)
+        told = tab.get_by_role("alert").filter(has_text="A part of the page's script can't be read")
+        told.wait_for()
+        assert "nothing answers there" in told.inner_text()
+        assert len(rows(tab)) > 10
+        tab.close()
+
+    def test_a_component_of_ones_own_is_drawn(self, open_explorer, demo_indices):
+        with serving(demo_indices.paths[:1], layout=own_layout()) as server:
+            tab = open_explorer("#f=3", at=server.address)
+            tab.locator("[data-component=FirstLetters] svg").first.wait_for()
+            assert tab.locator("[data-message=own]").count() == 0
+
+
 class TestFilters:
     def brush(self, tab, title, start, end):
         """Drag over a column's histogram, from one share of its width to another."""
@@ -188,6 +218,59 @@ class TestFilters:
             reach = values.max() - values.min()
             assert low == pytest.approx(values.min() + 0.25 * reach, abs=0.03 * reach)
             assert high == pytest.approx(values.min() + 0.6 * reach, abs=0.03 * reach)
+
+    def test_a_drag_filters_before_it_ends(self, open_explorer, columns):
+        tab = open_explorer("#f=3")
+        rows(tab)
+        spread = head_of(tab, "Max").locator(".spread")
+        place = spread.bounding_box()
+        y = place["y"] + place["height"] / 2
+        tab.mouse.move(place["x"] + 0.3 * place["width"], y)
+        tab.mouse.down()
+        for end in (0.9, 0.5):
+            tab.mouse.move(place["x"] + end * place["width"], y)
+            low, high = (columns.values("max").min() + share * np.ptp(columns.values("max")) for share in (0.3, end))
+            n = int(((columns.values("max") >= low) & (columns.values("max") <= high)).sum())
+            slack = int(0.1 * n)  # the pointer is on a whole pixel
+            wait_until(
+                tab,
+                "Math.abs(Number(document.querySelector('.chips [role=status] b').textContent.replace(',', ''))"
+                f" - {n}) <= {slack}",
+            )
+            assert "where" not in tab.url
+            assert shown_feature(tab) == 3
+        tab.mouse.up()
+        low, high = self.where(tab, "max")
+        values = columns.values("max").astype(np.float64)
+        wait_for_count(tab, int(((values >= low) & (values <= high)).sum()))
+
+    def test_dead_features_by_one_click(self, open_explorer, index):
+        tab = open_explorer()
+        rows(tab)
+        dead = np.flatnonzero(index.column("n_firings") == 0)
+        assert len(dead) > 0
+        tab.get_by_role("button", name=f"{len(dead):,} dead", exact=True).click()
+        wait_for_count(tab, len(dead))
+        assert left(tab) == dead.tolist()
+        wait_until(tab, "document.querySelector('.explorer-card [data-message=dead]') !== null")
+        tab.get_by_role("button", name=re.compile("^Density at most 0")).click()
+        wait_for_count(tab, index.n_features)
+
+    def test_what_fires_on_code_but_not_on_novels(self, open_explorer, index):
+        tab = open_explorer()
+        rows(tab)
+        open_chooser(tab)
+        for title, name, value in (("On code", "on 1 0", "1"), ("On novels", "on 1 3", "0.01")):
+            end = "least" if title == "On code" else "most"
+            box = tab.get_by_label(f"{title} at {end}, in percent")
+            box.fill(value)
+            box.press("Enter")
+            self.where(tab, name)
+        table = index.labels("kind")
+        on = dict(zip(table.labels, table.density.T.astype(np.float32), strict=True))
+        expected = np.flatnonzero((on["code"] >= 0.01) & (on["novels"] <= 0.0001))
+        assert 0 < len(expected) < index.n_features
+        wait_for_count(tab, len(expected))
 
     def test_two_filters_and_letting_go_of_them(self, open_explorer, columns, index):
         tab = open_explorer()

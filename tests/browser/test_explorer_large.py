@@ -13,6 +13,7 @@ from sae_vis.api.sources import view_sources
 from sae_vis.contract import (
     ExplorerHead,
     FeatureView,
+    FirstRows,
     Notes,
     NumberColumn,
     RowTexts,
@@ -22,6 +23,7 @@ from sae_vis.contract import (
 from sae_vis.deliver.answers import answer
 from sae_vis.deliver.explorer_page import explorer_page
 from sae_vis.explore.columns import Columns
+from sae_vis.explore.first import largest
 from sae_vis.explore.head import can_of, explorer_head
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.views.feature import feature_views
@@ -41,17 +43,26 @@ class Million:
         sources = view_sources(index, None, ComputeSettings(effects=False), effects=False)
         can = can_of(index, why_not_live="", notes=False)
         columns = Columns(index)
-        head = explorer_head(sources, layout, columns, can, title="large", identity="large", indices=())
+        rng = np.random.default_rng(0)
+        self.density = np.exp(rng.normal(-6, 1.5, N)).astype(np.float32)
+        self.max = rng.gamma(4, 3, N).astype(np.float32)
+        order = largest(self.density, 128)
+        first = FirstRows(
+            features=order.astype(np.int32),
+            columns=("density", "max"),
+            values=np.concatenate([self.density[order], self.max[order]]),
+            texts=self.rows(order.tolist()),
+        )
+        head = explorer_head(sources, layout, columns, can, title="large", identity="large", indices=(), first=first)
         meta = replace(head.page.meta, d_sae=N)
         can = replace(can, live=False, reader=False, map=False)
         self.head = replace(head, page=replace(head.page, meta=meta), can=can)
         self.text = sources.text
         self.view = next(feature_views(sources, [0], layout))
-        rng = np.random.default_rng(0)
-        self.density = np.exp(rng.normal(-6, 1.5, N)).astype(np.float32)
-        self.max = rng.gamma(4, 3, N).astype(np.float32)
 
     def answer(self, path, query):
+        if path.startswith("parts/"):
+            return self.parts[path.removeprefix("parts/")].encode()
         what = path.removeprefix("i/large/").split("/")
         if path == "head":
             return answer(ExplorerHead, self.head)
@@ -82,6 +93,7 @@ def million(demo_indices):
 @pytest.fixture
 def tab(chromium, million):
     page = explorer_page("large", [])
+    million.parts = page.parts
     noise = []
 
     def fulfil(route):

@@ -184,6 +184,22 @@ class TestPrompt:
         assert len(found) > 5
         assert shown == pytest.approx([least[feature] for feature in found], rel=0.01, abs=2e-3)
 
+    def test_an_error_on_the_way_is_told_and_what_was_measured_stays(self, open_explorer, monkeypatch):
+        measure, calls = FullEffects.at, []
+
+        def at(self, *args):
+            calls.append(0)
+            if len(calls) == 2:
+                raise RuntimeError("odd")
+            return measure(self, *args)
+
+        monkeypatch.setattr(FullEffects, "at", at)
+        tab = open_prompt(open_explorer)
+        tab.get_by_role("button", name=re.compile("^Measure the full effects")).click()
+        tab.locator(".measuring").get_by_text("this failed in the server: RuntimeError: odd").wait_for()
+        tab.get_by_label("Rank by").select_option("full_loss_effect")
+        tab.locator(".ranks tbody tr").first.wait_for()
+
     def test_measuring_is_stopped(self, open_explorer):
         tab = open_prompt(open_explorer, "a long text of which much is measured, so that there is time to stop it " * 3)
         tab.get_by_role("button", name=re.compile("^Measure the full effects")).click()

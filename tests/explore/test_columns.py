@@ -63,6 +63,16 @@ def test_without_the_dictionary_there_is_no_reconstruction(demo_index):
     assert "reconstruction" not in Columns(demo_index).names
 
 
+def test_densities_by_label_are_those_of_the_index(columns, demo_index):
+    titles = {info.name: info.title for info in columns.infos}
+    for number, labelling in enumerate(demo_index.labellings):
+        density = demo_index.labels(labelling.name).density
+        for code, label in enumerate(labelling.labels):
+            np.testing.assert_array_equal(columns.values(f"on {number} {code}"), density[:, code].astype(np.float32))
+            assert titles[f"on {number} {code}"] == f"On {label}"
+    assert demo_index.labellings
+
+
 def test_labels_are_those_of_the_index(columns, demo_index):
     for number, labelling in enumerate(demo_index.labellings):
         table = demo_index.labels(labelling.name)

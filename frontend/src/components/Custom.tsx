@@ -1,46 +1,10 @@
 // A component of the user's own: an ES module of the page hands over its `mount`, which draws into an element.
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { tip, type Range, type TokenAt } from "../state/card";
-import type { ComponentSpec, FeatureView, PageMeta } from "../data/contract";
-import { Signal, useSignal } from "../state/signal";
-import type { Named } from "../data/source";
+import { tip } from "../state/card";
+import { all, mounts, type ComponentContext, type Mount } from "../state/mounts";
+import { useSignal } from "../state/signal";
 import type { ComponentProps } from "./types";
-
-/** What a user's module may use beside its data. */
-export interface ComponentContext {
-  readonly feature: number;
-  /** All that the page holds of the feature, as its built-in components get it. */
-  readonly view: FeatureView;
-  readonly meta: PageMeta;
-  readonly options: ComponentSpec["options"];
-  readonly shared: Named;
-  /** What a token id spells. */
-  readonly tokenText: (id: number) => string;
-  readonly go: (feature: number) => void;
-  readonly has: (feature: number) => boolean;
-  readonly href: (feature: number) => string;
-  /** Calls `listener` with the token that the pointer is on, or null; returns the function that ends it. */
-  readonly onToken: (listener: (token: TokenAt | null) => void) => () => void;
-  /** Draws a token's lines in the card's charts, as if the pointer were on it; null takes them away. */
-  readonly showToken: (token: TokenAt | null) => void;
-  /** Lights up the card's tokens with values in a range; null puts the light out. */
-  readonly light: (range: Range | null) => void;
-  /** Shows lines of text in the page's tooltip, beside an element; null hides it. */
-  readonly say: (lines: readonly string[] | null, near?: Element) => void;
-}
-
-export type Mount = (element: HTMLElement, data: Named, context: ComponentContext) => unknown;
-
-const mounts = new Signal<ReadonlyMap<string, Mount>>(new Map());
-
-/** Modules run once the document is read; what has not come by then does not come. */
-const all = new Signal(document.readyState === "complete");
-document.addEventListener("DOMContentLoaded", () => all.set(true));
-
-Object.assign(globalThis, {
-  saeVisDefine: (type: string, mount: Mount) => mounts.set(new Map(mounts.value).set(type, mount)),
-});
 
 export function Custom(props: ComponentProps): VNode {
   const { type, card } = props;

@@ -47,8 +47,8 @@ export function decodeHead(base64: string): Head {
   return { ...block.record<PageHead>("PageHead"), ids: table.ids, tokenBytes: store, special: store.special };
 }
 
-/** An answer of a server: one record, the text of whose tokens is added to the rest. Throws as `decodeHead` does. */
-export function decodeAnswer<T>(packed: Uint8Array, record: string, store: TokenStore): T {
+/** An answer of a server, as bytes or as base64: one record, the text of whose tokens is added to the rest. Throws as `decodeHead` does. */
+export function decodeAnswer<T>(packed: Uint8Array | string, record: string, store: TokenStore): T {
   const block = opened(packed);
   const table = block.record<TokenTable>("TokenTable");
   store.add(table);

@@ -671,34 +671,6 @@ export interface ExplorerCan {
   readonly explanations: boolean;
 }
 
-/** What the explorer begins with; its page's summary is empty, since the table comes by columns. */
-export interface ExplorerHead {
-  /** what the cards were made from, and how they look. */
-  readonly page: PageHead;
-  /** of the index and of how its cards look. */
-  readonly identity: string;
-  /** every column that there is. */
-  readonly columns: readonly ColumnInfo[];
-  /** those that the table shows unless told otherwise. */
-  readonly shown: readonly string[];
-  /** the column that it is sorted by unless told otherwise. */
-  readonly sort: string;
-  /** all that are served, this one among them. */
-  readonly indices: readonly IndexChoice[];
-  /** what can be asked. */
-  readonly can: ExplorerCan;
-}
-
-/** One number for each feature of the dictionary, NaN where there is none. */
-export interface NumberColumn {
-  readonly values: Float32Array;
-}
-
-/** One whole number for each feature of the dictionary: ids of tokens or places in a labelling, -1 for none. */
-export interface WholeColumn {
-  readonly values: Int32Array;
-}
-
 /** A few tokens for each of some features, strongest first; row ``i`` has those from ``offsets[i]`` on. */
 export interface TokensOfRows {
   readonly offsets: Int32Array;
@@ -719,6 +691,48 @@ export interface RowTexts {
   readonly down: TokensOfRows;
   /** the best explanation of each, empty for none; no rows at all where none are kept. */
   readonly explanations: readonly string[];
+}
+
+/** The rows that the table begins with, in their order, so that they are on screen before any column is. */
+export interface FirstRows {
+  /** ids. */
+  readonly features: Int32Array;
+  /** names of the columns whose values are here. */
+  readonly columns: readonly string[];
+  /** of the first column, then the second; a column's values in the order of the rows. */
+  readonly values: Float32Array;
+  /** of the rows. */
+  readonly texts: RowTexts;
+}
+
+/** What the explorer begins with; its page's summary is empty, since the table comes by columns. */
+export interface ExplorerHead {
+  /** what the cards were made from, and how they look. */
+  readonly page: PageHead;
+  /** of the index and of how its cards look. */
+  readonly identity: string;
+  /** every column that there is. */
+  readonly columns: readonly ColumnInfo[];
+  /** those that the table shows unless told otherwise. */
+  readonly shown: readonly string[];
+  /** the column that it is sorted by unless told otherwise. */
+  readonly sort: string;
+  /** all that are served, this one among them. */
+  readonly indices: readonly IndexChoice[];
+  /** what can be asked. */
+  readonly can: ExplorerCan;
+  /** rows that the table begins with. */
+  readonly first: FirstRows;
+}
+
+/** One number for each feature of the dictionary, NaN where there is none. */
+export interface NumberColumn {
+  readonly values: Float32Array;
+}
+
+/** One whole number for each feature of the dictionary: ids of tokens or places in a labelling, -1 for none. */
+export interface WholeColumn {
+  readonly values: Int32Array;
 }
 
 /** Features that a search found in one way, best first. */
@@ -816,18 +830,6 @@ export interface Notes {
   readonly notes: readonly Note[];
 }
 
-/** The rows that the table begins with, in their order, so that they are on screen before any column is. */
-export interface FirstRows {
-  /** ids. */
-  readonly features: Int32Array;
-  /** names of the columns whose values are here. */
-  readonly columns: readonly string[];
-  /** of the first column, then the second; a column's values in the order of the rows. */
-  readonly values: Float32Array;
-  /** of the rows. */
-  readonly texts: RowTexts;
-}
-
 /** A page that lies beside the explorer of a site. */
 export interface SitePage {
   /** of the link. */
@@ -840,8 +842,6 @@ export interface SitePage {
 export interface SiteHead {
   /** as from a server; nothing in it is live. */
   readonly explorer: ExplorerHead;
-  /** rows that the table begins with. */
-  readonly first: FirstRows;
   /** features in a file of cards (`sae_vis.deliver.answers.pack`): feature ``f`` is in file ``f // cards_in_file``. */
   readonly cards_in_file: number;
   /** features in a file of texts of rows (`RowTexts`), likewise. */

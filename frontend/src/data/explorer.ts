@@ -31,8 +31,8 @@ export interface ExplorerSource {
   readonly n: number;
   /** A feature's card; at once where it was asked for lately. */
   readonly card: (feature: number) => Late<FeatureView>;
-  /** Rows that the table begins with, before any column is there; null where columns come quickly. */
-  readonly first: FirstRows | null;
+  /** Rows that the table begins with, before any column is there. */
+  readonly first: FirstRows;
   /** Pages that lie beside the explorer. */
   readonly pages: readonly SitePage[];
   /** With all effects computed; from then on `card` gives it, too. */

@@ -31,3 +31,9 @@ export function percent(share: number): string {
 export function plural(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
+
+/** A value as its column of the table shows it; nothing where there is none. */
+export function shown(value: number, { percent: share, whole }: { readonly percent: boolean; readonly whole: boolean }): string {
+  if (Number.isNaN(value)) return "";
+  return share ? percent(value) : whole ? count(value) : number(value);
+}

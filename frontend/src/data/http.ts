@@ -1,6 +1,6 @@
 // The explorer's data by asking for it: from the server that the page came from, or over another wire.
 import { decodeAnswer, decodeShared, TokenStore } from "./blocks";
-import type { DecoderMap, Compared, ComparisonHead, EveryLayer, ExplorerHead, FeatureView, MatchTable, Note, NumberColumn, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SearchAnswer, TokenLogits, TriedText, WholeColumn } from "./contract";
+import type { DecoderMap, Compared, ComparisonHead, EveryLayer, ExplorerHead, FeatureView, FirstRows, MatchTable, Note, NumberColumn, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SearchAnswer, TokenLogits, TriedText, WholeColumn } from "./contract";
 import { StaleNote, type Beside, type ExplorerSource, type Values } from "./explorer";
 import type { Head, Late, Source } from "./source";
 
@@ -17,22 +17,27 @@ export interface Wire {
   readonly written: (path: string, note: RequestInit) => Promise<{ readonly ok: boolean; readonly said: unknown }>;
 }
 
-/** The explorer of an index; of the server's first where none is named. */
-export function openExplorer(page: Document, identity: string | null): Promise<ExplorerSource> {
+/** The explorer of an index; of the server's first where none is named. Its head is in the page, unless it could not be had. */
+export async function openExplorer(page: Document, identity: string | null): Promise<ExplorerSource> {
+  const there = page.getElementById("head")?.textContent;
+  if (there !== undefined) return sourceOf(page, HTTP, there);
   return openOver(page, HTTP, identity === null ? "head" : `i/${identity}/head`);
 }
 
 /** The explorer whose head is at a path. */
 export async function openOver(page: Document, wire: Wire, path: string): Promise<ExplorerSource> {
+  return sourceOf(page, wire, await wire.block(path));
+}
+
+function sourceOf(page: Document, wire: Wire, head: Uint8Array | string): ExplorerSource {
   const store = new TokenStore();
-  const info = decodeAnswer<ExplorerHead>(await wire.block(path), "ExplorerHead", store);
-  return new AskingSource(page, wire, info, store);
+  return new AskingSource(page, wire, decodeAnswer<ExplorerHead>(head, "ExplorerHead", store), store);
 }
 
 class AskingSource implements ExplorerSource {
   readonly head: Head;
   readonly n: number;
-  readonly first = null;
+  readonly first: FirstRows;
   readonly pages = [];
   private readonly at: string;
   private readonly cards = new Map<number, FeatureView>();
@@ -47,6 +52,7 @@ class AskingSource implements ExplorerSource {
   ) {
     this.head = { ...info.page, ids: new Int32Array(), tokenBytes: store, special: store.special };
     this.n = info.page.meta.d_sae;
+    this.first = info.first;
     this.at = `i/${info.identity}`;
   }
 
@@ -122,7 +128,7 @@ class AskingSource implements ExplorerSource {
       return asked;
     };
     const side = (own: ExplorerSource, { features }: MatchTable): Source => ({
-      head: { ...own.head, layout, summary: features, compare: true },
+      head: { ...own.head, meta: { ...own.head.meta, selection: "those that fire" }, layout, summary: features, compare: true },
       can: { columns: new Set(), search: false },
       card: own.card,
       columns: () => [],
@@ -187,9 +193,10 @@ const HTTP: Wire = {
   },
 };
 
-/** The parts of an answer, each behind its length. Throws where it is cut off. */
+/** The parts of an answer, each behind its length. Throws where it is cut off, and what went wrong: the text behind a part of no bytes. */
 async function* framed({ body }: Response): AsyncGenerator<Uint8Array> {
   let held = new Uint8Array();
+  let wrong = false;
   const reader = body?.getReader();
   for (let read = await reader?.read(); read !== undefined && !read.done; read = await reader?.read()) {
     const joined = new Uint8Array(held.length + read.value.length);
@@ -199,11 +206,14 @@ async function* framed({ body }: Response): AsyncGenerator<Uint8Array> {
     for (;;) {
       const size = held.length < 4 ? Infinity : new DataView(held.buffer, held.byteOffset).getUint32(0, true);
       if (held.length < 4 + size) break;
-      yield held.slice(4, 4 + size);
+      const part = held.slice(4, 4 + size);
+      if (wrong) throw new Error(new TextDecoder().decode(part));
+      wrong = size === 0;
+      if (!wrong) yield part;
       held = held.slice(4 + size);
     }
   }
-  if (held.length > 0) throw new Error("the answer was cut off");
+  if (held.length > 0 || wrong) throw new Error("the answer was cut off");
 }
 
 /** Throws what the server says went wrong. */

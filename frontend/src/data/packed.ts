@@ -49,7 +49,7 @@ class PackedSource implements ExplorerSource {
     private readonly at: string,
   ) {
     this.info = site.explorer;
-    this.first = site.first;
+    this.first = site.explorer.first;
     this.pages = site.pages;
     this.head = { ...this.info.page, ids: new Int32Array(), tokenBytes: store, special: store.special };
     this.n = this.info.page.meta.d_sae;

@@ -2,7 +2,7 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 1819242600;
+export const DIGEST = 1760485603;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
@@ -50,11 +50,12 @@ export const TABLE: Table = {
   ColumnInfo: [["name", "str"], ["title", "str"], ["meaning", "str"], ["kind", ["choice", "number", "token", "label", "tokens", "words"]], ["scale", ["choice", "linear", "log"]], ["percent", "bool"], ["whole", "bool"], ["best", ["choice", "high", "low"]], ["labelling", "int"]],
   IndexChoice: [["identity", "str"], ["title", "str"], ["hook", "str"], ["sae", "str"], ["same_text", "bool"]],
   ExplorerCan: [["phrases", "bool"], ["reader", "bool"], ["live", "bool"], ["why_not_live", "str"], ["notes", "bool"], ["map", "bool"], ["explanations", "bool"]],
-  ExplorerHead: [["page", ["record", "PageHead"]], ["identity", "str"], ["columns", ["many", ["record", "ColumnInfo"]]], ["shown", ["many", "str"]], ["sort", "str"], ["indices", ["many", ["record", "IndexChoice"]]], ["can", ["record", "ExplorerCan"]]],
-  NumberColumn: [["values", ["float32", "plain", "n_features"]]],
-  WholeColumn: [["values", ["int32", "plain", "n_features"]]],
   TokensOfRows: [["offsets", ["int32", "offsets", "n_rows+1", "n_listed"]], ["tokens", ["int32", "token", "n_listed"]]],
   RowTexts: [["features", ["int32", "plain", "n_rows"]], ["top", ["int32", "token", "n_rows"]], ["fired", ["record", "TokensOfRows"]], ["up", ["record", "TokensOfRows"]], ["down", ["record", "TokensOfRows"]], ["explanations", ["many", "str"]]],
+  FirstRows: [["features", ["int32", "plain", "n_rows"]], ["columns", ["many", "str"]], ["values", ["float32", "plain", "n_values"]], ["texts", ["record", "RowTexts"]]],
+  ExplorerHead: [["page", ["record", "PageHead"]], ["identity", "str"], ["columns", ["many", ["record", "ColumnInfo"]]], ["shown", ["many", "str"]], ["sort", "str"], ["indices", ["many", ["record", "IndexChoice"]]], ["can", ["record", "ExplorerCan"]], ["first", ["record", "FirstRows"]]],
+  NumberColumn: [["values", ["float32", "plain", "n_features"]]],
+  WholeColumn: [["values", ["int32", "plain", "n_features"]]],
   Hits: [["way", ["choice", "fires", "pushes", "phrase", "explanation", "note", "text"]], ["said", "str"], ["n_places", "int"], ["features", ["int32", "plain", "n_found"]], ["scores", ["float32", "plain", "n_found"]]],
   SearchAnswer: [["hits", ["many", ["record", "Hits"]]]],
   TriedText: [["tokens", ["int32", "token", "n_positions"]], ["masked", ["int32", "plain", "n_positions"]], ["offsets", ["int32", "offsets", "n_positions+1", "n_codes"]], ["features", ["int32", "delta", "n_codes"]], ["acts", ["float32", "plain", "n_codes"]]],
@@ -64,9 +65,8 @@ export const TABLE: Table = {
   EveryLayer: [["tokens", ["int32", "token", "n_positions"]], ["layers", ["many", ["record", "LayerFeatures"]]]],
   Note: [["feature", "int"], ["text", "str"], ["revision", "int"]],
   Notes: [["notes", ["many", ["record", "Note"]]]],
-  FirstRows: [["features", ["int32", "plain", "n_rows"]], ["columns", ["many", "str"]], ["values", ["float32", "plain", "n_values"]], ["texts", ["record", "RowTexts"]]],
   SitePage: [["title", "str"], ["address", "str"]],
-  SiteHead: [["explorer", ["record", "ExplorerHead"]], ["first", ["record", "FirstRows"]], ["cards_in_file", "int"], ["rows_in_file", "int"], ["letters", ["many", "str"]], ["token_files", ["int32", "delta", "n_token_files"]], ["explained_letters", ["many", "str"]], ["pages", ["many", ["record", "SitePage"]]]],
+  SiteHead: [["explorer", ["record", "ExplorerHead"]], ["cards_in_file", "int"], ["rows_in_file", "int"], ["letters", ["many", "str"]], ["token_files", ["int32", "delta", "n_token_files"]], ["explained_letters", ["many", "str"]], ["pages", ["many", ["record", "SitePage"]]]],
   TokenLogits: [["n_found", "int"], ["n_vocab", "int"], ["tokens", ["int32", "token", "n_listed"]], ["effects", ["float32", "plain", "n_listed"]], ["ranks", ["int32", "plain", "n_listed"]]],
   ExplainedWords: [["words", ["many", "str"]], ["totals", ["int32", "plain", "n_words"]], ["offsets", ["int32", "offsets", "n_words+1", "n_entries"]], ["rows", ["int32", "delta", "n_entries"]], ["features", ["int32", "delta", "n_entries"]], ["counts", ["int32", "plain", "n_entries"]], ["lengths", ["int32", "plain", "n_entries"]]],
   WordList: [["words", ["many", "str"]], ["offsets", ["int32", "offsets", "n_words+1", "n_ids"]], ["ids", ["int32", "plain", "n_ids"]]],

@@ -1,25 +1,21 @@
 // The explorer of an index, with data from the server that the page came from.
 import { openExplorer } from "../data/http";
+import { part } from "../data/scripts";
 import { begin } from "./explorer/begin";
-import { ComparePane } from "./explorer/ComparePane";
-import { MapPane } from "./explorer/MapPane";
-import { PromptPane } from "./explorer/PromptPane";
-import { ReaderPane } from "./explorer/ReaderPane";
+import { Later } from "./explorer/Part";
+import type * as CardPart from "./parts/card";
+import type * as MapPart from "./parts/map";
+import type * as ViewsPart from "./parts/views";
 import "../styles/all.css";
-import "./prompt/prompt.css";
-import "./prompt/bar.css";
 import "../marks/prompt/text.css";
-import "./prompt/controls.css";
-import "./prompt/ranking.css";
-import "./prompt/heatmap.css";
-import "./prompt/cards.css";
-import "./prompt/details.css";
-import "./compare/compare.css";
-import "./compare/tables.css";
-import "./compare/texts.css";
-import "./compare/cards.css";
 import "./explorer/explorer.css";
-import "../components/explorer/map.css";
-import "../components/explorer/reader.css";
 
-void begin(() => openExplorer(document, new URLSearchParams(window.location.search).get("index")), { map: MapPane, prompt: PromptPane, compare: ComparePane, text: ReaderPane });
+const views = (): Promise<typeof ViewsPart> => part(document, "explorer-views");
+
+void begin(() => openExplorer(document, new URLSearchParams(window.location.search).get("index")), {
+  card: new Later(async () => (await part<typeof CardPart>(document, "explorer-card")).CardPane),
+  map: new Later(async () => (await part<typeof MapPart>(document, "explorer-map")).MapPane),
+  prompt: new Later(async () => (await views()).PromptPane),
+  compare: new Later(async () => (await views()).ComparePane),
+  text: new Later(async () => (await views()).ReaderPane),
+});

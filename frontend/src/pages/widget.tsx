@@ -7,6 +7,7 @@ import { reasonOf } from "../state/load";
 import { ModelKeeper } from "../state/model";
 import { followTheme } from "../state/surroundings";
 import { ExplorerApp } from "./explorer/ExplorerApp";
+import { CardPane } from "./explorer/CardPane";
 import { MapPane } from "./explorer/MapPane";
 import { PromptPane } from "./explorer/PromptPane";
 import { ReaderPane } from "./explorer/ReaderPane";
@@ -20,6 +21,7 @@ import "./prompt/heatmap.css";
 import "./prompt/cards.css";
 import "./prompt/details.css";
 import "./explorer/explorer.css";
+import "./explorer/views.css";
 import "../components/explorer/map.css";
 import "../components/explorer/reader.css";
 import "./widget.css";
@@ -78,7 +80,7 @@ async function render({ model, el }: Context): Promise<() => void> {
   };
 }
 
-const PANES = { map: MapPane, prompt: PromptPane, text: ReaderPane };
+const PANES = { card: CardPane, map: MapPane, prompt: PromptPane, text: ReaderPane };
 
 /** What is typed here is not for the notebook; what is held with Ctrl or Cmd, such as saving, still is. */
 function keepInside(event: Event): void {

@@ -1,37 +1,49 @@
 // What the table is narrowed down to, each with a way to let it go, and what can be done with what is left.
 import type { VNode } from "preact";
 import type { ColumnInfo } from "../../data/contract";
-import { count } from "../../data/format";
+import type { ExplorerSource } from "../../data/explorer";
+import { count, shown } from "../../data/format";
+import type { ExplorerAddress } from "../../state/explorer/address";
+import { narrowed } from "../../state/explorer/brush";
 import type { Lasso } from "../../state/explorer/lasso";
 import type { Range } from "../../state/explorer/order";
-import { shown } from "./Grid";
+import type { Table } from "../../state/explorer/table";
+import type { Moves } from "../../state/history";
 
 export interface ChipsProps {
-  readonly where: readonly Range[];
-  readonly columns: readonly ColumnInfo[];
-  readonly drop: (range: Range) => void;
-  readonly clear: () => void;
-  /** null: not known yet. */
-  readonly left: number | null;
-  readonly n: number;
+  readonly source: ExplorerSource;
+  readonly table: Table;
+  readonly address: ExplorerAddress;
+  readonly move: Moves<ExplorerAddress>;
   readonly lasso: Lasso;
 }
 
-export function Chips({ where, columns, drop, clear, left, n, lasso }: ChipsProps): VNode {
+/** Features that fire nowhere. */
+const DEAD: Range = { column: "density", low: -Infinity, high: 0 };
+
+export function Chips({ source, table, address, move, lasso }: ChipsProps): VNode {
+  const { where } = address;
+  const { n_dead: dead } = source.head.meta;
+  const filter = (next: readonly Range[]): void => move({ where: next }, "replace");
   return (
     <div class="chips">
       <span role="status">
-        {left === null ? (
+        {table.left === null ? (
           "Loading…"
         ) : (
           <>
-            <b>{count(left)}</b> of {count(n)} features
+            <b>{count(table.left)}</b> of {count(source.n)} features
           </>
         )}
       </span>
+      {dead > 0 && !where.some(({ column }) => column === DEAD.column) && (
+        <button type="button" class="filter-chip" title="Show those that fire on no token of this text" onClick={() => filter(narrowed(where, DEAD.column, DEAD))}>
+          {count(dead)} dead
+        </button>
+      )}
       {where.map((range) => (
-        <button key={range.column} type="button" class="filter-chip" title="Let go of this filter" onClick={() => drop(range)}>
-          {words(range, columns.find(({ name }) => name === range.column))} <span aria-hidden="true">×</span>
+        <button key={range.column} type="button" class="filter-chip" title="Let go of this filter" onClick={() => filter(narrowed(where, range.column, null))}>
+          {words(range, source.info.columns.find(({ name }) => name === range.column))} <span aria-hidden="true">×</span>
         </button>
       ))}
       {lasso.features !== null && (
@@ -40,7 +52,7 @@ export function Chips({ where, columns, drop, clear, left, n, lasso }: ChipsProp
         </button>
       )}
       {where.length > 1 && (
-        <button type="button" class="filter-chip" onClick={clear}>
+        <button type="button" class="filter-chip" onClick={() => filter([])}>
           all filters <span aria-hidden="true">×</span>
         </button>
       )}

@@ -2,9 +2,10 @@
 import type { VNode } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
 import type { ColumnInfo } from "../../data/contract";
+import { shown } from "../../data/format";
 import type { Values } from "../../data/explorer";
+import type { Brush } from "../../state/explorer/brush";
 import { BINS, binned, binsOf, extent, shareOf, valueAt, type Bins, type Range } from "../../state/explorer/order";
-import { shown } from "./Grid";
 
 export interface ColumnHeadProps {
   readonly column: ColumnInfo;
@@ -17,6 +18,7 @@ export interface ColumnHeadProps {
   readonly sort: (down: boolean) => void;
   /** null: no filter. */
   readonly filter: (range: Range | null) => void;
+  readonly brush: Brush;
 }
 
 export function ColumnHead(props: ColumnHeadProps): VNode {
@@ -39,24 +41,37 @@ export function ColumnHead(props: ColumnHeadProps): VNode {
 }
 
 /** The column's histogram; dragging over it takes out a part. */
-function Spread({ column, values, mask, range, filter }: ColumnHeadProps & { readonly values: Values }): VNode | null {
+function Spread({ column, values, mask, range, filter, brush }: ColumnHeadProps & { readonly values: Values }): VNode | null {
   const log = column.scale === "log";
   const ends = useMemo(() => extent(values, log), [values, log]);
   const places = useMemo(() => (ends === null ? null : binsOf(values, log, ends)), [values, log, ends]);
   const bins = useMemo<Bins | null>(() => (ends === null || places === null ? null : { low: ends[0], high: ends[1], log, ...binned(places, mask) }), [places, mask, log, ends]);
   const [drag, setDrag] = useState<readonly [number, number] | null>(null);
   const box = useRef<HTMLDivElement>(null);
+  const bars = useMemo(() => (bins === null ? null : <Bars bins={bins} />), [bins]);
   if (bins === null) return null;
   const share = (event: PointerEvent): number => {
     const { left, width } = box.current?.getBoundingClientRect() ?? { left: 0, width: 1 };
     return Math.min(Math.max((event.clientX - left) / width, 0), 1);
   };
   const chosen = drag ?? (range === null ? null : ([shareOf(bins, range.low), shareOf(bins, range.high)] as const));
+  const taken = (ends: readonly [number, number]): Range | null => {
+    const [from, to] = ends[0] < ends[1] ? ends : [ends[1], ends[0]];
+    return to - from < 0.02 ? null : { column: column.name, low: from <= 0 ? -Infinity : valueAt(bins, from), high: to >= 1 ? Infinity : valueAt(bins, to) };
+  };
+  const pull = (to: number): void => {
+    if (drag === null) return;
+    setDrag([drag[0], to]);
+    brush.drag(column.name, taken([drag[0], to]));
+  };
   const settle = (): void => {
     if (drag === null) return;
     setDrag(null);
-    const [from, to] = drag[0] < drag[1] ? drag : [drag[1], drag[0]];
-    filter(to - from < 0.02 ? null : { column: column.name, low: from <= 0 ? -Infinity : valueAt(bins, from), high: to >= 1 ? Infinity : valueAt(bins, to) });
+    filter(taken(drag));
+  };
+  const leave = (): void => {
+    setDrag(null);
+    brush.end();
   };
   return (
     <div
@@ -67,11 +82,11 @@ function Spread({ column, values, mask, range, filter }: ColumnHeadProps & { rea
         event.currentTarget.setPointerCapture(event.pointerId);
         setDrag([share(event), share(event)]);
       }}
-      onPointerMove={(event) => drag !== null && setDrag([drag[0], share(event)])}
+      onPointerMove={(event) => pull(share(event))}
       onPointerUp={settle}
-      onPointerCancel={() => setDrag(null)}
+      onPointerCancel={leave}
     >
-      <Bars bins={bins} />
+      {bars}
       {chosen !== null && <i class="brush" style={{ left: `${100 * Math.min(...chosen)}%`, width: `${100 * Math.abs(chosen[1] - chosen[0])}%` }} />}
       <span class="unseen">
         {shown(bins.low, column)} to {shown(bins.high, column)}

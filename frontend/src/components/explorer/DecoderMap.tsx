@@ -2,11 +2,10 @@
 import type { VNode } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ColumnInfo, DecoderMap as MapOfFeatures } from "../../data/contract";
-import { count, plural } from "../../data/format";
+import { count, plural, shown as inColumn } from "../../data/format";
 import type { Values } from "../../data/explorer";
 import { shade } from "../../marks/mapPicture";
 import { inView, lassoed, nearest, panned, placesOf, shading, SHADES, whole, zoomed, type Places, type Size, type View } from "../../state/explorer/places";
-import { shown as inColumn } from "./Grid";
 import { Painter } from "./mapPainter";
 import { treeOf } from "../../state/tree";
 

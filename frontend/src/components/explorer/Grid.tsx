@@ -1,30 +1,19 @@
 // The table of all features: only the rows in sight are drawn, of a million as of a hundred.
 import type { ComponentChildren, RefObject, VNode } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { ColumnInfo, LabellingWords } from "../../data/contract";
-import type { Columns, RowText } from "../../state/explorer/columns";
-import { count, number, percent } from "../../data/format";
-import type { TokenTexts } from "../../data/tokens";
-import { Chip } from "../../marks/TokenText";
+import { GridRows, type RowsOf } from "../../marks/gridRows";
 
 export const ROW = 30;
 /** Browsers end at some 33 million pixels; above this the scroll bar stands for more rows than it has pixels. */
 const TALLEST = 8_000_000;
 
-export interface GridProps {
+export interface GridProps extends RowsOf {
   /** What is scrolled, and has the focus. */
   readonly grid: RefObject<HTMLDivElement | null>;
   /** Features in their order. */
   readonly list: Int32Array;
-  readonly columns: readonly ColumnInfo[];
-  readonly labellings: readonly LabellingWords[];
-  readonly data: Columns;
-  readonly texts: TokenTexts;
-  readonly text: (feature: number) => RowText | null;
-  /** Scores of a search, by feature; null where nothing was searched for. */
-  readonly scores: ReadonlyMap<number, number> | null;
-  readonly noted: ReadonlySet<number>;
-  readonly current: number | null;
+  /** How many features there are in the list once it is whole: until then those at its end are missing. */
+  readonly total: number;
   /** Differs whenever another order, filter or search was asked for. */
   readonly asked: string;
   readonly open: (feature: number) => void;
@@ -35,9 +24,9 @@ export interface GridProps {
 }
 
 export function Grid(props: GridProps): VNode {
-  const { list, current, inSight, grid, asked } = props;
+  const { list, total, current, inSight, grid, asked } = props;
   const [height, setHeight] = useState(600);
-  const scroll = useScroll(grid, list.length, height);
+  const scroll = useScroll(grid, total, height);
   const shown = Math.ceil(height / ROW) + 1;
   const first = Math.floor(scroll.row);
   const rows = Array.from(list.subarray(first, first + shown));
@@ -50,7 +39,13 @@ export function Grid(props: GridProps): VNode {
     watch.observe(head);
     return () => watch.disconnect();
   }, []);
-  useLayoutEffect(() => inSight(rows), [rows.join()]);
+  const drawn = useRef<HTMLDivElement>(null);
+  const drawer = useRef<GridRows | null>(null);
+  useLayoutEffect(() => {
+    if (drawn.current === null) return;
+    (drawer.current ??= new GridRows(drawn.current)).draw(rows, first, props);
+  });
+  useLayoutEffect(() => inSight(rows), [rows.join(), inSight]);
   const place = current === null ? -1 : list.indexOf(current);
   const before = useRef({ asked, current, top: false });
   useLayoutEffect(() => {
@@ -68,15 +63,11 @@ export function Grid(props: GridProps): VNode {
     scroll.to(far ? place - Math.floor(fits / 2) : place < scroll.row ? place : below);
   }, [place, list, asked]);
   return (
-    <div ref={grid} class="grid" role="grid" aria-label="Features" aria-rowcount={list.length + 1} tabIndex={0} aria-activedescendant={place >= first && place < first + shown ? `row-${current ?? ""}` : undefined} onKeyDown={(event) => keys(event, props, place, Math.max(Math.floor(height / ROW) - 1, 1))} onScroll={scroll.onScroll}>
+    <div ref={grid} class="grid" style={{ "--columns": props.template }} role="grid" aria-label="Features" aria-rowcount={total + 1} tabIndex={0} aria-activedescendant={place >= first && place < first + shown ? `row-${current ?? ""}` : undefined} onKeyDown={(event) => keys(event, props, place, Math.max(Math.floor(height / ROW) - 1, 1))} onScroll={scroll.onScroll}>
       {props.head}
       <div class="grid-body" role="presentation" onClick={(event) => clicked(event, props)}>
         <div role="presentation" style={{ height: `${scroll.tall}px` }} />
-        <div class="grid-rows" role="rowgroup" style={{ transform: `translateY(${scroll.offset - scroll.tall}px)` }}>
-          {rows.map((feature, i) => (
-            <Row key={feature} feature={feature} place={first + i} {...props} />
-          ))}
-        </div>
+        <div ref={drawn} class="grid-rows" role="rowgroup" style={{ transform: `translateY(${scroll.offset - scroll.tall}px)` }} />
       </div>
     </div>
   );
@@ -151,60 +142,4 @@ function keys(event: KeyboardEvent, { list, open }: GridProps, place: number, pa
 function clicked(event: MouseEvent, { open }: GridProps): void {
   const row = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-feature]") : null;
   if (row !== null) open(Number(row.dataset["feature"]));
-}
-
-interface RowProps extends GridProps {
-  readonly feature: number;
-  readonly place: number;
-}
-
-function Row(props: RowProps): VNode {
-  const { feature, place, columns, current, template, scores, noted } = props;
-  const own = feature === current;
-  return (
-    <div id={`row-${feature}`} class={`grid-row ${own ? "current" : ""}`} role="row" aria-rowindex={place + 2} aria-selected={own} data-feature={feature} style={{ gridTemplateColumns: template }}>
-      <span role="rowheader" class="cell feature">
-        {feature}
-        {noted.has(feature) && <i class="noted" title="has a note" aria-label="has a note" />}
-      </span>
-      {scores !== null && (
-        <span role="gridcell" class="cell number">
-          {number(scores.get(feature) ?? NaN)}
-        </span>
-      )}
-      {columns.map((column) => (
-        <span key={column.name} role="gridcell" class={`cell ${column.kind}`}>
-          <Cell {...props} column={column} />
-        </span>
-      ))}
-    </div>
-  );
-}
-
-function Cell({ column, feature, data, texts, text, labellings }: RowProps & { readonly column: ColumnInfo }): VNode | string {
-  if (column.kind === "words") {
-    const said = text(feature)?.explanation ?? "";
-    return <span title={said}>{said}</span>;
-  }
-  if (column.kind === "tokens" || column.kind === "token") {
-    const row = text(feature);
-    if (row === null) return "";
-    const ids = column.kind === "token" ? Int32Array.of(row.top).filter((id) => id >= 0) : { fired_tokens: row.fired, pushed_up: row.up, pushed_down: row.down }[column.name];
-    return (
-      <>
-        {Array.from(ids ?? [], (id, i) => (
-          <Chip key={i} list={texts.runs(id)} />
-        ))}
-      </>
-    );
-  }
-  const value = data.shown(column.name)?.[feature] ?? NaN;
-  if (column.kind === "label") return value < 0 ? "" : (labellings[column.labelling]?.labels[value] ?? "");
-  return shown(value, column);
-}
-
-/** A value as its column shows it. */
-export function shown(value: number, { percent: share, whole }: Pick<ColumnInfo, "percent" | "whole">): string {
-  if (Number.isNaN(value)) return "";
-  return share ? percent(value) : whole ? count(value) : number(value);
 }

@@ -43,6 +43,7 @@ export function Take({ source, table, texts, text }: TakeProps): VNode {
             </button>
           </li>
         );
+        if (!table.whole) return <p class="quiet">Loading…</p>;
         return (
           <ul>
             {item("features=[…]", "feature", () => `features=[${few.join(", ")}]`)}

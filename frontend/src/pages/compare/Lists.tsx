@@ -82,6 +82,7 @@ export function Matches({ side }: { side: Side }): VNode {
     const kept = only ? all.filter((row) => has(side === 0 ? row.feature : row.best)) : all;
     return [...kept].sort((x, y) => (address.down ? -1 : 1) * (x[by] - y[by]) || x.feature - y.feature);
   }, [all, address.by, address.down, only, has, side]);
+  const partial = useMemo(() => all.some((row) => !has(side === 0 ? row.feature : row.best)), [all, has, side]);
   const weak = all.filter((row) => row.pearson < WEAK).length;
   const other: Side = side === 0 ? 1 : 0;
   return (
@@ -90,9 +91,11 @@ export function Matches({ side }: { side: Side }): VNode {
         <h2 id="list-title">
           Features of <SideMark side={side} /> by their best match in <SideMark side={other} />
         </h2>
-        <label class="switch">
-          <input type="checkbox" checked={only} onChange={(event) => setOnly(event.currentTarget.checked)} /> on this page only
-        </label>
+        {partial && (
+          <label class="switch">
+            <input type="checkbox" checked={only} onChange={(event) => setOnly(event.currentTarget.checked)} /> on this page only
+          </label>
+        )}
       </header>
       <p class="quiet">
         The best match is the {SIDE_NAMES[other]} feature of largest Pearson correlation. {count(weak)} of{" "}

@@ -17,6 +17,7 @@ import type { ExplorerAddress } from "../../state/explorer/address";
 import { useCard } from "../../state/explorer/card";
 import type { NoteBook } from "../../state/explorer/notes";
 import type { Moves } from "../../state/history";
+import { useLate } from "../../state/late";
 
 export interface CardPaneProps {
   readonly source: ExplorerSource;
@@ -38,10 +39,13 @@ export function CardPane(props: CardPaneProps): VNode {
   const { card, effects, failed } = useCard(source, texts, feature, ahead);
   const there = card !== null && card.view.feature === feature;
   useLayoutEffect(() => (card === null ? undefined : opened(card)), [card]);
+  // Another order or filter is in the addresses of the card's links, for which the table does not wait.
+  const links = useLate(href({ feature: 0 }));
+  const { log, wrap } = address;
   const shared = useMemo<Shared>(
     () => ({
-      log: address.log,
-      wrap: address.wrap,
+      log,
+      wrap,
       set: (change) => move(change, "replace"),
       go: (to) => move({ feature: to }),
       has: (to) => to < source.n,
@@ -49,8 +53,9 @@ export function CardPane(props: CardPaneProps): VNode {
       shared: source.shared,
       read,
     }),
-    [address, move, href, source, read],
+    [log, wrap, move, links, source, read],
   );
+  const columns = useMemo(() => (card === null ? null : <Columns card={card} head={head} several shared={shared} />), [card, head, shared]);
   return (
     <article class="card explorer-card" aria-label={`Feature ${feature}`} aria-busy={!there}>
       <header class="card-head">
@@ -81,7 +86,7 @@ export function CardPane(props: CardPaneProps): VNode {
       {card === null && failed === null && <p class="message">Loading feature {feature}…</p>}
       {card !== null && failed === null && (
         <div class="card-columns">
-          <Columns card={card} head={head} several shared={shared} />
+          {columns}
         </div>
       )}
     </article>

@@ -1,5 +1,5 @@
 // The explorer: the table of all features, and the card of the open one.
-import type { FunctionComponent, VNode } from "preact";
+import type { VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { About } from "../../components/explorer/About";
 import { numberIn, SearchBox, Ways } from "../../components/explorer/SearchBox";
@@ -11,6 +11,7 @@ import type { ExplorerSource } from "../../data/explorer";
 import { TokenTexts } from "../../data/tokens";
 import { Tooltips } from "../../marks/Tooltip";
 import { tip } from "../../state/card";
+import { narrowed, useBrush } from "../../state/explorer/brush";
 import { explorerFields, MOST_PINS, VIEWS, type ExplorerAddress, type View } from "../../state/explorer/address";
 import { useLasso } from "../../state/explorer/lasso";
 import { useNotes } from "../../state/explorer/notes";
@@ -20,22 +21,25 @@ import { write } from "../../state/fields";
 import { useFrame } from "../../state/frame";
 import { othersNow, useAddress, type Moves } from "../../state/history";
 import { useKeys } from "../../state/keys";
+import { useLate } from "../../state/late";
 import { reasonOf } from "../../state/load";
 import { say } from "../../state/notice";
-import { CardPane } from "./CardPane";
+import type { CardPaneProps } from "./CardPane";
 import { KEYS, type ExplorerKeys } from "./keys";
 import type { MapPaneProps } from "./MapPane";
 import type { ComparePaneProps } from "./ComparePane";
+import { Drawn, type Part } from "./Part";
 import type { PromptPaneProps } from "./PromptPane";
 import type { ReaderKeys, ReaderPaneProps } from "./ReaderPane";
 import { TablePane } from "./TablePane";
 
-/** Views that an explorer may have beside the table; those that are left out are not in its script. */
+/** The card, and views that an explorer may have beside the table; those that are left out are not to be had. */
 export interface Panes {
-  readonly map?: FunctionComponent<MapPaneProps>;
-  readonly prompt?: FunctionComponent<PromptPaneProps>;
-  readonly compare?: FunctionComponent<ComparePaneProps>;
-  readonly text?: FunctionComponent<ReaderPaneProps>;
+  readonly card: Part<CardPaneProps>;
+  readonly map?: Part<MapPaneProps>;
+  readonly prompt?: Part<PromptPaneProps>;
+  readonly compare?: Part<ComparePaneProps>;
+  readonly text?: Part<ReaderPaneProps>;
 }
 
 export interface ExplorerAppProps {
@@ -46,7 +50,6 @@ export interface ExplorerAppProps {
 }
 
 export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode {
-  const { map: FlatMap, prompt: Prompts, compare: Comparison, text: Text } = panes;
   const { keeper } = useFrame();
   const fields = useMemo(() => explorerFields(source.info), [source]);
   const texts = useMemo(() => new TokenTexts(source.store, source.store.special), [source]);
@@ -58,9 +61,17 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
   const search = useSearch(source, address.words, book.notes, source.info.can.live);
   const hits = shownHits(search, address.way);
   const lasso = useLasso();
-  const table = useTable(source, address, hits, lasso.features);
+  const brush = useBrush();
+  const where = useMemo(() => (brush.now === null ? address.where : narrowed(address.where, brush.now.column, brush.now.range)), [address.where, brush.now]);
+  const table = useTable(source, address, where, hits, lasso.features);
   const { list, waiting } = table;
-  const feature = address.feature ?? (waiting ? null : (list[0] ?? null));
+  const held = useRef<number | null>(null);
+  // The open card stays while a histogram is dragged over.
+  const feature = address.feature ?? (brush.now !== null ? held.current : waiting ? null : (list[0] ?? null));
+  held.current = feature;
+  // A card that nobody chose follows the table.
+  const after = useLate(feature);
+  const card = address.feature === null ? after : feature;
   useLayoutEffect(() => {
     if (feature !== null) opened?.(feature, address.feature === null);
   }, [feature, address.feature, opened]);
@@ -89,6 +100,7 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
   const searched = view === "table" || view === "map";
   const beside = searched || view === "text";
   const pane = { source, address, move, help, setHelp };
+  const wait = <p class="message">Loading…</p>;
   const found =
     address.words.trim() === "" ? null : (
       <Ways words={address.words} search={search} shown={hits} choose={(way) => move({ way, sort: "score", down: true }, "replace")} go={go} clear={() => move({ words: "", way: null }, "replace")} n={source.n} />
@@ -109,24 +121,28 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
       </TopBar>
       {about}
       <main class={beside ? "explorer" : ""}>
-        {view === "prompt" && Prompts !== undefined && <Prompts texts={texts} {...pane} />}
-        {view === "compare" && Comparison !== undefined && <Comparison {...pane} />}
+        {view === "prompt" && panes.prompt !== undefined && <Drawn part={panes.prompt} props={{ texts, ...pane }} wait={wait} />}
+        {view === "compare" && panes.compare !== undefined && <Drawn part={panes.compare} props={pane} wait={wait} />}
         {beside && <TableKeys step={step} find={() => box.current?.focus()} help={help} setHelp={setHelp} reader={reader} />}
-        {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} found={found} grid={grid} lasso={lasso} />}
-        {view === "map" && FlatMap !== undefined && <FlatMap source={source} texts={texts} table={table} address={address} move={move} current={feature} lasso={lasso} found={found} />}
-        {view === "text" && Text !== undefined && <Text source={source} texts={texts} address={address} move={move} href={href} current={feature} keys={reader} />}
+        {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} found={found} grid={grid} lasso={lasso} brush={brush} />}
+        {view === "map" && panes.map !== undefined && <Drawn part={panes.map} props={{ source, texts, table, address, move, current: feature, lasso, found }} wait={wait} />}
+        {view === "text" && panes.text !== undefined && <Drawn part={panes.text} props={{ source, texts, address, move, href, current: feature, keys: reader }} wait={wait} />}
         {beside && feature === null && <p class="message">{waiting ? "Loading the features…" : "No feature is left: let go of a filter."}</p>}
-        {beside && feature !== null && (
-          <CardPane
-            source={source}
-            texts={texts}
-            feature={feature}
-            ahead={[near(1), near(-1)].filter((one) => one !== undefined)}
-            address={address}
-            move={move}
-            href={href}
-            book={book}
-            read={source.info.can.reader ? read : undefined}
+        {beside && feature !== null && card !== null && (
+          <Drawn
+            part={panes.card}
+            props={{
+              source,
+              texts,
+              feature: card,
+              ahead: [near(1), near(-1)].filter((one) => one !== undefined),
+              address,
+              move,
+              href,
+              book,
+              read: source.info.can.reader ? read : undefined,
+            }}
+            wait={<p class="message">Loading feature {card}…</p>}
           />
         )}
       </main>

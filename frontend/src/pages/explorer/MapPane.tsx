@@ -26,8 +26,6 @@ export interface MapPaneProps {
   readonly found: VNode | null;
 }
 
-const NONE: readonly number[] = [];
-
 export function MapPane({ source, texts, table, address, move, current, lasso, found: ways }: MapPaneProps): VNode {
   const [found, setFound] = useState<MapOfFeatures | string | null>(null);
   useEffect(() => {
@@ -36,8 +34,7 @@ export function MapPane({ source, texts, table, address, move, current, lasso, f
   const numbers = source.info.columns.filter(({ kind }) => kind === "number");
   const column = numbers.find(({ name }) => name === address.colour) ?? null;
   const data = useColumns(source, column === null ? [] : [column.name]);
-  const [sight, setSight] = useState<readonly number[]>(NONE);
-  const text = useRowTexts(source, sight);
+  const { text, want } = useRowTexts(source);
   const name = (feature: number): string => {
     const top = text(feature)?.top ?? -1;
     return top < 0 ? String(feature) : `${feature} ${texts.raw(Int32Array.of(top)).trim()}`;
@@ -47,15 +44,7 @@ export function MapPane({ source, texts, table, address, move, current, lasso, f
     <section class="table-pane map-pane" aria-label="Map of features">
       {ways}
       <div class="table-tools">
-        <Chips
-          where={address.where}
-          columns={source.info.columns}
-          drop={(range) => move({ where: address.where.filter((one) => one !== range) }, "replace")}
-          clear={() => move({ where: [] }, "replace")}
-          left={table.list.length}
-          n={source.n}
-          lasso={lasso}
-        />
+        <Chips source={source} table={table} address={address} move={move} lasso={lasso} />
         <label>
           Colour by{" "}
           <select onChange={(event) => move({ colour: event.currentTarget.value }, "replace")}>
@@ -82,7 +71,7 @@ export function MapPane({ source, texts, table, address, move, current, lasso, f
           name={name}
           open={(feature) => move({ feature }, "replace")}
           lasso={lasso.set}
-          inSight={setSight}
+          inSight={want}
         />
       )}
     </section>

@@ -1,6 +1,5 @@
 // The table of all features, with its filters.
 import type { RefObject, VNode } from "preact";
-import { useState } from "preact/hooks";
 import { Chips } from "../../components/explorer/Chips";
 import { Chooser } from "../../components/explorer/Chooser";
 import { ColumnHead } from "../../components/explorer/ColumnHead";
@@ -11,6 +10,7 @@ import type { ExplorerSource } from "../../data/explorer";
 import type { TokenTexts } from "../../data/tokens";
 import type { ExplorerAddress } from "../../state/explorer/address";
 import { useRowTexts } from "../../state/explorer/columns";
+import { narrowed, type Brush } from "../../state/explorer/brush";
 import type { Lasso } from "../../state/explorer/lasso";
 import type { NoteBook } from "../../state/explorer/notes";
 import type { Range } from "../../state/explorer/order";
@@ -29,17 +29,18 @@ export interface TablePaneProps {
   readonly found: VNode | null;
   readonly grid: RefObject<HTMLDivElement | null>;
   readonly lasso: Lasso;
+  readonly brush: Brush;
 }
 
 const WIDTHS: Readonly<Record<ColumnInfo["kind"], string>> = { number: "82px", token: "100px", label: "110px", tokens: "minmax(150px, 1fr)", words: "minmax(150px, 1fr)" };
-const NONE: readonly number[] = [];
 
-export function TablePane({ source, texts, table, address, move, current, book, found, grid, lasso }: TablePaneProps): VNode {
-  const { columns, data, list, scores, waiting } = table;
-  const [sight, setSight] = useState<readonly number[]>(NONE);
-  const text = useRowTexts(source, columns.some(({ kind }) => kind === "tokens" || kind === "token") ? sight : NONE);
+export function TablePane({ source, texts, table, address, move, current, book, found, grid, lasso, brush }: TablePaneProps): VNode {
+  const { columns, data, list, scores } = table;
+  const { text, want } = useRowTexts(source);
+  const worded = columns.some(({ kind }) => kind === "tokens" || kind === "token");
   const filter = (column: string, range: Range | null): void => {
-    move({ where: [...address.where.filter((one) => one.column !== column), ...(range === null ? [] : [range])] }, "replace");
+    brush.end();
+    move({ where: narrowed(address.where, column, range) }, "replace");
   };
   const sorted = (name: string): "up" | "down" | null => (name === table.sort ? (address.down ? "down" : "up") : null);
   const template = ["66px", ...(scores === null ? [] : ["66px"]), ...columns.map(({ kind }) => WIDTHS[kind])].join(" ");
@@ -48,15 +49,7 @@ export function TablePane({ source, texts, table, address, move, current, book, 
     <section class="table-pane" aria-label="All features">
       {found}
       <div class="table-tools">
-        <Chips
-          where={address.where}
-          columns={source.info.columns}
-          drop={({ column }) => filter(column, null)}
-          clear={() => move({ where: [] }, "replace")}
-          left={waiting && list.length === 0 ? null : list.length}
-          n={source.n}
-          lasso={lasso}
-        />
+        <Chips source={source} table={table} address={address} move={move} lasso={lasso} />
         <Take source={source} table={table} texts={texts} text={text} />
         <Chooser columns={source.info.columns} shown={address.columns} set={(names) => move({ columns: names }, "replace")} where={address.where} filter={filter} />
       </div>
@@ -68,6 +61,7 @@ export function TablePane({ source, texts, table, address, move, current, book, 
       <Grid
         grid={grid}
         list={list}
+        total={table.left ?? 0}
         columns={columns}
         labellings={source.head.labellings}
         data={data}
@@ -76,12 +70,12 @@ export function TablePane({ source, texts, table, address, move, current, book, 
         scores={scores}
         noted={new Set([...book.notes.values()].flatMap((note) => (note.text === "" ? [] : [note.feature])))}
         current={current}
-        asked={JSON.stringify([table.sort, address.down, address.where, address.words, address.way])}
+        asked={JSON.stringify([table.sort, address.down, address.where, brush.now, address.words, address.way])}
         open={(feature) => move({ feature }, "replace")}
-        inSight={setSight}
+        inSight={worded ? want : nothing}
         template={template}
         head={
-          <div class="grid-head" role="row" aria-rowindex={1} style={{ gridTemplateColumns: template }}>
+          <div class="grid-head" role="row" aria-rowindex={1}>
             <Plain title="Feature" sorted={sorted("feature")} sort={(down) => move({ sort: "feature", down }, "replace")} />
             {scores !== null && <Plain title="Score" sorted={sorted("score")} sort={(down) => move({ sort: "score", down }, "replace")} />}
             {columns.map((column) => (
@@ -94,6 +88,7 @@ export function TablePane({ source, texts, table, address, move, current, book, 
                 sorted={sorted(column.name)}
                 sort={(down) => move({ sort: column.name, down }, "replace")}
                 filter={(range) => filter(column.name, range)}
+                brush={brush}
               />
             ))}
           </div>
@@ -101,6 +96,10 @@ export function TablePane({ source, texts, table, address, move, current, book, 
       />
     </section>
   );
+}
+
+function nothing(): void {
+  // No column needs the texts of rows.
 }
 
 interface PlainProps {

@@ -3,6 +3,7 @@ import { render, type VNode } from "preact";
 import { FailedLoad } from "../../components/Messages";
 import type { ExplorerSource } from "../../data/explorer";
 import { reasonOf } from "../../state/load";
+import "../../state/mounts"; // before the page's modules run; the card, which comes later, draws with them
 import { ExplorerApp, type Panes } from "./ExplorerApp";
 
 /** `open` gives what there is to explore, or what to say in its place. */

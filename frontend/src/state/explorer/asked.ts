@@ -6,6 +6,8 @@ export interface Asked<T> {
   /** The last answer that came; null: none yet. */
   readonly found: T | null;
   readonly failed: string | null;
+  /** Whether what is asked now is not answered yet. */
+  readonly asking: boolean;
 }
 
 export interface Asking<T> {
@@ -21,21 +23,27 @@ export interface Asking<T> {
 export function useAsked<T>({ ask, pause, clear }: Asking<T>, about: readonly unknown[]): Asked<T> {
   const [found, setFound] = useState<T | null>(null);
   const [failed, setFailed] = useState<string | null>(null);
+  const [asking, setAsking] = useState(false);
   useEffect(() => {
     if (clear === "at once" || (clear === "when asked nothing" && ask === null)) {
       setFound(null);
       setFailed(null);
     }
+    setAsking(ask !== null);
     if (ask === null) return undefined;
     const cancel = new AbortController();
     const timer = setTimeout(() => {
       ask(cancel.signal).then(
         (answer) => {
+          if (cancel.signal.aborted) return;
           setFound(answer);
           setFailed(null);
+          setAsking(false);
         },
         (error: unknown) => {
-          if (!cancel.signal.aborted) setFailed(reasonOf(error));
+          if (cancel.signal.aborted) return;
+          setFailed(reasonOf(error));
+          setAsking(false);
         },
       );
     }, pause);
@@ -44,5 +52,5 @@ export function useAsked<T>({ ask, pause, clear }: Asking<T>, about: readonly un
       cancel.abort();
     };
   }, about);
-  return { found, failed };
+  return { found, failed, asking };
 }

@@ -1,9 +1,10 @@
 // The open card: what is at hand at once, then with all that the model computes.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { FeatureView } from "../../data/contract";
 import type { ExplorerSource } from "../../data/explorer";
 import { Card } from "../card";
 import { reasonOf } from "../load";
+import { afterFrame, whenIdle } from "../../data/idle";
 import type { TokenTexts } from "../../data/tokens";
 
 /** Milliseconds that a card stays open until its effects are computed: those that are stepped past are not. */
@@ -31,9 +32,12 @@ export function useCard(source: ExplorerSource, texts: TokenTexts, feature: numb
     };
     setEffects("none");
     if (now instanceof Promise) now.then(take, fail);
-    else take(now);
+    const idle = afterFrame(() =>
+      whenIdle(() => {
+        for (const next of ahead) void Promise.resolve(source.card(next)).catch(() => undefined);
+      }),
+    );
     const timer = setTimeout(() => {
-      for (const next of ahead) void Promise.resolve(source.card(next)).catch(() => undefined);
       if (!source.info.can.live) return;
       setEffects("computing");
       source.fullCard(feature, cancel.signal).then(
@@ -47,11 +51,16 @@ export function useCard(source: ExplorerSource, texts: TokenTexts, feature: numb
       );
     }, STAYS);
     return () => {
+      idle();
       clearTimeout(timer);
       cancel.abort();
     };
   }, [source, feature, now]);
-  const view = late.feature === feature ? late.view : now instanceof Promise ? late.view : now;
+  const last = useRef<FeatureView | null>(null);
+  const failed = late.feature === feature ? late.failed : null;
+  const there = late.feature === feature ? late.view : now instanceof Promise ? null : now;
+  const view = there ?? (failed === null ? last.current : null);
+  last.current = view;
   const card = useMemo(() => (view === null ? null : new Card(view, source.head, texts)), [view, source, texts]);
-  return { card, feature, effects, failed: late.feature === feature ? late.failed : null };
+  return { card, feature, effects, failed };
 }

@@ -47,7 +47,7 @@ export function useColumns(source: ExplorerSource, names: readonly string[]): Co
 
 function earlyValues({ first, n }: ExplorerSource): ReadonlyMap<string, Values> {
   const out = new Map<string, Values>();
-  first?.columns.forEach((name, column) => {
+  first.columns.forEach((name, column) => {
     const values = new Float32Array(n).fill(NaN);
     first.features.forEach((feature, i) => (values[feature] = first.values[column * first.features.length + i] ?? NaN));
     out.set(name, values);
@@ -69,34 +69,44 @@ const MOST_ASKED = 128;
 /** Milliseconds that rows stay in sight before their texts are asked for: those that are scrolled past are not. */
 const SETTLED = 40;
 
+export interface RowTextsAt {
+  /** null: not there yet. */
+  readonly text: (feature: number) => RowText | null;
+  /** These rows are in sight now: what is missing of them is asked for once they stay. */
+  readonly want: (features: readonly number[]) => void;
+}
+
 /** Texts of rows in sight; what was seen before is kept. */
-export function useRowTexts(source: ExplorerSource, features: readonly number[]): (feature: number) => RowText | null {
-  const [, arrived] = useState(0);
-  const kept = useRef<Map<number, RowText | null> | null>(null);
-  if (kept.current === null) {
-    kept.current = new Map();
-    if (source.first !== null) keep(kept.current, source.first.texts);
-  }
-  const known = kept.current;
-  const wanted = features.join();
-  useEffect(() => {
-    const timer = setTimeout(() => {
-      const missing = features.filter((feature) => !known.has(feature)).slice(0, MOST_ASKED);
-      if (missing.length === 0) return;
-      for (const feature of missing) known.set(feature, null);
-      source.rows(missing).then(
-        (texts) => {
-          keep(known, texts);
-          arrived((n) => n + 1);
-        },
-        () => {
-          for (const feature of missing) known.delete(feature);
-        },
-      );
-    }, SETTLED);
-    return () => clearTimeout(timer);
-  }, [source, wanted]);
-  return (feature) => known.get(feature) ?? null;
+export function useRowTexts(source: ExplorerSource): RowTextsAt {
+  const [version, arrived] = useState(0);
+  const kept = useMemo(() => {
+    const known = new Map<number, RowText | null>();
+    keep(known, source.first.texts);
+    return known;
+  }, [source]);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const want = useCallback(
+    (features: readonly number[]) => {
+      clearTimeout(timer.current);
+      timer.current = setTimeout(() => {
+        const missing = features.filter((feature) => !kept.has(feature)).slice(0, MOST_ASKED);
+        if (missing.length === 0) return;
+        for (const feature of missing) kept.set(feature, null);
+        source.rows(missing).then(
+          (texts) => {
+            keep(kept, texts);
+            arrived((n) => n + 1);
+          },
+          () => {
+            for (const feature of missing) kept.delete(feature);
+          },
+        );
+      }, SETTLED);
+    },
+    [source, kept],
+  );
+  return useMemo(() => ({ text: (feature) => kept.get(feature) ?? null, want }), [kept, want, version]);
 }
 
 function keep(kept: Map<number, RowText | null>, { features, top, fired, up, down, explanations }: RowTexts): void {

@@ -4,6 +4,7 @@ import type { FeatureView, MeasuredEffects, PromptPart } from "../../data/contra
 import type { ExplorerSource } from "../../data/explorer";
 import type { Late, Source } from "../../data/source";
 import { reasonOf } from "../load";
+import { useAsked } from "./asked";
 
 /** Milliseconds after the last key until the model runs. */
 const PAUSE = 400;
@@ -19,9 +20,7 @@ export interface LivePrompt {
 }
 
 export function useLivePrompt(source: ExplorerSource, text: string, compare: string): LivePrompt {
-  const [part, setPart] = useState<PromptPart | null>(null);
-  const [state, setState] = useState<LivePrompt["state"]>("none");
-  const [failed, setFailed] = useState<string | null>(null);
+  const [measured, setMeasured] = useState<Measured | null>(null);
   const [measuring, setMeasuring] = useState<LivePrompt["measuring"]>(null);
   const running = useRef<AbortController | null>(null);
   const second = compare === "" ? null : compare;
@@ -30,43 +29,25 @@ export function useLivePrompt(source: ExplorerSource, text: string, compare: str
     running.current = null;
     setMeasuring(null);
   };
+  const about = [source, text, second];
+  const ask = text === "" ? null : (signal: AbortSignal): Promise<PromptPart> => source.prompt(text, second, signal);
+  const { found, failed, asking } = useAsked({ ask, pause: PAUSE, clear: "when asked nothing" }, about);
   useEffect(() => {
     cancel();
-    setFailed(null);
-    if (text === "") {
-      setPart(null);
-      setState("none");
-      return undefined;
-    }
-    setState("running");
-    const stop = new AbortController();
-    const timer = setTimeout(() => {
-      source.prompt(text, second, stop.signal).then(
-        (found) => {
-          setPart(found);
-          setState("there");
-        },
-        (error: unknown) => {
-          if (stop.signal.aborted) return;
-          setFailed(reasonOf(error));
-          setState("none");
-        },
-      );
-    }, PAUSE);
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
-    };
-  }, [source, text, second]);
+    setMeasured(null);
+  }, about);
+  const own = measured?.of === found ? measured : null;
   const measure = (pairs: number): void => {
     cancel();
+    if (found === null) return;
     const stop = new AbortController();
     running.current = stop;
-    setFailed(null);
+    const change = (to: Partial<Measured>): void => setMeasured((before) => ({ part: found, failed: null, ...(before?.of === found ? before : {}), ...to, of: found }));
+    change({ failed: null });
     setMeasuring({ done: 0, total: pairs });
     const take = (some: MeasuredEffects): void => {
       if (stop.signal.aborted) return;
-      setPart((before) => (before === null ? null : withEffects(before, some)));
+      setMeasured((before) => (before?.of === found ? { ...before, part: withEffects(before.part, some) } : before));
       setMeasuring({ done: some.done, total: some.total });
     };
     source.effects({ text, compare: second, pairs }, take, stop.signal).then(
@@ -74,11 +55,21 @@ export function useLivePrompt(source: ExplorerSource, text: string, compare: str
       (error: unknown) => {
         if (stop.signal.aborted) return;
         cancel();
-        setFailed(reasonOf(error));
+        change({ failed: reasonOf(error) });
       },
     );
   };
-  return { part, state, failed, measuring, measure, cancel };
+  const state = asking ? "running" : failed !== null || found === null ? "none" : "there";
+  return { part: own?.part ?? found, state, failed: asking ? null : (failed ?? own?.failed ?? null), measuring, measure, cancel };
+}
+
+/** A prompt with the full effects that were measured so far. */
+interface Measured {
+  /** As it was answered. */
+  readonly of: PromptPart;
+  readonly part: PromptPart;
+  /** Why no more could be measured; null: nothing is wrong. */
+  readonly failed: string | null;
 }
 
 /** A prompt with some more full effects. */

@@ -13,6 +13,10 @@ export interface Table {
   readonly data: Columns;
   /** Features that pass, in their order. */
   readonly list: Int32Array;
+  /** Whether the list has all of them, not only the first rows. */
+  readonly whole: boolean;
+  /** How many pass; null: not known yet. */
+  readonly left: number | null;
   readonly mask: Uint8Array;
   /** Features that pass all filters but that of one column: what its histogram shows. */
   readonly but: (column: string) => Uint8Array;
@@ -25,8 +29,9 @@ export interface Table {
   readonly waiting: boolean;
 }
 
-export function useTable(source: ExplorerSource, address: ExplorerAddress, hits: Hits | null, lasso: Int32Array | null): Table {
-  const { down, where } = address;
+/** The table as an address says, but for its filters: `where` is what they are now. */
+export function useTable(source: ExplorerSource, address: ExplorerAddress, where: readonly Range[], hits: Hits | null, lasso: Int32Array | null): Table {
+  const { down } = address;
   const sort = hits === null && address.sort === "score" ? source.info.sort : address.sort;
   const infos = source.info.columns;
   const columns = useMemo(() => address.columns.flatMap((name) => infos.find((one) => one.name === name) ?? []), [address.columns, infos]);
@@ -47,23 +52,26 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, hits:
   const mask = useMemo(() => pass(where), [where, found, lasso, data.version, n]);
   const others = useMemo(() => new Map(where.map((range) => [range.column, pass(where.filter((one) => one !== range))])), [where, found, lasso, data.version, n]);
   const waiting = sorter.length > 0 && values === null && !data.failed.has(sort);
-  const early = waiting && down && sort === source.info.sort && where.length === 0 && hits === null && lasso === null ? (source.first?.features ?? null) : null;
+  const early = waiting && down && sort === source.info.sort && where.length === 0 && hits === null && lasso === null ? source.first.features : null;
   const known = useMemo(() => early ?? kept(order, mask), [order, mask, early]);
   const missing = where.some(({ column }) => data.values(column) === null && !data.failed.has(column));
   // Until a column is there the rows before stay in their place.
   const last = useRef<Int32Array>(NOTHING);
-  const list = (waiting && early === null) || missing ? last.current : known;
+  const late = (waiting && early === null) || missing;
+  const list = late ? last.current : known;
   last.current = list;
   const scores = useMemo(() => (hits === null ? null : new Map(Array.from(hits.features, (feature, i) => [feature, hits.scores[i] ?? NaN]))), [hits]);
   return {
     columns,
     data,
     list,
+    whole: early === null && !late,
+    left: early !== null ? n : late && list.length === 0 ? null : list.length,
     mask,
     but: (column) => others.get(column) ?? mask,
     scores,
     byScore,
     sort: byScore ? "score" : sort,
-    waiting: (waiting && early === null) || missing,
+    waiting: late,
   };
 }

@@ -1,0 +1,2 @@
+// The open feature's card.
+export { CardPane } from "../explorer/CardPane";

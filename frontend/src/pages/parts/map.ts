@@ -1,0 +1,4 @@
+// The map of features.
+import "../../components/explorer/map.css";
+
+export { MapPane } from "../explorer/MapPane";
