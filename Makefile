@@ -115,8 +115,9 @@ audit: $(READY) ## axe-core's accessibility audit of the page in Chromium
 gallery: $(READY) ## take the pictures in docs/gallery again; look at them before you commit them
 	$(BIN)/python -m tests.gallery --update
 
-docs: $(READY) ## build the documentation into docs/_build/html; a warning or a link that leads nowhere is an error
+docs: $(READY) ## build the documentation, with an explorer of the demo, into docs/_build/html; a warning or a link that leads nowhere is an error
 	$(BIN)/python -m sphinx -W --keep-going --jobs auto --quiet docs docs/_build/html
+	$(BIN)/python docs/demo_site.py docs/_build/html/explorer
 	$(BIN)/python docs/check_site.py docs/_build/html
 
 notebook: $(READY) ## run docs/demo.ipynb from its first cell to its last

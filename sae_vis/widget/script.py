@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 from functools import cache
 
+from sae_vis.deliver.explorer_page import packed_text
 from sae_vis.deliver.page import static_file
 
 LOADER = """\
@@ -37,5 +36,4 @@ export default {{
 @cache
 def widget_script() -> str:
     """An ES module with anywidget's ``render``."""
-    packed = gzip.compress(static_file("widget.js").encode(), compresslevel=9, mtime=0)
-    return LOADER.format(packed=base64.b64encode(packed).decode("ascii"))
+    return LOADER.format(packed=packed_text(static_file("widget.js")))
