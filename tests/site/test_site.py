@@ -9,13 +9,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sae_vis import Index, SiteSettings, save_site
+from sae_vis import Index, SiteSettings, keep_explanations, save_site
 from sae_vis.cli.commands import app
 from sae_vis.demo import run as demo
 from sae_vis.errors import InputError
 from sae_vis.explore.columns import Columns
 from sae_vis.explore.rows import row_texts
 from sae_vis.explore.search import Search, spelled_words
+from sae_vis.index.explanations import Explanation
 from sae_vis.layout import SaeVisLayoutConfig
 from sae_vis.site import by_word
 from sae_vis.site import files as site_files
@@ -270,6 +271,17 @@ def test_a_site_of_some_features_holds_these_alone(index, path, tmp_path):
     again = save_site(path, tmp_path / "some", features=chosen[1:], settings=SiteSettings(workers=1))
     assert again.made > 0
     assert not data.exists()
+
+
+def test_explanations_of_other_features_stay_out(path, tmp_path):
+    shutil.copytree(path, tmp_path / "index")
+    said = [Explanation(feature=3, text="legal words"), Explanation(feature=7, text="other words")]
+    keep_explanations(Index.open(tmp_path / "index"), said)
+    save_site(tmp_path / "index", tmp_path / "site", features=[3, 5], settings=SiteSettings(workers=1))
+    (data,) = (tmp_path / "site" / "data").iterdir()
+    found, _ = read(data, "explained/0.bin", "ExplainedWords")
+    assert (found.words, found.features.tolist(), found.totals.tolist()) == (("legal", "words"), [3, 3], [1, 1])
+    assert read(data, "rows/0.bin", "RowTexts")[0].explanations == ("legal words", "")
 
 
 @pytest.mark.parametrize(
