@@ -55,8 +55,9 @@ format: $(READY) ## put the code into ruff's format
 types: $(READY) ## strict type check of the package
 	$(BIN)/mypy
 
-docs: $(READY) ## build the documentation into docs/_build/html; a warning or a link that leads nowhere is an error
+docs: $(READY) ## build the documentation, with an explorer of the demo, into docs/_build/html; a warning or a dead link is an error
 	$(BIN)/python -m sphinx -W --keep-going --jobs auto --quiet docs docs/_build/html
+	$(BIN)/python docs/demo_site.py docs/_build/html/explorer
 	$(BIN)/python docs/check_site.py docs/_build/html
 
 notebook: $(READY) ## run the notebooks of the tutorials, and docs/demo.ipynb

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from sae_vis.views.prompt import PromptSettings as PromptSettings
     from sae_vis.widget.explorer import Explorer as Explorer
     from sae_vis.widget.make import explore_index as explore_index
+    from sae_vis.widget.make import prompt as prompt
 
 __version__ = "1.0.0.dev0"
 
@@ -128,6 +129,7 @@ _HOMES = {
     "load_sae": "saes.saelens_format",
     "load_tokenizer": "models.loading",
     "make_map": "api",
+    "prompt": "widget.make",
     "push_index": "index.push",
     "read_explanations": "index.explanation_files",
     "save_compare_page": "api",

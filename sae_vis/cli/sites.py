@@ -17,6 +17,7 @@ def site(
     index: IndexAt,
     parts: PartsOptions,
     settings: SiteOptions,
+    ids: Annotated[list[int] | None, typer.Argument(help="features that it holds; none: all")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="folder to write into")] = Path("site"),
     layout: Layout = None,
 ) -> None:
@@ -41,6 +42,7 @@ def site(
         report = save_site(
             index,
             out,
+            features=ids or None,
             parts=made,
             layout=read_layout(layout),
             settings=SiteSettings(

@@ -46,11 +46,11 @@ from sae_vis.contract.explorer import RowTexts as RowTexts
 from sae_vis.contract.explorer import SearchAnswer as SearchAnswer
 from sae_vis.contract.explorer import SiteHead as SiteHead
 from sae_vis.contract.explorer import SitePage as SitePage
-from sae_vis.contract.explorer import TokenFeatures as TokenFeatures
 from sae_vis.contract.explorer import TokenLogits as TokenLogits
 from sae_vis.contract.explorer import TokensOfRows as TokensOfRows
 from sae_vis.contract.explorer import TriedText as TriedText
 from sae_vis.contract.explorer import WholeColumn as WholeColumn
+from sae_vis.contract.explorer import WordFeatures as WordFeatures
 from sae_vis.contract.explorer import WordList as WordList
 from sae_vis.contract.explorer_map import DecoderMap as DecoderMap
 from sae_vis.contract.feature import FeatureExplanation as FeatureExplanation

@@ -187,35 +187,42 @@ class SiteHead:
         explorer: as from a server; nothing in it is live.
         cards_in_file: features in a file of cards (`sae_vis.deliver.answers.pack`): feature ``f`` is in file
             ``f // cards_in_file``.
+        files_in_folder: files of cards in a folder: file ``i`` is in folder ``i // files_in_folder``.
         rows_in_file: features in a file of texts of rows (`RowTexts`), likewise.
-        letters: beginnings of words, ascending: file ``i`` of the vocabulary has words from ``letters[i]`` on.
-        token_files: first id of a token in each file of features by token (`TokenFeatures`), ascending.
+        letters: the first text of each file of the vocabulary (`WordList`), ascending.
+        text_files: the place among all texts of the first one in each file of features (`WordFeatures`), ascending.
         explained_letters: first word in each file of explanations by word (`ExplainedWords`), ascending.
+        chosen: the features that the site holds, where these are not all, ascending; else empty. Their places in this
+            list are then what files of cards and of rows count by, and columns hold their values alone.
         pages: that lie beside it.
     """
 
     explorer: ExplorerHead
     cards_in_file: int
+    files_in_folder: int
     rows_in_file: int
     letters: tuple[str, ...]
-    token_files: Annotated[I32, Array("n_token_files", "delta")]
+    text_files: Annotated[I32, Array("n_text_files", "delta")]
     explained_letters: tuple[str, ...]
+    chosen: Annotated[I32, Array("n_chosen", "gaps")]
     pages: tuple[SitePage, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class WordList:
-    """Words of the vocabulary, small letters without spaces around them, ascending, and the tokens that spell them.
+    """Texts that can be searched for, some of them, ascending: small letters without spaces around them.
+
+    A text is a word of the vocabulary, or a beginning that many words share and that is none itself.
 
     Attributes:
+        first: the place of the first of these among all texts.
         words: each once.
-        offsets: word ``i`` is spelled by the tokens from ``offsets[i]`` on.
-        ids: of the tokens.
+        n_tokens: of the vocabulary that are each word, or begin with it.
     """
 
+    first: int
     words: tuple[str, ...]
-    offsets: Annotated[I32, Array("n_words + 1", "offsets", ends_at="n_ids")]
-    ids: Annotated[I32, Array("n_ids")]
+    n_tokens: Annotated[I32, Array("n_words")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,22 +249,20 @@ class ExplainedWords:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenFeatures:
-    """Which features fire on tokens, and push them up; token ``ids[i]`` has those from ``offsets[i]`` on.
+class WordFeatures:
+    """Which features fire on texts that lie behind each other, and push them up; text ``i`` from ``offsets[i]`` on.
 
     Attributes:
-        ids: of the tokens, ascending.
         fires: features that fire on each, by the share of their firings there, the largest first.
         shares: these shares.
         pushes: features that push each up, by their logit effect on it, the largest first.
         effects: these effects.
     """
 
-    ids: Annotated[I32, Array("n_tokens", "delta")]
-    fires_offsets: Annotated[I32, Array("n_tokens + 1", "offsets", ends_at="n_fires")]
+    fires_offsets: Annotated[I32, Array("n_texts + 1", "offsets", ends_at="n_fires")]
     fires: Annotated[I32, Array("n_fires")]
     shares: Annotated[F32, Array("n_fires")]
-    pushes_offsets: Annotated[I32, Array("n_tokens + 1", "offsets", ends_at="n_pushes")]
+    pushes_offsets: Annotated[I32, Array("n_texts + 1", "offsets", ends_at="n_pushes")]
     pushes: Annotated[I32, Array("n_pushes")]
     effects: Annotated[F32, Array("n_pushes", unit="logits")]
 

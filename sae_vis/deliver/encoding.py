@@ -45,11 +45,11 @@ from sae_vis.contract import (
     RowTexts,
     SearchAnswer,
     SiteHead,
-    TokenFeatures,
     TokenLogits,
     TokenTable,
     TriedText,
     WholeColumn,
+    WordFeatures,
     WordList,
 )
 from sae_vis.contract.schema import Record, below, record_of, told
@@ -80,7 +80,7 @@ BLOCKS = (
     TokenLogits,
     ExplainedWords,
     WordList,
-    TokenFeatures,
+    WordFeatures,
     ReaderPage,
     ReaderPlace,
     ReaderFiring,

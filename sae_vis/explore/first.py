@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,25 +16,31 @@ from sae_vis.index.index import Index
 FIRST = 128
 
 
-def first_rows(index: Index, columns: Columns) -> FirstRows:
+def first_rows(index: Index, columns: Columns, among: Sequence[int] | None = None) -> FirstRows:
     """The features that are first by the column that the table is sorted by, with the columns that it shows.
 
     Args:
         index: the index.
         columns: of its table.
+        among: the features to choose from, ascending; None: all.
     """
-    order = largest(columns.values(SORT), FIRST)
+    values = columns.values(SORT)
+    if among is None:
+        order = largest(values, FIRST)
+    else:
+        held = np.asarray(among, dtype=np.intp)
+        order = held[largest(values[held], FIRST)]
     shown = [name for name in SHOWN if name in columns.names]
-    values = [columns.values(name)[order].astype(np.float32) for name in shown]
+    shown_values = [columns.values(name)[order].astype(np.float32) for name in shown]
     return FirstRows(
         features=order.astype(np.int32),
         columns=tuple(shown),
-        values=np.concatenate([*values, np.zeros(0, np.float32)]),
+        values=np.concatenate([*shown_values, np.zeros(0, np.float32)]),
         texts=row_texts(index, order.tolist()),
     )
 
 
-def largest(values: NDArray[np.generic], n: int) -> NDArray[np.intp]:
+def largest(values: NDArray[np.float32] | NDArray[np.int32], n: int) -> NDArray[np.intp]:
     """Places of the ``n`` largest of some values without NaN, descending, ties by place, without sorting them all.
 
     Args:

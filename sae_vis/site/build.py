@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from sae_vis.api.asked import hooks_of, require_parts
 from sae_vis.api.index import Index
 from sae_vis.api.options import require_page_address
-from sae_vis.checks import a_text, whole_number
+from sae_vis.checks import a_text, feature_ids, whole_number
 from sae_vis.contract import SitePage
 from sae_vis.deliver.explorer_page import PARTS_AT, explorer_page
 from sae_vis.deliver.output import write_whole
@@ -83,6 +84,7 @@ def save_site(
     index: str | Path,
     folder: str | Path,
     *,
+    features: Sequence[int] | None = None,
     parts: Parts = None,
     layout: SaeVisLayoutConfig | None = None,
     settings: SiteSettings | None = None,
@@ -96,6 +98,7 @@ def save_site(
     Args:
         index: directory or address of the index.
         folder: to write into: one that is not there yet, empty, or that of a site before.
+        features: that the site holds; None: all. What fires where, and a card's neighbours, are still those among all.
         parts: model and dictionary of the index, or a function that loads them, which several processes can call; with
             them tokens have logit effects, and features their decoder neighbours.
         layout: of the cards; None: the default.
@@ -103,22 +106,27 @@ def save_site(
         progress: called with stage, done, total.
 
     Raises:
-        InputError: a folder that holds something else, or can't be written to.
+        InputError: a folder that holds something else, or can't be written to; no such feature.
         ForeignIndexError: ``parts`` are not those of the index.
     """
     settings, folder = settings or SiteSettings(), Path(folder)
-    _claim(folder)
+    chosen = None if features is None else sorted(feature_ids(features))
     served = _served(index, parts, layout)
     desk = Desk(served)
-    files = Files(desk)
+    for feature in chosen or ():
+        desk.index.require_feature(feature)
+    _claim(folder)
+    files = Files(desk, chosen)
     computes = settings.effects and served.parts is not None
-    data = folder / DATA / (desk.identity + ("-effects" if computes else ""))
+    some = "" if chosen is None else "-" + hashlib.sha256(repr(chosen).encode()).hexdigest()[:10]
+    data = folder / DATA / (desk.identity + some + ("-effects" if computes else ""))
     data.mkdir(parents=True, exist_ok=True)
     names = files.names()
     missing = [name for name in names if not (data / name).exists()]
     if computes:
-        _compute_effects(served, [name for name in missing if name.startswith("cards/")], progress)
-    for done, _ in enumerate(_made(missing, data, index, parts, layout, settings.workers), start=1):
+        _compute_effects(files, [name for name in missing if name.startswith("cards/")], progress)
+    makers = _Makers(index=index, chosen=chosen, parts=parts, layout=layout, workers=settings.workers)
+    for done, _ in enumerate(_made(missing, data, files, makers), start=1):
         if progress is not None:
             progress("site", done, len(missing))
     title = settings.title or f"Features at {hooks_of(desk.index)}"
@@ -153,49 +161,60 @@ def _served(index: str | Path, parts: Parts, layout: SaeVisLayoutConfig | None) 
     return Served(open=lambda: Index.open(index), title="", parts=made, layout=layout)
 
 
-def _compute_effects(served: Served, cards: Sequence[str], progress: Progress | None) -> None:
+def _compute_effects(files: Files, cards: Sequence[str], progress: Progress | None) -> None:
     """Effects of the examples of the cards that are to be made; the index keeps them."""
-    desk = Desk(served)
     for done, name in enumerate(cards, start=1):
-        Files(desk).compute_effects(name)
+        files.compute_effects(name)
         if progress is not None:
             progress("effects", done, len(cards))
 
 
-def _made(
-    names: Sequence[str],
-    data: Path,
-    index: str | Path,
-    parts: Parts,
-    layout: SaeVisLayoutConfig | None,
-    workers: int | None,
-) -> Iterator[str]:
+@dataclass(frozen=True, kw_only=True)
+class _Makers:
+    """What other processes make files from, and how many there are at most; None: one for each core."""
+
+    index: str | Path
+    chosen: Sequence[int] | None
+    parts: Parts
+    layout: SaeVisLayoutConfig | None
+    workers: int | None
+
+
+def _made(names: Sequence[str], data: Path, files: Files, makers: _Makers) -> Iterator[str]:
     """Make files, by several processes where that is worth it; gives the name of each that is there."""
-    workers = min(workers or _cores(), max(len(names) // (2 * BATCH), 1))
-    if workers == 1 or isinstance(parts, ModelAndSae):
-        files = Files(Desk(_served(index, parts, layout)))
+    many, few = [name for name in names if _of_some(name)], [name for name in names if not _of_some(name)]
+    workers = min(makers.workers or _cores(), max(len(many) // (2 * BATCH), 1))
+    if workers == 1 or isinstance(makers.parts, ModelAndSae):
         for name in names:
             _write(files, data, name)
             yield name
         return
-    batches = [names[first : first + BATCH] for first in range(0, len(names), BATCH)]
-    start = (index, parts, None if layout is None else layout.to_json())
+    batches = [many[first : first + BATCH] for first in range(0, len(many), BATCH)]
+    start = (makers.index, makers.chosen, makers.parts, None if makers.layout is None else makers.layout.to_json())
     with ProcessPoolExecutor(workers, get_context("spawn"), _open_in_worker, start) as pool:
         waiting = [pool.submit(_write_in_worker, batch, data) for batch in batches]
+        for name in few:
+            _write(files, data, name)
+            yield name
         for future in as_completed(waiting):
             yield from future.result()
+
+
+def _of_some(name: str) -> bool:
+    """Whether a file is of a few features. The others are made from all of them, which one process is to read once."""
+    return name.startswith(("cards/", "rows/"))
 
 
 _of_worker: list[Files] = []
 """What a process makes files from."""
 
 
-def _open_in_worker(index: str | Path, parts: Parts, layout: str | None) -> None:
+def _open_in_worker(index: str | Path, chosen: Sequence[int] | None, parts: Parts, layout: str | None) -> None:
     import torch
 
     torch.set_num_threads(1)
     given = None if layout is None else SaeVisLayoutConfig.from_json(layout)
-    _of_worker[:] = [Files(Desk(_served(index, parts, given)))]
+    _of_worker[:] = [Files(Desk(_served(index, parts, given)), chosen)]
 
 
 def _write_in_worker(names: Sequence[str], data: Path) -> list[str]:

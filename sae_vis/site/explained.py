@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sae_vis.contract import ExplainedWords
-from sae_vis.index.explanations import COMMON, Explanations
+from sae_vis.index.explanations import COMMON, Explanations, WordTable
 from sae_vis.index.shards import offsets_of
 
 ENTRIES = 1 << 14
@@ -21,13 +23,15 @@ class ExplainedByWord:
 
     Args:
         explanations: of the index.
+        chosen: the features whose explanations are found; None: all.
 
     Attributes:
         letters: the first word of each file.
     """
 
-    def __init__(self, explanations: Explanations) -> None:
-        self._words, self._features = explanations.words, explanations.features
+    def __init__(self, explanations: Explanations, chosen: Sequence[int] | None = None) -> None:
+        self._features = explanations.features
+        self._words = explanations.words if chosen is None else _of(explanations.words, self._features, chosen)
         self._lengths = explanations.table["n_words"].to_numpy()
         kept = np.minimum(np.diff(self._words.offsets), COMMON)
         before = np.cumsum(kept) - kept
@@ -59,3 +63,12 @@ class ExplainedByWord:
             return every
         shares = self._words.counts[every] / self._lengths[self._words.rows[every]]
         return np.sort(every[np.argsort(-shares, kind="stable")[:COMMON]])
+
+
+def _of(table: WordTable, features: NDArray[np.int32], chosen: Sequence[int]) -> WordTable:
+    """The words of the explanations of some features."""
+    kept = np.flatnonzero(np.isin(features[table.rows], np.asarray(chosen)))
+    counts = np.diff(np.searchsorted(kept, table.offsets))
+    there = np.flatnonzero(counts)
+    words = [table.words[word] for word in there.tolist()]
+    return WordTable(words, offsets_of(counts[there]), table.rows[kept], table.counts[kept])

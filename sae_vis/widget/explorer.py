@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlencode
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from sae_vis.server.served import Desk, Served
 from sae_vis.views.feature import feature_views, sae_words
 from sae_vis.widget.answers import Answers, as_text
 from sae_vis.widget.script import widget_script
-from sae_vis.widget.still import still_card
+from sae_vis.widget.still import still_card, still_prompt
 
 try:
     import anywidget
@@ -77,8 +78,35 @@ class Explorer(anywidget.AnyWidget):
         title = sae_words(index) or "Features"
         self._desk = Desk(_Shown(open=lambda: index, title=title, parts=parts, tokenizer=tokenizer, layout=layout))
         self._answers = Answers(self._desk, title)
+        self._still = ("", "")  # a prompt, and it as plain HTML
         super().__init__(_head=as_text(self._answers.head()))
         self.on_msg(self._asked)
+
+    def open_prompt(self, text: str, compare: str | None = None) -> None:
+        """Show a prompt, or two beside each other.
+
+        Raises:
+            InputError: the widget has no model or no tokenizer; an empty prompt, or one longer than the model takes.
+        """
+        self._still = text, self._prompt_html(text)
+        if compare is not None:
+            self._desk.layer(compare)  # raises for a text that can't be a prompt
+        given = {"view": "prompt", "text": text, **({} if compare is None else {"with": compare})}
+        self._address = urlencode(given, quote_via=quote)
+
+    def _prompt_html(self, text: str) -> str:
+        tokens, found = self._desk.layer(text)
+        return still_prompt(tokens, found, self._desk.sources.text)
+
+    def _prompt_shown(self) -> str:
+        """The open prompt as plain HTML; empty where none is open."""
+        said = parse_qs(self._address)
+        if said.get("view") != ["prompt"] or not said.get("text"):
+            return ""
+        [text] = said["text"]
+        if self._still[0] != text:
+            self._still = text, self._prompt_html(text)
+        return self._still[1]
 
     def __repr__(self) -> str:
         """What is open."""
@@ -128,7 +156,8 @@ class Explorer(anywidget.AnyWidget):
         if self._card == "":
             self._card = f"{feature}:{as_text(self._desk.card(feature))}"
         [view] = feature_views(self._desk.sources, [feature], self._desk.layout)
-        return {**data, "text/html": still_card(view, self._desk.sources.text)}, metadata
+        still = self._prompt_shown() + still_card(view, self._desk.sources.text)
+        return {**data, "text/html": still}, metadata
 
 
 def _range(one: Mapping[str, Any], names: list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`explore_index`: an index in a notebook's cell."""
+"""`explore_index` and `prompt`: an index in a notebook's cell."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sae_vis.api.asked import require_parts
+from sae_vis.checks import a_text
 from sae_vis.errors import InputError
 from sae_vis.index.index import Index
 from sae_vis.layout import CustomComponent, SaeVisLayoutConfig
@@ -51,6 +52,58 @@ def explore_index(
         InputError: anywidget is missing; no such feature, column or range; a layout with components of one's own.
         ForeignIndexError: ``parts`` are not those of the index.
     """
+    made = _made(index, parts, tokenizer, layout)
+    made.height = height
+    made.filters, made.search, made.selected = [dict(one) for one in filters], search, selected
+    return made
+
+
+@neutrally
+def prompt(
+    index: Index,
+    text: str,
+    *,
+    parts: ModelAndSae,
+    tokenizer: PreTrainedTokenizerBase,
+    compare: str | None = None,
+    layout: SaeVisLayoutConfig | None = None,
+    height: int = HEIGHT,
+) -> Explorer:
+    """One prompt in a notebook's cell: at every token the features that matter most, by attribution at first.
+
+    It is the explorer of the index (`explore_index`) with its prompt open: the text can be changed there, effects be
+    measured, and all else be looked at. A file of the same is made by `save_prompt_page`. Where a notebook runs nothing
+    it shows the features that matter most to the prompt, as text.
+
+    Args:
+        index: the index.
+        text: the prompt.
+        parts: model and dictionary of the index.
+        tokenizer: of the model.
+        compare: a second prompt, shown beside the first.
+        layout: of the cards; None: the default.
+        height: of the widget, in pixels.
+
+    Returns:
+        The widget.
+
+    Raises:
+        InputError: anywidget is missing; an empty prompt, or one longer than the model takes.
+        ForeignIndexError: ``parts`` are not those of the index.
+    """
+    made = _made(index, parts, tokenizer, layout)
+    made.height = height
+    made.open_prompt(a_text(text, "text"), None if compare is None else a_text(compare, "compare"))
+    return made
+
+
+def _made(
+    index: Index,
+    parts: ModelAndSae | None,
+    tokenizer: PreTrainedTokenizerBase | None,
+    layout: SaeVisLayoutConfig | None,
+) -> Explorer:
+    """The widget as it begins. Raises as `explore_index`."""
     own = [] if layout is None else [one.type_name for one in layout.components if isinstance(one, CustomComponent)]
     if own:
         raise InputError(
@@ -61,7 +114,4 @@ def explore_index(
         require_parts(index, parts)
     from sae_vis.widget.explorer import Explorer
 
-    made = Explorer(index, parts=parts, tokenizer=tokenizer, layout=layout)
-    made.height = height
-    made.filters, made.search, made.selected = [dict(one) for one in filters], search, selected
-    return made
+    return Explorer(index, parts=parts, tokenizer=tokenizer, layout=layout)

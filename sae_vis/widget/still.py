@@ -1,4 +1,4 @@
-"""A card that needs no script: what a notebook shows of a widget where nothing runs, as on GitHub."""
+"""Cards and prompts that need no script: what a notebook shows of a widget where nothing runs, as on GitHub."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sae_vis.contract import FeatureView
+from sae_vis.contract import FeatureView, LayerFeatures
 from sae_vis.contract.examples import Contexts
 from sae_vis.corpus.text import TokenText
 
@@ -41,6 +41,30 @@ def still_card(view: FeatureView, text: TokenText) -> str:
     rows = [row for group in groups for row in _rows(group.contexts, text)]
     body = "".join(f"<div>{part}</div>" for part in parts)
     return f'<div style="{BOX}">{body}<ol>{"".join(f"<li>{row}</li>" for row in rows)}</ol></div>'
+
+
+def still_prompt(tokens: NDArray[np.int32], found: LayerFeatures, text: TokenText) -> str:
+    """HTML of a prompt and the features that matter most to it.
+
+    Args:
+        tokens: of the prompt, int32 ``[n_positions]``.
+        found: the features.
+        text: what token ids spell.
+    """
+    lines = [
+        f"feature {feature}: {value:.3g} at {_chips(tokens[[position]], text)} (fires most on {_chips(top, text)})"
+        for feature, value, position, top in zip(
+            found.features.tolist(),
+            found.values.tolist(),
+            found.positions.tolist(),
+            found.top_tokens.reshape(-1, 1),
+            strict=True,
+        )
+    ]
+    spelled = _row(tokens, np.zeros(len(tokens), np.float32), 1.0, text)
+    parts = [f"<b>Prompt</b> {spelled}", f"By {_escaped(found.metric)}:"]
+    body = "".join(f"<div>{part}</div>" for part in parts)
+    return f'<div style="{BOX}">{body}<ol>{"".join(f"<li>{line}</li>" for line in lines)}</ol></div>'
 
 
 def _chips(tokens: NDArray[np.int32], text: TokenText) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -55,14 +56,23 @@ def root(index, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def address(root):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(root)))
+@contextmanager
+def serving(folder):
+    """The address of a folder's files."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/my-sae/"
-    server.shutdown()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def address(root):
+    with serving(root) as home:
+        yield f"{home}my-sae/"
 
 
 @pytest.fixture
@@ -146,10 +156,25 @@ def test_the_table_and_the_card_say_what_a_feature_is_said_to_mean(tab, index):
     tab.locator('.grid-row[data-feature="274"] .words', has_text="the number of texts, legally").wait_for()
 
 
-def test_a_beginning_of_a_word_is_found(tab, index):
-    tab.get_by_role("searchbox").fill("colle")
-    hits = {one.way: one for one in Search(index).find("colle").hits}
+@pytest.mark.parametrize("start", ["colle", "th", "wh"])
+def test_a_beginning_of_a_word_is_found(tab, index, start):
+    tab.get_by_role("searchbox").fill(start)
+    hits = {one.way: one for one in Search(index).find(start).hits}
     tab.get_by_role("button", name=f"{len(hits['fires'].features):,} fire on it").wait_for()
+    tab.get_by_role("button", name=f"{len(hits['pushes'].features):,} push it up").wait_for()
+
+
+def test_the_page_is_small_and_under_its_policy(tab, root):
+    page = (root / "my-sae" / "index.html").read_text(encoding="utf-8")
+    assert len(page) < 170_000
+    policy = tab.get_attribute('meta[http-equiv="Content-Security-Policy"]', "content")
+    assert "unsafe" not in policy
+    assert "blob:" not in policy.partition("img-src")[0]
+    # a script that is not of the page does not run, in whatever way it comes in
+    tab.expected.append("violates the following Content Security Policy")
+    foreign = "own.textContent = 'window.foreign = 1'; document.head.append(own);"
+    tab.evaluate(f"{{ const own = document.createElement('script'); {foreign} }}")
+    assert tab.evaluate("window.foreign") is None
 
 
 def test_a_link_opens_what_it_names(tab, address):
@@ -162,9 +187,39 @@ def test_a_link_opens_what_it_names(tab, address):
     assert tab.get_by_role("link", name="One prompt").get_attribute("href") == "prompt.html"
 
 
+def test_some_features_as_a_site_of_their_own(chromium, index, tmp_path, tab):
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab.get_by_role("searchbox").fill("self")
+    n = len(Search(index).find("self").hits[0].features)
+    tab.get_by_text(f"{n:,} of {index.n_features:,} features").wait_for()
+    tab.get_by_text("Take along").click()
+    tab.get_by_role("button", name="a site of them").click()
+    tab.get_by_text(f"Copied {n} features").wait_for()
+    command = tab.evaluate("navigator.clipboard.readText()").splitlines()[1].split()
+    assert command[:3] == ["sae-vis", "site", "path/to/index"]
+    chosen = [int(one) for one in command[3:-2]]
+    assert chosen == sorted(Search(index).find("self").hits[0].features.tolist())
+    save_site(index._store.root, tmp_path / "some", features=chosen, settings=SiteSettings(workers=1))
+    with serving(tmp_path / "some") as address:
+        page = chromium.new_page()
+        page.goto(address)
+        page.get_by_text(f"{n:,} of {index.n_features:,} features").wait_for()
+        page.get_by_role("button", name="Max").click()
+        best = sorted(chosen, key=lambda feature: -index.column("max")[feature])
+        wait_until(page, f"document.querySelector('.grid-row')?.dataset.feature === '{best[0]}'")
+        assert rows(page)[:5] == best[:5]
+        page.locator(f'.grid-row[data-feature="{best[2]}"]').click()
+        page.locator(f'article[aria-label="Feature {best[2]}"][aria-busy="false"] .examples li').first.wait_for()
+        assert f"{index.column('n_firings')[best[2]]:,} times" in page.inner_text("article")
+        other = next(feature for feature in range(index.n_features) if feature not in chosen)
+        page.evaluate(f"location.hash = '#f={other}'")
+        page.get_by_role("alert").filter(has_text=f"feature {other} is not on this site").wait_for()
+        page.close()
+
+
 def test_a_file_that_is_missing_is_said(tab, root):
     (data,) = (root / "my-sae" / "data").iterdir()
-    last = sorted((data / "cards").iterdir(), key=lambda file: int(file.stem))[-1]
+    last = sorted((data / "cards").rglob("*.bin"), key=lambda file: int(file.stem))[-1]
     kept = last.read_bytes()
     last.unlink()
     tab.expected.append("404")  # Chromium says so by itself

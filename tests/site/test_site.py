@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
 
-from sae_vis import Index, SiteSettings, save_site
+from sae_vis import Index, SiteSettings, keep_explanations, save_site
 from sae_vis.cli.commands import app
 from sae_vis.demo import run as demo
 from sae_vis.errors import InputError
 from sae_vis.explore.columns import Columns
 from sae_vis.explore.rows import row_texts
 from sae_vis.explore.search import Search, spelled_words
+from sae_vis.index.explanations import Explanation
 from sae_vis.layout import SaeVisLayoutConfig
+from sae_vis.site import by_word
 from sae_vis.site import files as site_files
 from sae_vis.views.feature import feature_views
 from sae_vis.views.sources import ViewSources
@@ -68,13 +71,13 @@ def test_every_feature_has_its_card(index, data):
     layout = SaeVisLayoutConfig.default_feature_centric_layout()
     sources = ViewSources(index=index, text=index.text)
     for number in (0, (index.n_features - 1) // size):
-        cards, spelled = read_pack((data / f"cards/{number}.bin").read_bytes(), "FeatureView")
+        cards, spelled = read_pack((data / f"cards/0/{number}.bin").read_bytes(), "FeatureView")
         features = list(range(number * size, min((number + 1) * size, index.n_features)))
         assert [card.feature for card in cards] == features
         for made, expected in zip(cards, feature_views(sources, features, layout), strict=True):
             same(made, expected)
         assert all(index.text.bytes_of(token) == data for token, data in spelled.items())
-    assert len(list((data / "cards").iterdir())) == -(-index.n_features // size)
+    assert len(list((data / "cards" / "0").iterdir())) == -(-index.n_features // size)
 
 
 def test_rows_are_those_of_the_index(index, data):
@@ -98,6 +101,16 @@ def test_columns_are_those_of_the_index(index, data):
         np.testing.assert_array_equal(values, columns.values(info.name))
 
 
+def test_no_folder_holds_more_files_than_hosts_take(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(site_files, "CARDS", 8)
+    monkeypatch.setattr(site_files, "IN_FOLDER", 3)
+    save_site(path, tmp_path / "site", features=range(64), settings=SiteSettings(workers=1))
+    (data,) = (tmp_path / "site" / "data").iterdir()
+    found = sorted(file.relative_to(data / "cards").as_posix() for file in (data / "cards").rglob("*.bin"))
+    assert found == [f"{i // 3}/{i}.bin" for i in range(8)]
+    assert (head_of(data).cards_in_file, head_of(data).files_in_folder) == (8, 3)
+
+
 def test_the_first_rows_are_the_densest(index, data):
     first = head_of(data).first
     order = np.argsort(-index.column("density").astype(np.float32), kind="stable")[: len(first.features)]
@@ -107,53 +120,77 @@ def test_the_first_rows_are_the_densest(index, data):
     assert first.columns[0] == "density"
 
 
-def test_words_lead_to_tokens_and_tokens_to_features(index, data):
-    head = head_of(data)
-    ids, words = spelled_words(index)
-    expected: dict[str, set[int]] = {}
-    for token, word in zip(ids.tolist(), words, strict=True):
-        if word:
-            expected.setdefault(word, set()).add(token)
-    found: dict[str, set[int]] = {}
-    ordered = []
-    for number, letters in enumerate(head.letters):
+def texts_of(data) -> tuple[list[str], list[int]]:
+    """All texts of a site, and how many tokens each stands for."""
+    texts, counts = [], []
+    for number, first in enumerate(head_of(data).letters):
         part, _ = read(data, f"words/{number}.bin", "WordList")
-        assert part.words[0] == letters
-        ordered += part.words
-        for i, word in enumerate(part.words):
-            found[word] = set(part.ids[part.offsets[i] : part.offsets[i + 1]].tolist())
-    assert found == expected
-    assert ordered == sorted(ordered, key=lambda word: word.encode("utf-16-be"))
+        assert (part.first, part.words[0]) == (len(texts), first)
+        texts += part.words
+        counts += part.n_tokens.tolist()
+    return texts, counts
 
 
-def test_features_of_a_token_are_those_of_the_search(index, data):
-    head = head_of(data)
-    fires: dict[int, dict[int, float]] = {}
-    pushes: dict[int, dict[int, float]] = {}
-    for number, first in enumerate(head.token_files):
-        part, _ = read(data, f"tokens/{number}.bin", "TokenFeatures")
-        assert part.ids[0] == first
-        for i, token in enumerate(part.ids.tolist()):
-            a, b = part.fires_offsets[i : i + 2]
-            fires[token] = dict(zip(part.fires[a:b].tolist(), part.shares[a:b].tolist(), strict=True))
-            c, d = part.pushes_offsets[i : i + 2]
-            pushes[token] = dict(zip(part.pushes[c:d].tolist(), part.effects[c:d].tolist(), strict=True))
-    search, (ids, words) = Search(index), spelled_words(index)
-    for word in sorted({words[i] for i in range(0, len(words), 331) if words[i]}):
-        tokens = [int(token) for token, own in zip(ids, words, strict=True) if own == word]
-        hits = {one.way: one for one in search.find(word).hits}
-        summed: dict[int, float] = {}
-        for token in tokens:
-            for feature, share in fires.get(token, {}).items():
-                summed[feature] = summed.get(feature, 0.0) + share
-        assert set(hits["fires"].features.tolist()) == set(summed), word
-        for feature, score in zip(hits["fires"].features.tolist(), hits["fires"].scores.tolist(), strict=True):
-            assert summed[feature] == pytest.approx(score, rel=1e-6)
-        best: dict[int, float] = {}
-        for token in tokens:
-            for feature, effect in pushes.get(token, {}).items():
-                best[feature] = max(best.get(feature, 0.0), effect)
-        assert dict(zip(hits["pushes"].features.tolist(), hits["pushes"].scores.tolist(), strict=True)) == best
+def features_of(data) -> list[tuple[dict[int, float], dict[int, float]]]:
+    """What fires on each text, and pushes it up, with the scores, in the order of the files."""
+    out = []
+    for number, first in enumerate(head_of(data).text_files):
+        part, _ = read(data, f"texts/{number}.bin", "WordFeatures")
+        assert first == len(out)
+        for i in range(len(part.fires_offsets) - 1):
+            (a, b), (c, d) = part.fires_offsets[i : i + 2], part.pushes_offsets[i : i + 2]
+            fires = dict(zip(part.fires[a:b].tolist(), part.shares[a:b].tolist(), strict=True))
+            out.append((fires, dict(zip(part.pushes[c:d].tolist(), part.effects[c:d].tolist(), strict=True))))
+    return out
+
+
+def check_texts(index, data) -> set[str]:
+    """Every text is a word of the vocabulary or a beginning of some; gives those that are no words."""
+    _, spelled = spelled_words(index)
+    words = [word for word in spelled if word]
+    texts, counts = texts_of(data)
+    assert texts == sorted(set(texts), key=lambda text: text.encode("utf-16-be"))
+    assert set(words) <= set(texts)
+    alike, begin = Counter(words), Counter(word[:n] for word in words for n in range(1, len(word) + 1))
+    assert counts == [alike[text] or begin[text] for text in texts]
+    return set(texts) - set(words)
+
+
+def check_search(index, texts, found) -> None:
+    """The features of some texts are those that the index's own search finds, in the same order."""
+    search = Search(index)
+    for text, (fires, pushes) in zip(texts, found, strict=True):
+        hits = {one.way: one for one in search.find(text).hits}
+        assert list(fires) == hits["fires"].features.tolist(), text
+        np.testing.assert_array_equal(np.float32(list(fires.values())), hits["fires"].scores, err_msg=text)
+        assert list(pushes) == hits["pushes"].features.tolist(), text
+        np.testing.assert_array_equal(np.float32(list(pushes.values())), hits["pushes"].scores, err_msg=text)
+
+
+def test_features_of_a_word_are_those_of_the_search(index, data):
+    check_texts(index, data)
+    texts, found = texts_of(data)[0], features_of(data)
+    assert len(found) == len(texts)
+    check_search(index, texts[::97], found[::97])
+
+
+def test_a_beginning_that_many_words_share_is_found_in_one_place(index, path, tmp_path, monkeypatch):
+    monkeypatch.setattr(by_word, "MOST_READ", 4)
+    monkeypatch.setattr(by_word, "ENTRIES", 60)
+    monkeypatch.setattr(by_word, "WORDS", 300)
+    save_site(path, tmp_path / "small", settings=SiteSettings(workers=1))
+    (data,) = (tmp_path / "small" / "data").iterdir()
+    shared = check_texts(index, data)
+    texts, found = texts_of(data)[0], features_of(data)
+    places = [i for i, text in enumerate(texts) if text in shared]
+    assert len(places) > 10
+    check_search(index, [texts[i] for i in places], [found[i] for i in places])
+    # a beginning that is not listed is read from few words, and these have few features
+    sizes = {text: len(fires) + len(pushes) for text, (fires, pushes) in zip(texts, found, strict=True)}
+    for start in {text[:n] for text in texts for n in range(1, len(text))} - set(texts):
+        own = [sizes[text] for text in texts if text.startswith(start)]
+        assert len(own) <= 4
+        assert sum(own) <= 60
 
 
 def test_what_is_missing_is_made_again_and_nothing_else(path, site, data, tmp_path):
@@ -161,10 +198,10 @@ def test_what_is_missing_is_made_again_and_nothing_else(path, site, data, tmp_pa
     shutil.copytree(site, copy)
     there = copy / "data" / data.name
     before = {file: file.stat().st_mtime_ns for file in there.rglob("*.bin")}
-    lost = [there / "cards" / "3.bin", there / "tokens" / "0.bin"]
+    lost = [there / "cards" / "0" / "3.bin", there / "texts" / "0.bin"]
     for file in lost:
         file.unlink()
-    (there / "cards" / ".half.tmp").write_bytes(b"half a file")
+    (there / "cards" / "0" / ".half.tmp").write_bytes(b"half a file")
     report = save_site(path, copy, settings=SiteSettings(workers=1))
     assert report.made == len(lost)
     for file in before:
@@ -199,15 +236,61 @@ def test_with_the_model_effects_are_in_the_cards(path, tmp_path):
     short = Index.open(copy)
     layout = SaeVisLayoutConfig.default_feature_centric_layout()
     small = SaeVisLayoutConfig([column for column in layout.columns if any("Seq" in c.type_name for c in column)])
-    save_site(copy, tmp_path / "site", parts=demo.demo_parts(demo.MLP), layout=small)
+    some = short.select(12).tolist()
+    save_site(copy, tmp_path / "site", features=some, parts=demo.demo_parts(demo.MLP), layout=small)
     (data,) = (tmp_path / "site" / "data").iterdir()
     assert data.name.endswith("-effects")
-    cards, _ = read_pack((data / "cards/0.bin").read_bytes(), "FeatureView")
-    firing = [card for card in cards if short.column("n_firings")[card.feature] > 0]
-    assert firing
-    for card in firing:
+    cards, _ = read_pack((data / "cards/0/0.bin").read_bytes(), "FeatureView")
+    assert [card.feature for card in cards] == some
+    for card in cards:
         assert card.sequences[0].contexts.effects is not None
         assert card.sequences[0].contexts.logits is not None
+
+
+def test_a_site_of_some_features_holds_these_alone(index, path, tmp_path):
+    chosen = [7, 3, *range(200, 280), 1001]
+    save_site(path, tmp_path / "some", features=chosen, settings=SiteSettings(workers=1))
+    (data,) = (tmp_path / "some" / "data").iterdir()
+    chosen, head = sorted(chosen), head_of(data)
+    assert head.chosen.tolist() == chosen
+    assert not head.explorer.can.map
+    cards = [read_pack((data / f"cards/0/{i}.bin").read_bytes(), "FeatureView")[0] for i in range(2)]
+    assert [card.feature for part in cards for card in part] == chosen
+    assert len(list((data / "cards" / "0").iterdir())) == len(cards)
+    assert read(data, "rows/0.bin", "RowTexts")[0].features.tolist() == chosen
+    density = index.column("density").astype(np.float32)
+    np.testing.assert_array_equal(read(data, "columns/0.bin", "NumberColumn")[0].values, density[chosen])
+    assert head.first.features.tolist() == sorted(chosen, key=lambda feature: -density[feature])
+    search = Search(index)
+    for text, (fires, pushes) in zip(texts_of(data)[0], features_of(data), strict=True):
+        assert set(fires) | set(pushes) <= set(chosen)
+        if text in ("the", "self", "return"):
+            hits = {one.way: one for one in search.find(text).hits}
+            assert list(fires) == [feature for feature in hits["fires"].features.tolist() if feature in chosen]
+    # other features are another site
+    again = save_site(path, tmp_path / "some", features=chosen[1:], settings=SiteSettings(workers=1))
+    assert again.made > 0
+    assert not data.exists()
+
+
+def test_explanations_of_other_features_stay_out(path, tmp_path):
+    shutil.copytree(path, tmp_path / "index")
+    said = [Explanation(feature=3, text="legal words"), Explanation(feature=7, text="other words")]
+    keep_explanations(Index.open(tmp_path / "index"), said)
+    save_site(tmp_path / "index", tmp_path / "site", features=[3, 5], settings=SiteSettings(workers=1))
+    (data,) = (tmp_path / "site" / "data").iterdir()
+    found, _ = read(data, "explained/0.bin", "ExplainedWords")
+    assert (found.words, found.features.tolist(), found.totals.tolist()) == (("legal", "words"), [3, 3], [1, 1])
+    assert read(data, "rows/0.bin", "RowTexts")[0].explanations == ("legal words", "")
+
+
+@pytest.mark.parametrize(
+    ("features", "said"), [([3, 2048 * 8], "does not exist"), ([3, 3], "more than once"), ([], "at least one")]
+)
+def test_features_that_no_site_can_hold(path, tmp_path, features, said):
+    with pytest.raises(InputError, match=said):
+        save_site(path, tmp_path / "none", features=features)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("what", ["file", "other"])
@@ -231,9 +314,13 @@ def test_a_base_has_slashes_at_both_ends(base):
 
 def test_the_command_says_what_it_wrote(path, tmp_path, capsys):
     out = str(tmp_path / "out")
-    app(["site", str(path), "-o", out, "--workers", "1", "--page", "One prompt=prompt.html"], standalone_mode=False)
+    app(
+        ["site", str(path), "3", "17", "-o", out, "--workers", "1", "--page", "One prompt=prompt.html"],
+        standalone_mode=False,
+    )
     said = capsys.readouterr().out
     assert "files" in said
     assert "python -m http.server" in said
     (data,) = (tmp_path / "out" / "data").iterdir()
     assert [(page.title, page.address) for page in head_of(data).pages] == [("One prompt", "prompt.html")]
+    assert head_of(data).chosen.tolist() == [3, 17]

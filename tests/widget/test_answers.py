@@ -9,10 +9,12 @@ import re
 import sys
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 
 import sae_vis
 from sae_vis import Column, CustomComponent, SaeVisLayoutConfig
+from sae_vis.contract import LayerFeatures
 from sae_vis.corpus.text import TokenText
 from sae_vis.deliver.page import static_file
 from sae_vis.demo import run as demo
@@ -23,7 +25,7 @@ from sae_vis.views.feature import feature_views
 from sae_vis.views.prompt import PromptSettings
 from sae_vis.widget.answers import Answers, as_text
 from sae_vis.widget.script import widget_script
-from sae_vis.widget.still import still_card
+from sae_vis.widget.still import still_card, still_prompt
 
 
 @pytest.fixture(scope="module")
@@ -130,11 +132,30 @@ def test_a_feature_that_never_fires_says_so(desk):
     assert "never fires on this text" in still_card(view, desk.sources.text)
 
 
+def test_a_prompt_without_a_script_has_its_text_and_features(desk):
+    found = LayerFeatures(
+        identity="",
+        metric="Attribution",
+        features=np.array([7, 544], np.int32),
+        values=np.array([-1.25, 0.5], np.float32),
+        positions=np.array([1, 0], np.int32),
+        top_tokens=np.array([12, -1], np.int32),
+    )
+    pieces = {5: b"a <b>", 6: b" c", 12: b"top"}
+    made = still_prompt(np.array([5, 6], np.int32), found, TokenText(pieces))
+    plain = html.unescape(re.sub(r"<[^>]+>", "", made))
+    assert plain.startswith("Prompt a <b> cBy Attribution:")
+    assert "feature 7: -1.25 at  c (fires most on top)" in plain
+    assert "feature 544: 0.5 at a <b> (fires most on )" in plain
+
+
 def test_a_missing_package_is_named(index, monkeypatch):
     monkeypatch.setitem(sys.modules, "anywidget", None)
     monkeypatch.delitem(sys.modules, "sae_vis.widget.explorer", raising=False)
     with pytest.raises(InputError, match=re.escape('which is not installed: pip install "sae-vis[widget]"')):
         index.explore()
+    with pytest.raises(InputError, match="the widget needs anywidget"):
+        sae_vis.prompt(index, "The cat", parts=demo.demo_parts(demo.MLP), tokenizer=None)
     with pytest.raises(InputError, match="the widget needs anywidget"):
         _ = sae_vis.Explorer
 

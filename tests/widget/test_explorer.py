@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import re
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
 
 pytest.importorskip("anywidget")
 
+from sae_vis import load_tokenizer, prompt
+from sae_vis.demo import run as demo
 from sae_vis.errors import InputError
 from sae_vis.server.served import Desk, Served
 
@@ -92,3 +95,34 @@ def test_a_notebook_keeps_the_card_for_where_no_widget_is_shown(index):
     assert base64.b64decode(block) == widget._desk.card(21)
     state = {name: value for name, value in widget.get_state().items() if isinstance(value, str | list)}
     assert len(json.dumps([bundle, state])) < 180_000
+
+
+@pytest.fixture(scope="module")
+def live():
+    return {"parts": demo.demo_parts(demo.MLP), "tokenizer": load_tokenizer(demo.assets() / "model")}
+
+
+def test_a_prompt_is_what_the_widget_begins_with(index, live):
+    widget = prompt(index, "A & B; 100 %", compare="A = B", height=500, **live)
+    said = parse_qs(widget._address)
+    assert said == {"view": ["prompt"], "text": ["A & B; 100 %"], "with": ["A = B"]}
+    assert widget.height == 500
+    data, _ = widget._repr_mimebundle_()
+    _, found = widget._desk.layer("A & B; 100 %")
+    assert len(found.features) > 0
+    assert all(f"feature {feature}:" in data["text/html"] for feature in found.features.tolist())
+    assert "A &amp; B" in data["text/html"]
+    # whatever prompt is open when the notebook shows it again, and none where none is
+    widget._address = "view=prompt&text=def%20main"
+    assert "def main" in widget._repr_mimebundle_()[0]["text/html"]
+    widget._address = ""
+    assert "Prompt" not in widget._repr_mimebundle_()[0]["text/html"]
+
+
+def test_texts_that_are_no_prompts(index, live):
+    with pytest.raises(InputError, match="prompt"):
+        prompt(index, "", **live)
+    with pytest.raises(InputError, match="compare is 3"):
+        prompt(index, "a", compare=3, **live)
+    with pytest.raises(InputError, match="without a tokenizer"):
+        prompt(index, "a", parts=live["parts"], tokenizer=None)

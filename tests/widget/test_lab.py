@@ -10,6 +10,8 @@ import pytest
 pytest.importorskip("jupyterlab")
 pytest.importorskip("anywidget")
 
+from sae_vis import save_feature_page
+from tests.fixtures.pictures import VIEW, card_picture, one_column, require_equal, with_linked
 from tests.widget.lab import Notebook, lab_server, write_notebook
 
 pytestmark = pytest.mark.widget
@@ -211,3 +213,46 @@ def test_a_saved_notebook_holds_the_open_card(lab, index, folder):
     again = lab.browse(notebook.path)
     again_card = card(again.explorer(), 21)
     assert f"{index.column('n_firings')[21]:,} times" in again_card.inner_text()
+
+
+LIVE = """\
+from sae_vis import load_tokenizer, prompt
+from sae_vis.demo import run as demo
+parts, tokenizer = demo.demo_parts(demo.MLP), load_tokenizer(demo.assets() / "model")"""
+
+
+def test_a_prompt_in_a_cell(lab, index):
+    notebook = lab(LIVE, "w = prompt(index, 'The cat sat on the mat', parts=parts, tokenizer=tokenizer)\nw")
+    page = notebook.explorer()
+    said = notebook.python("print([int(one) for one in w._desk.layer('The cat sat on the mat')[1].features[:3]])")
+    for feature in json.loads(said):
+        page.get_by_text(str(feature), exact=True).first.wait_for()
+    assert page.get_by_role("textbox").first.input_value() == "The cat sat on the mat"
+    saved = notebook.save()
+    plain = "".join(saved["cells"][2]["outputs"][0]["data"]["text/html"])
+    assert all(f"feature {feature}:" in plain for feature in json.loads(said))
+    assert "Feature " in plain
+    assert len(json.dumps(saved)) < MOST_BYTES
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_card_looks_the_same_as_on_a_page_in_a_file(lab, chromium, index, tmp_path, scheme):
+    feature, layout = int(abs(index.column("n_firings") - 200).argmin()), one_column()
+    save_feature_page(index, tmp_path / "page.html", features=with_linked(index, feature), layout=layout)
+    context = chromium.new_context(viewport=VIEW, color_scheme=scheme, reduced_motion="reduce")
+    tab = context.new_page()
+    tab.goto((tmp_path / "page.html").as_uri())
+    pictures = {"file": card_picture(tab, feature)}
+    context.close()
+    given = f"layout=SaeVisLayoutConfig.from_json({layout.to_json()!r})"
+    notebook = lab(
+        f"from sae_vis import SaeVisLayoutConfig\nw = index.explore(selected={feature}, height=4000, {given})\nw"
+    )
+    notebook.tab.set_viewport_size(VIEW)
+    if scheme == "dark":
+        notebook.do("apputils:change-theme", theme="JupyterLab Dark")
+        notebook.tab.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    pictures["widget"] = card_picture(notebook.explorer(), feature)
+    if scheme == "dark":
+        notebook.do("apputils:change-theme", theme="JupyterLab Light")
+    require_equal(pictures)

@@ -844,14 +844,18 @@ export interface SiteHead {
   readonly explorer: ExplorerHead;
   /** features in a file of cards (`sae_vis.deliver.answers.pack`): feature ``f`` is in file ``f // cards_in_file``. */
   readonly cards_in_file: number;
+  /** files of cards in a folder: file ``i`` is in folder ``i // files_in_folder``. */
+  readonly files_in_folder: number;
   /** features in a file of texts of rows (`RowTexts`), likewise. */
   readonly rows_in_file: number;
-  /** beginnings of words, ascending: file ``i`` of the vocabulary has words from ``letters[i]`` on. */
+  /** the first text of each file of the vocabulary (`WordList`), ascending. */
   readonly letters: readonly string[];
-  /** first id of a token in each file of features by token (`TokenFeatures`), ascending. */
-  readonly token_files: Int32Array;
+  /** the place among all texts of the first one in each file of features (`WordFeatures`), ascending. */
+  readonly text_files: Int32Array;
   /** first word in each file of explanations by word (`ExplainedWords`), ascending. */
   readonly explained_letters: readonly string[];
+  /** the features that the site holds, where these are not all, ascending; else empty. Their places in this list are then what files of cards and of rows count by, and columns hold their values alone. */
+  readonly chosen: Int32Array;
   /** that lie beside it. */
   readonly pages: readonly SitePage[];
 }
@@ -887,20 +891,18 @@ export interface ExplainedWords {
   readonly lengths: Int32Array;
 }
 
-/** Words of the vocabulary, small letters without spaces around them, ascending, and the tokens that spell them. */
+/** Texts that can be searched for, some of them, ascending: small letters without spaces around them. A text is a word of the vocabulary, or a beginning that many words share and that is none itself. */
 export interface WordList {
+  /** the place of the first of these among all texts. */
+  readonly first: number;
   /** each once. */
   readonly words: readonly string[];
-  /** word ``i`` is spelled by the tokens from ``offsets[i]`` on. */
-  readonly offsets: Int32Array;
-  /** of the tokens. */
-  readonly ids: Int32Array;
+  /** of the vocabulary that are each word, or begin with it. */
+  readonly n_tokens: Int32Array;
 }
 
-/** Which features fire on tokens, and push them up; token ``ids[i]`` has those from ``offsets[i]`` on. */
-export interface TokenFeatures {
-  /** of the tokens, ascending. */
-  readonly ids: Int32Array;
+/** Which features fire on texts that lie behind each other, and push them up; text ``i`` from ``offsets[i]`` on. */
+export interface WordFeatures {
   readonly fires_offsets: Int32Array;
   /** features that fire on each, by the share of their firings there, the largest first. */
   readonly fires: Int32Array;

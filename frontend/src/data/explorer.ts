@@ -29,6 +29,8 @@ export interface ExplorerSource {
   readonly store: TokenStore;
   /** Features of the dictionary. */
   readonly n: number;
+  /** The features that are here, ascending; null: all. */
+  readonly chosen: Int32Array | null;
   /** A feature's card; at once where it was asked for lately. */
   readonly card: (feature: number) => Late<FeatureView>;
   /** Rows that the table begins with, before any column is there. */

@@ -38,6 +38,7 @@ class AskingSource implements ExplorerSource {
   readonly head: Head;
   readonly n: number;
   readonly first: FirstRows;
+  readonly chosen = null;
   readonly pages = [];
   private readonly at: string;
   private readonly cards = new Map<number, FeatureView>();

@@ -1,6 +1,6 @@
 // The explorer's data from the files of a site: no server, each file as a whole.
 import { decodeAnswer, decodePack, decodeShared, TokenStore } from "./blocks";
-import type { DecoderMap, ExplainedWords, FeatureView, FirstRows, Hits, NumberColumn, RowTexts, SiteHead, TokenFeatures, WholeColumn, WordList } from "./contract";
+import type { DecoderMap, ExplainedWords, FeatureView, FirstRows, Hits, NumberColumn, RowTexts, SiteHead, WholeColumn, WordFeatures, WordList } from "./contract";
 import type { ExplorerSource, Values } from "./explorer";
 import type { Head, Late } from "./source";
 
@@ -8,8 +8,8 @@ import type { Head, Late } from "./source";
 const MOST_KEPT = 12;
 /** Cards kept decoded. */
 const MOST_CARDS = 200;
-/** Tokens that are looked up for a beginning of a word, at most. */
-const MOST_TOKENS = 64;
+/** Words of explanations that are looked up for a beginning of one, at most. */
+const MOST_WORDS = 64;
 const MOST_FOUND = 2000;
 /** A word in more explanations than this is only looked for by itself. */
 const COMMON = 1 << 14;
@@ -33,12 +33,13 @@ class PackedSource implements ExplorerSource {
   readonly head: Head;
   readonly n: number;
   readonly first: FirstRows;
+  readonly chosen: Int32Array | null;
   readonly pages: SiteHead["pages"];
   private readonly packs = new Files<readonly (() => FeatureView)[]>();
   private readonly cards = new Map<number, FeatureView>();
   private readonly texts = new Files<RowTexts>();
   private readonly words = new Files<WordList>();
-  private readonly tokens = new Files<TokenFeatures>();
+  private readonly features = new Files<WordFeatures>();
   private readonly explanations = new Files<ExplainedWords>();
   private readonly columns = new Map<string, Late<Values>>();
 
@@ -50,6 +51,7 @@ class PackedSource implements ExplorerSource {
   ) {
     this.info = site.explorer;
     this.first = site.explorer.first;
+    this.chosen = site.chosen.length === 0 ? null : site.chosen;
     this.pages = site.pages;
     this.head = { ...this.info.page, ids: new Int32Array(), tokenBytes: store, special: store.special };
     this.n = this.info.page.meta.d_sae;
@@ -59,10 +61,12 @@ class PackedSource implements ExplorerSource {
     if (feature >= this.n) return Promise.reject(new Error(`there are ${this.n} features, 0 to ${this.n - 1}`));
     const kept = this.cards.get(feature);
     if (kept !== undefined) return kept;
-    const number = Math.floor(feature / this.site.cards_in_file);
-    const pack = this.packs.get(number, async () => decodePack<FeatureView>(await file(`${this.at}/cards/${number}.bin`), "FeatureView", this.store));
+    const place = this.placeOf(feature);
+    if (place < 0) return Promise.reject(new Error(`feature ${feature} is not on this site, which holds ${this.site.chosen.length} of ${this.n}`));
+    const number = Math.floor(place / this.site.cards_in_file);
+    const pack = this.packs.get(number, async () => decodePack<FeatureView>(await file(`${this.at}/cards/${Math.floor(number / this.site.files_in_folder)}/${number}.bin`), "FeatureView", this.store));
     const of = (cards: readonly (() => FeatureView)[]): FeatureView => {
-      const found = cards[feature - number * this.site.cards_in_file]?.();
+      const found = cards[place - number * this.site.cards_in_file]?.();
       if (found === undefined) throw new Error("the file of cards is cut off");
       const oldest = this.cards.keys().next().value;
       if (this.cards.size > MOST_CARDS && oldest !== undefined) this.cards.delete(oldest);
@@ -78,7 +82,8 @@ class PackedSource implements ExplorerSource {
     const valued = this.info.columns.filter(({ kind }) => kind !== "tokens" && kind !== "words");
     const number = valued.findIndex((column) => column.name === name);
     const whole = valued[number]?.kind !== "number";
-    const asked = this.get<NumberColumn | WholeColumn>("columns", number, whole ? "WholeColumn" : "NumberColumn").then(({ values }) => {
+    const asked = this.get<NumberColumn | WholeColumn>("columns", number, whole ? "WholeColumn" : "NumberColumn").then((held) => {
+      const values = this.spread(held.values);
       this.columns.set(name, values);
       return values;
     });
@@ -91,21 +96,43 @@ class PackedSource implements ExplorerSource {
 
   readonly rows = async (features: readonly number[]): Promise<RowTexts> => {
     const size = this.site.rows_in_file;
-    const numbers = [...new Set(features.map((feature) => Math.floor(feature / size)))];
+    const numbers = [...new Set(features.map((feature) => Math.floor(this.placeOf(feature) / size)))];
     const files = new Map(await Promise.all(numbers.map(async (number) => [number, await this.texts.get(number, () => this.get("rows", number, "RowTexts"))] as const)));
     return joined(features, (feature) => {
-      const number = Math.floor(feature / size);
-      return [files.get(number), feature - number * size];
+      const place = this.placeOf(feature);
+      const number = Math.floor(place / size);
+      return [files.get(number), place - number * size];
     });
   };
 
+  /** Where a feature is among those that are here; -1: it isn't. */
+  private placeOf(feature: number): number {
+    if (this.chosen === null) return feature;
+    let [low, high] = [0, this.chosen.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.chosen[middle] ?? 0) < feature) low = middle + 1;
+      else high = middle;
+    }
+    return this.chosen[low] === feature ? low : -1;
+  }
+
+  /** Values of the features that are here as those of all. */
+  private spread(values: Values): Values {
+    const { chosen } = this;
+    if (chosen === null) return values;
+    const out = values instanceof Float32Array ? new Float32Array(this.n).fill(NaN) : new Int32Array(this.n).fill(-1);
+    chosen.forEach((feature, i) => (out[feature] = values[i] ?? NaN));
+    return out;
+  }
+
   readonly search = async (words: string): Promise<readonly Hits[]> => {
-    const ids = await this.spelled(words.trim().toLowerCase());
+    const found = await this.spelled(words.trim().toLowerCase());
     const [fires, pushes] = [new Map<number, number>(), new Map<number, number>()];
-    for (const id of ids) {
-      const own = await this.featuresOf(id);
-      if (own === null) continue;
-      const [file, i] = own;
+    let n = 0;
+    for (const [text, tokens] of found) {
+      n += tokens;
+      const [file, i] = await this.featuresOf(text);
       for (let at = file.fires_offsets[i] ?? 0; at < (file.fires_offsets[i + 1] ?? 0); at++) {
         const feature = file.fires[at] ?? -1;
         fires.set(feature, (fires.get(feature) ?? 0) + (file.shares[at] ?? 0));
@@ -115,11 +142,11 @@ class PackedSource implements ExplorerSource {
         pushes.set(feature, Math.max(pushes.get(feature) ?? 0, file.effects[at] ?? 0));
       }
     }
-    const found = [
-      ranked("fires", "share of its firings that are on such tokens", ids.length, fires),
-      ranked("pushes", "largest logit effect on such a token", ids.length, pushes),
+    const hits = [
+      ranked("fires", "share of its firings that are on such tokens", n, fires),
+      ranked("pushes", "largest logit effect on such a token", n, pushes),
     ];
-    return this.info.can.explanations ? [...found, await this.inExplanations(words)] : found;
+    return this.info.can.explanations ? [...hits, await this.inExplanations(words)] : hits;
   };
 
   /** Features whose explanations hold all words, each a word of them or the beginning of one. */
@@ -155,7 +182,7 @@ class PackedSource implements ExplorerSource {
       }
     };
     let taken = 0;
-    for (let at = fileOf(letters, wanted); at >= 0 && at < letters.length && taken < MOST_TOKENS; at++) {
+    for (let at = fileOf(letters, wanted); at >= 0 && at < letters.length && taken < MOST_WORDS; at++) {
       if (taken > 0 && !(letters[at] ?? "").startsWith(wanted)) break;
       const file = await this.explanations.get(at, () => this.get("explained", at, "ExplainedWords"));
       const same = file.words.indexOf(wanted);
@@ -164,7 +191,7 @@ class PackedSource implements ExplorerSource {
         break;
       }
       file.words.forEach((word, i) => {
-        if (!word.startsWith(wanted) || taken >= MOST_TOKENS) return;
+        if (!word.startsWith(wanted) || taken >= MOST_WORDS) return;
         take(file, i);
         taken++;
       });
@@ -174,32 +201,26 @@ class PackedSource implements ExplorerSource {
     return { rows, total: Math.max(total, rows.size), common: Math.max(total, rows.size) > COMMON };
   }
 
-  /** Tokens whose text is a word, or begins with it where none is. */
-  private async spelled(wanted: string): Promise<readonly number[]> {
+  /** The place of the text that is wanted, or those of the words that begin with it where none is; how many tokens each stands for. */
+  private async spelled(wanted: string): Promise<readonly (readonly [number, number])[]> {
     const { letters } = this.site;
-    const number = fileOf(letters, wanted);
-    const out: number[] = [];
-    for (let at = Math.max(number, 0); at < letters.length && out.length < MOST_TOKENS; at++) {
-      if (at > number && !(letters[at] ?? "").startsWith(wanted)) break;
-      const { words, offsets, ids } = await this.words.get(at, () => this.get("words", at, "WordList"));
+    const out: (readonly [number, number])[] = [];
+    const begin = fileOf(letters, wanted);
+    for (let at = begin; at < letters.length && (at === begin || letters[at]?.startsWith(wanted) === true); at++) {
+      const { first, words, n_tokens } = await this.words.get(at, () => this.get("words", at, "WordList"));
+      const entry = (i: number): readonly [number, number] => [first + i, n_tokens[i] ?? 0];
       const same = words.indexOf(wanted);
-      if (same >= 0) return Array.from(ids.subarray(offsets[same], offsets[same + 1]));
-      words.forEach((word, i) => {
-        if (word.startsWith(wanted) && out.length < MOST_TOKENS) out.push(...ids.subarray(offsets[i], offsets[i + 1]));
-      });
+      if (same >= 0) return [entry(same)];
+      words.forEach((word, i) => word.startsWith(wanted) && out.push(entry(i)));
     }
     return out;
   }
 
-  /** The file that tells of a token, and the token's place in it. */
-  private async featuresOf(id: number): Promise<readonly [TokenFeatures, number] | null> {
-    const { token_files: starts } = this.site;
-    let number = starts.length - 1;
-    while (number > 0 && (starts[number] ?? 0) > id) number--;
-    if (number < 0) return null;
-    const found = await this.tokens.get(number, () => this.get("tokens", number, "TokenFeatures"));
-    const place = found.ids.indexOf(id);
-    return place < 0 ? null : [found, place];
+  /** The file that tells of a text, and the text's place in it. */
+  private async featuresOf(text: number): Promise<readonly [WordFeatures, number]> {
+    const number = fileOf(this.site.text_files, text);
+    const found = await this.features.get(number, () => this.get("texts", number, "WordFeatures"));
+    return [found, text - (this.site.text_files[number] ?? 0)];
   }
 
   readonly shared: ExplorerSource["shared"] = (type) => {
@@ -229,13 +250,6 @@ class PackedSource implements ExplorerSource {
   }
 }
 
-/** The file whose words begin at or before a word: the last of those that do. */
-function fileOf(letters: readonly string[], wanted: string): number {
-  let number = letters.length - 1;
-  while (number > 0 && (letters[number] ?? "") > wanted) number--;
-  return number;
-}
-
 /** Runs of letters and digits, in small letters. */
 function wordsOf(text: string): readonly string[] {
   return text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
@@ -243,6 +257,13 @@ function wordsOf(text: string): readonly string[] {
 
 function none(): Promise<never> {
   return Promise.reject(new Error("a site has no model: serve the index with sae-vis serve"));
+}
+
+/** The last file that does not begin behind what is wanted. */
+function fileOf<T>(firsts: ArrayLike<T>, wanted: T): number {
+  let number = firsts.length - 1;
+  while (number > 0 && (firsts[number] ?? wanted) > wanted) number--;
+  return Math.max(number, 0);
 }
 
 /** Files that were read lately. */

@@ -2,7 +2,7 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 1760485603;
+export const DIGEST = 4251300539;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
@@ -66,11 +66,11 @@ export const TABLE: Table = {
   Note: [["feature", "int"], ["text", "str"], ["revision", "int"]],
   Notes: [["notes", ["many", ["record", "Note"]]]],
   SitePage: [["title", "str"], ["address", "str"]],
-  SiteHead: [["explorer", ["record", "ExplorerHead"]], ["cards_in_file", "int"], ["rows_in_file", "int"], ["letters", ["many", "str"]], ["token_files", ["int32", "delta", "n_token_files"]], ["explained_letters", ["many", "str"]], ["pages", ["many", ["record", "SitePage"]]]],
+  SiteHead: [["explorer", ["record", "ExplorerHead"]], ["cards_in_file", "int"], ["files_in_folder", "int"], ["rows_in_file", "int"], ["letters", ["many", "str"]], ["text_files", ["int32", "delta", "n_text_files"]], ["explained_letters", ["many", "str"]], ["chosen", ["int32", "gaps", "n_chosen"]], ["pages", ["many", ["record", "SitePage"]]]],
   TokenLogits: [["n_found", "int"], ["n_vocab", "int"], ["tokens", ["int32", "token", "n_listed"]], ["effects", ["float32", "plain", "n_listed"]], ["ranks", ["int32", "plain", "n_listed"]]],
   ExplainedWords: [["words", ["many", "str"]], ["totals", ["int32", "plain", "n_words"]], ["offsets", ["int32", "offsets", "n_words+1", "n_entries"]], ["rows", ["int32", "delta", "n_entries"]], ["features", ["int32", "delta", "n_entries"]], ["counts", ["int32", "plain", "n_entries"]], ["lengths", ["int32", "plain", "n_entries"]]],
-  WordList: [["words", ["many", "str"]], ["offsets", ["int32", "offsets", "n_words+1", "n_ids"]], ["ids", ["int32", "plain", "n_ids"]]],
-  TokenFeatures: [["ids", ["int32", "delta", "n_tokens"]], ["fires_offsets", ["int32", "offsets", "n_tokens+1", "n_fires"]], ["fires", ["int32", "plain", "n_fires"]], ["shares", ["float32", "plain", "n_fires"]], ["pushes_offsets", ["int32", "offsets", "n_tokens+1", "n_pushes"]], ["pushes", ["int32", "plain", "n_pushes"]], ["effects", ["float32", "plain", "n_pushes"]]],
+  WordList: [["first", "int"], ["words", ["many", "str"]], ["n_tokens", ["int32", "plain", "n_words"]]],
+  WordFeatures: [["fires_offsets", ["int32", "offsets", "n_texts+1", "n_fires"]], ["fires", ["int32", "plain", "n_fires"]], ["shares", ["float32", "plain", "n_fires"]], ["pushes_offsets", ["int32", "offsets", "n_texts+1", "n_pushes"]], ["pushes", ["int32", "plain", "n_pushes"]], ["effects", ["float32", "plain", "n_pushes"]]],
   ReaderLabels: [["name", "str"], ["starts", ["int32", "gaps", "n_spans"]], ["labels", ["many", ["maybe", "str"]]]],
   ReaderCodes: [["offsets", ["int32", "offsets", "n_tokens+1", "n_codes"]], ["features", ["int32", "delta", "n_codes"]], ["acts", ["float32", "plain", "n_codes"]]],
   ReaderFeature: [["feature", "int"], ["n_firings", "int"], ["at", ["int32", "gaps", "n_here"]], ["acts", ["float32", "plain", "n_here"]]],

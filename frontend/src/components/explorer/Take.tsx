@@ -1,4 +1,4 @@
-// What can be taken along of the features that are left: their numbers, a line of Python, their numbers as CSV.
+// What can be taken along of the features that are left: their ids for Python, the command for a site of them, a page of them, their numbers as CSV.
 import type { VNode } from "preact";
 import type { ExplorerSource } from "../../data/explorer";
 import { count, plural } from "../../data/format";
@@ -47,6 +47,7 @@ export function Take({ source, table, texts, text }: TakeProps): VNode {
         return (
           <ul>
             {item("features=[…]", "feature", () => `features=[${few.join(", ")}]`)}
+            {list.length > 0 && item("a site of them", "feature", () => siteOf(source, few))}
             {source.pageOf !== null && list.length > 0 && (
               <li>
                 <button
@@ -66,6 +67,13 @@ export function Take({ source, table, texts, text }: TakeProps): VNode {
       }}
     </Menu>
   );
+}
+
+/** The command that writes a site of some features. */
+function siteOf({ n, head }: ExplorerSource, features: Int32Array): string {
+  const what = [head.meta.sae, head.meta.hook].filter((words) => words !== null).join(" at ");
+  const chosen = features.length === n ? "" : ` ${Array.from(features).sort((a, b) => a - b).join(" ")}`;
+  return `# of ${what}; the index's path is yours to fill in\nsae-vis site path/to/index${chosen} -o site\n`;
 }
 
 /** One HTML file of some features, to keep. */

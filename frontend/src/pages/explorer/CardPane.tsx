@@ -48,7 +48,7 @@ export function CardPane(props: CardPaneProps): VNode {
       wrap,
       set: (change) => move(change, "replace"),
       go: (to) => move({ feature: to }),
-      has: (to) => to < source.n,
+      has: (to) => to < source.n && (source.chosen?.includes(to) ?? true),
       href: (to) => href({ feature: to }),
       shared: source.shared,
       read,

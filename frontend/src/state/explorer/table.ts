@@ -48,7 +48,7 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, where
     return sort === "feature" && down ? every.reverse() : every;
   }, [byScore, hits, values, sort, down, n]);
   const found = hits?.features ?? null;
-  const pass = (ranges: readonly Range[]): Uint8Array => passing(n, ranges.map((range) => [range, data.values(range.column)] as const), [found, lasso]);
+  const pass = (ranges: readonly Range[]): Uint8Array => passing(n, ranges.map((range) => [range, data.values(range.column)] as const), [found, lasso, source.chosen]);
   const mask = useMemo(() => pass(where), [where, found, lasso, data.version, n]);
   const others = useMemo(() => new Map(where.map((range) => [range.column, pass(where.filter((one) => one !== range))])), [where, found, lasso, data.version, n]);
   const waiting = sorter.length > 0 && values === null && !data.failed.has(sort);
