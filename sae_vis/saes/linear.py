@@ -23,12 +23,15 @@ from sae_vis.saes.activations import (
     rescaled_gate_codes,
     rescaled_gate_dense,
 )
-from sae_vis.saes.base import Dictionary, SparseCodes
+from sae_vis.saes.base import Dictionary, PackedCodes, SparseCodes
+from sae_vis.saes.packing import Slots, has_static_selection, packed, slots_of_dense
 from sae_vis.saes.selection import join_codes
 
 _Result = TypeVar("_Result")
 BLOCK_ROWS = 1024  # rows multiplied at a time: enough for a full-speed product ...
 BLOCK_ELEMENTS = 1 << 25  # ... as long as pre-activations stay within so many (128 MB as float32)
+DEVICE_ROWS = 1 << 14  # the same elsewhere than on a CPU, ...
+DEVICE_ELEMENTS = 1 << 28  # ... where a wide encoder must be read seldom, and caches don't hold a block anyhow (1 GB)
 _NORM_EPS = 1e-5  # SAELens' layer_norm
 _HASH_ELEMENTS = 1 << 22  # hashed at a time
 
@@ -107,9 +110,10 @@ class Decoder:
 class BlockDictionary(Dictionary):
     """Common part: input checks, blocks of rows, the decoder, the fingerprint.
 
-    Rows are encoded `BLOCK_ROWS` at a time, by `encode` and `encode_dense` alike: of one ``x`` both make the same
-    products, so the two agree to the last bit. A row's activations can differ in the last bits between batches of
-    different sizes, and between processors ("When bits are equal" in ``docs/numerics.md``).
+    Rows are encoded `BLOCK_ROWS` at a time (on another device than a CPU `DEVICE_ROWS`), by `encode` and `encode_dense`
+    alike: of one ``x`` both make the same products, so the two agree to the last bit. A row's activations can differ in
+    the last bits between batches of different sizes, and between processors ("When bits are equal" in
+    ``docs/numerics.md``).
     """
 
     def __init__(self, decoder: Decoder, shape: tuple[int, int]) -> None:
@@ -181,16 +185,20 @@ class BlockDictionary(Dictionary):
     @abstractmethod
     def _dense(self, x: Tensor) -> Tensor: ...
 
-    def _by_block(self, x: Tensor, encode: Callable[[Tensor], _Result]) -> list[_Result]:
-        """``encode`` of each block of rows, checked, on the encoder's device; one block at least, maybe empty."""
+    def _by_block(self, x: Tensor, encode: Callable[[Tensor], _Result], *, finite: bool = False) -> list[_Result]:
+        """``encode`` of each block of rows on the encoder's device; one block at least, maybe empty.
+
+        ``finite`` says that somebody else looks for NaN and infinity.
+        """
         self._check_shape(x)
         device, dtype = self._place()
-        height = max(1, len(x)) if self.contextual else min(BLOCK_ROWS, max(64, BLOCK_ELEMENTS // self.d_sae))
+        height = max(1, len(x)) if self.contextual else _block_rows(device, self.d_sae)
         parts = []
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
             for start in range(0, max(1, x.shape[0]), height):
                 block = x[start : start + height].detach().to(device, dtype)
-                _check_finite(block, start)
+                if not finite:
+                    _check_finite(block, start)
                 parts.append(encode(block))
         return parts
 
@@ -239,6 +247,29 @@ class LinearDictionary(BlockDictionary):
     def _feature_scale(self) -> Tensor | None:
         """Factors ``[d_sae]`` on the features' pre-activations that are not in ``W_enc``, or None."""
         return None
+
+    def pack(self, x: Tensor, room: int) -> PackedCodes | None:
+        """`encode` that never waits for the device: neither looks for NaN in ``x`` nor asks how many firings there are.
+
+        Args:
+            x: ``[n, d_in]`` on the dictionary's device.
+            room: firings a row, on average, that there is memory for.
+
+        Returns:
+            The codes, which may be short; None where there is no such way.
+
+        Raises:
+            InputError: a wrong width.
+        """
+        device, _ = self._place()
+        sparse = 4 * room <= self.d_sae
+        if x.device != device or self.contextual or not sparse or not has_static_selection(device):
+            return None
+        return packed(self._by_block(x, lambda block: (len(block), self._slots(block, room * len(block))), finite=True))
+
+    @abstractmethod
+    def _slots(self, x: Tensor, m: int) -> Slots:
+        """What fires in a block, in at most ``m`` slots or as many as are needed in any case."""
 
     def __getstate__(self) -> dict[str, object]:
         """For pickling and copying: everything but the scratch memory."""
@@ -311,6 +342,10 @@ class SparseAutoencoder(LinearDictionary):
         with self._product(x, self._W_enc, self._within) as product:
             return self._activation.codes(product, self._after)
 
+    def _slots(self, x: Tensor, m: int) -> Slots:
+        with self._product(self._input_map(x), self._W_enc, self._within) as product:
+            return self._activation.slots(product, self._after, m)
+
     def _dense(self, x: Tensor) -> Tensor:
         product = _matmul(self._input_map(x), self._W_enc, self._within)
         return self._activation.dense(product, self._after)
@@ -364,6 +399,9 @@ class GatedAutoencoder(LinearDictionary):
             with self._product(x, self._W_mag) as magnitude:
                 return gated_codes(gate, self._b_gate, magnitude, self._b_mag)
 
+    def _slots(self, x: Tensor, m: int) -> Slots:
+        return slots_of_dense(self._dense(x), m)
+
     def _dense(self, x: Tensor) -> Tensor:
         x = self._input_map(x)
         gate = x @ self._W_enc
@@ -390,6 +428,12 @@ def _common_config(W_enc: Tensor, input_map: InputMap) -> dict[str, object]:
 def _std(x: Tensor) -> Tensor:
     """Standard deviation ``[n]`` of each row, with n - 1; torch warns about a matrix without rows."""
     return x.std(dim=-1) if x.shape[0] else x.new_empty(0)
+
+
+def _block_rows(device: torch.device, d_sae: int) -> int:
+    """Rows that are multiplied at a time."""
+    rows, elements = (BLOCK_ROWS, BLOCK_ELEMENTS) if device.type == "cpu" else (DEVICE_ROWS, DEVICE_ELEMENTS)
+    return min(rows, max(64, elements // d_sae))
 
 
 def _check_finite(x: Tensor, first_row: int) -> None:
