@@ -83,8 +83,8 @@ class JumpReLU(Activation):
         """As `codes`."""
         bias, threshold = self._scaled(product, bias), self.threshold.clamp(min=0)
         found = slots_at_least(product, lower_bound(threshold, bias), m)
-        acts = found.acts + bias[found.features]
-        return found._replace(acts=acts, fires=found.fires & (acts > threshold[found.features]))
+        acts = found.acts + bias.index_select(0, found.features)
+        return found._replace(acts=acts, fires=found.fires & (acts > threshold.index_select(0, found.features)))
 
     def _scaled(self, product: Tensor, bias: Tensor) -> Tensor:
         """Put bias and scale, where there is one, into the product; the bias that is left to be added."""

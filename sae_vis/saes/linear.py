@@ -196,7 +196,7 @@ class BlockDictionary(Dictionary):
         parts = []
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
             for start in range(0, max(1, x.shape[0]), height):
-                block = x[start : start + height].detach().to(device, dtype)
+                block = x.narrow(0, start, min(height, len(x) - start)).detach().to(device, dtype)
                 if not finite:
                     _check_finite(block, start)
                 parts.append(encode(block))
@@ -295,7 +295,7 @@ class LinearDictionary(BlockDictionary):
             buffer = x.new_empty(0, self.d_sae)
         if buffer.shape[0] < x.shape[0]:
             buffer = x.new_empty(x.shape[0], self.d_sae)
-        yield _matmul(x, weight, bias, out=buffer[: x.shape[0]])
+        yield _matmul(x, weight, bias, out=buffer.narrow(0, 0, x.shape[0]))
         self._buffers.append(buffer)
 
 

@@ -92,7 +92,8 @@ def test_no_slots_are_set_aside_where_most_features_fire():
 def made(activation: Activation, device: str, dtype: torch.dtype = torch.float32) -> SparseAutoencoder:
     decoder = Decoder(directions=torch.zeros(D_SAE, D_IN, device=device), bias=torch.zeros(D_IN, device=device))
     weights = torch.zeros(D_IN, D_SAE, device=device, dtype=dtype), torch.zeros(D_SAE, device=device, dtype=dtype)
-    return SparseAutoencoder(*weights, activation, InputMap(normalize="layer_norm", shift=weights[0][:, 0]), decoder)
+    input_map = InputMap(normalize="constant_norm_rescale", shift=torch.zeros(D_IN, device=device, dtype=dtype))
+    return SparseAutoencoder(*weights, activation, input_map, decoder)
 
 
 def gated(device: str) -> GatedAutoencoder:
