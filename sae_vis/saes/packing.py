@@ -3,7 +3,7 @@
 What `encode` of a dictionary gives is as long as there are firings, and the host must know how many before it can ask
 for the memory: it waits for the device several times a batch, and the device then waits for the host. Here every
 selection has so many slots, filled from the front; whether they were enough is looked at when the results arrive, one
-batch later. Where they were not, the batch is encoded again by `encode`, so that nothing depends on how many there were.
+batch later. Where they were not, the batch is encoded again by `encode`: nothing depends on how many there were.
 """
 
 from __future__ import annotations
