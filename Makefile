@@ -44,8 +44,8 @@ test: $(READY) ## the tests, but for those that have targets of their own
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo and not slow and not explorer and not widget"
 
 .PHONY: test-slow
-test-slow: $(READY) ## builds that are stopped again and again, and the scripts of examples/
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m slow tests/index tests/test_examples.py tests/browser/test_examples.py
+test-slow: $(READY) ## builds that are stopped again and again, the scripts of examples/, the benchmark of GPUs in small
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m slow tests/index tests/test_examples.py tests/test_benchmarks.py tests/browser/test_examples.py
 
 .PHONY: test-explorer
 test-explorer: $(READY) ## the server, the explorer in Chromium, sites

@@ -10,15 +10,17 @@ import torch
 
 from sae_vis.api import ModelAndSae, index_features, save_feature_page, save_prompt_page
 from sae_vis.config import IndexConfig
+from sae_vis.corpus.mask import MaskConfig
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.effects.ablation import DirectEffects
 from sae_vis.effects.attribution import NextTokenLoss, attribute
 from sae_vis.effects.intervention import FullEffects
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import InputError
+from sae_vis.index import shards
 from sae_vis.index.index import Index
 from sae_vis.models.loading import load_model
-from sae_vis.saes.base import Dictionary
+from sae_vis.saes.base import Dictionary, dense_to_codes
 from sae_vis.saes.tensors import TensorOptions, from_tensors
 from tests.fixtures.page_decoder import read_page
 from tests.libraries import library
@@ -75,6 +77,30 @@ def test_a_model_on_one_device_and_the_dictionary_on_another():
     corpus = Corpus.from_tokens(TOKENS)
     mixed = ModelAndSae(model=parts_on("llama", "cuda").model, sae=sae_on("cpu"))
     nearly_the_same(index_features(corpus, mixed), index_features(corpus, parts_on("llama", "cpu")), 1e-3)
+
+
+@needs_cuda
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("kind", [{}, {"k": 4}, {"threshold": torch.full((400,), 0.5)}], ids=["relu", "topk", "jump"])
+def test_cuda_codes_are_those_of_its_own_dense_definition(kind: dict[str, object], dtype: torch.dtype):
+    """Nothing waits for the device while a batch is begun, and what arrives is the definition, bit for bit."""
+    dice = torch.Generator().manual_seed(0)
+    tensors = {"W_enc": torch.randn(12, 400, generator=dice), "W_dec": torch.randn(400, 12, generator=dice)}
+    sae = from_tensors(tensors | {"b_enc": torch.full((400,), -5.0)} | kind, TensorOptions(device="cuda", dtype=dtype))
+    corpus = Corpus.from_tokens(torch.randint(1, 31, (40, 64), generator=dice), MaskConfig(ids=(3,)))
+    batch, acts = corpus.batch(0, 40), torch.randn(40, 64, 12, generator=dice).to("cuda", dtype)
+    shards._begun(corpus, batch, sae, acts).coded()  # whatever is made at the first call
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        begun = shards._begun(corpus, batch, sae, acts)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert begun.arriving is not None
+    codes, x = begun.coded().codes, acts.flatten(0, 1)[batch.counted.flatten().cuda()]
+    expected = dense_to_codes(sae.encode_dense(x))
+    assert len(expected.features) > 500
+    for found, wanted in zip(codes, expected, strict=True):
+        assert torch.equal(found, wanted.cpu())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
