@@ -215,6 +215,37 @@ def test_every_weight_fetched_when_it_is_needed(kind: str, tmp_path: Path):
     everything_is_the_plain_model_s(kind, spread, 1e-6, tmp_path)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_is_spread_as_it_is_loaded(kind: str, tmp_path: Path):
+    """Some blocks in memory, the others read from the checkpoint when they run."""
+    library("accelerate")
+    model = build(kind)
+    model.save_pretrained(tmp_path / "model")
+    places = places_of(model, ["cpu", "disk"], "cpu")
+    spread = load_model(tmp_path / "model", device_map=places).model
+    assert sum(tensor.is_meta for tensor in spread.parameters()) > 3
+    everything_is_the_plain_model_s(kind, spread, 1e-6, tmp_path)
+
+
+def test_auto_is_this_machine_where_there_is_nothing_else(tmp_path: Path):
+    library("accelerate")
+    model = build("llama")
+    model.save_pretrained(tmp_path / "model")
+    found = load_model(tmp_path / "model", device_map="auto")
+    assert found.fingerprint() == load_model(model).fingerprint()
+
+
+def test_devices_that_contradict_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(InputError, match="device is cpu, and device_map is 'auto': give one of them"):
+        load_model(tmp_path, device="cpu", device_map="auto")
+    library("accelerate")
+    with pytest.raises(InputError, match="the model given is placed already; device_map is for one that is loaded"):
+        load_model(build("llama"), device_map="auto")
+    monkeypatch.setattr("sae_vis.models.loading.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="the package accelerate, which is not here: pip install accelerate"):
+        load_model(tmp_path, device_map="auto")
+
+
 @needs_cuda
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("other", ["cpu", "disk"])

@@ -221,6 +221,8 @@ def _begun(corpus: Corpus, batch: TokenBatch, sae: Dictionary, acts: Tensor) -> 
         packed = sae.pack(x, _ROOMS.get(sae, min(_FIRST_ROOM, sae.d_sae // 4)))
         if packed is not None:
             finite = torch.isfinite(x.sum(dtype=torch.float32))
+            if x.device != packed.short.device:  # one of several GPUs
+                finite = finite.to(packed.short.device)
             return _Coding(corpus, batch, sae, x, arriving=OnTheirWay([*packed, finite]))
     _require_finite(x, "activations of the model", corpus, batch.positions)
     codes = _in_context(sae, acts, batch.counted) if sae.contextual else sae.encode(x)

@@ -252,7 +252,7 @@ class LinearDictionary(BlockDictionary):
         """`encode` that never waits for the device: neither looks for NaN in ``x`` nor asks how many firings there are.
 
         Args:
-            x: ``[n, d_in]`` on the dictionary's device.
+            x: ``[n, d_in]`` on a device of the dictionary's kind.
             room: firings a row, on average, that there is memory for.
 
         Returns:
@@ -263,7 +263,7 @@ class LinearDictionary(BlockDictionary):
         """
         device, _ = self._place()
         sparse = 4 * room <= self.d_sae
-        if x.device != device or self.contextual or not sparse or not has_static_selection(device):
+        if x.device.type != device.type or self.contextual or not sparse or not has_static_selection(device):
             return None
         return packed(self._by_block(x, lambda block: (len(block), self._slots(block, room * len(block))), finite=True))
 
