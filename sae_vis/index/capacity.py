@@ -150,3 +150,37 @@ def _ram(load: Load, config: IndexConfig) -> float:
     part = RAM_PART_FIRING * min(config.part_firings, load.n_firings) + RAM_PART_FEATURE * min(load.n_features, 1 << 16)
     block = RAM_BLOCK * config.block_bytes + RAM_FEATURE * load.n_features
     return always + max(shard, part, block)
+
+
+def capacity_lines(load: Load, config: IndexConfig | None = None, *, workers: int = 1) -> list[str]:
+    """The same in words."""
+    found = capacity_of(load, config, workers=workers)
+    cpu = f"{_time(found.cpu_seconds)} of one core"
+    if found.blocks:
+        cpu += f", of it {_time(found.tables_seconds)} for correlations of features"
+    shared = "" if workers == 1 else f"; {_time(found.cpu_seconds / workers)} with {workers} workers of one core each"
+    cache = f", and {_size(found.cached_bytes)} for the files that correlations read again and again"
+    return [
+        f"firings   {load.n_firings:,.0f} of {load.n_features:,} features on {load.n_tokens:,} tokens",
+        f"time      {cpu}{shared}",
+        f"memory    {_size(found.ram_bytes)} for each worker beside model and SAE" + (cache if found.blocks else ""),
+        f"disk      {_size(found.disk_bytes)} when it is finished, {_size(found.peak_disk_bytes)} at the most before",
+        f"traffic   {_size(found.written_bytes)} written, {_size(found.read_bytes)} read by all workers",
+    ]
+
+
+def _size(n: float) -> str:
+    """Bytes in words."""
+    unit = next((unit for unit in ("TB", "GB", "MB") if n >= _UNITS[unit]), "kB")
+    return f"{n / _UNITS[unit]:,.3g} {unit}" if n < 1000 * _UNITS[unit] else f"{n / _UNITS[unit]:,.0f} {unit}"
+
+
+def _time(seconds: float) -> str:
+    """A time in words."""
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+_UNITS = {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3}
