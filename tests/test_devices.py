@@ -236,10 +236,10 @@ def test_auto_is_this_machine_where_there_is_nothing_else(tmp_path: Path):
 
 
 def test_devices_that_contradict_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(InputError, match="device is cpu, and device_map is 'auto': give one of them"):
+    with pytest.raises(InputError, match=r"device is cpu, device_map 'auto', tensor_parallel False: give one of them"):
         load_model(tmp_path, device="cpu", device_map="auto")
     library("accelerate")
-    with pytest.raises(InputError, match="the model given is placed already; device_map is for one that is loaded"):
+    with pytest.raises(InputError, match="the model given is placed already; device_map and tensor_parallel are for"):
         load_model(build("llama"), device_map="auto")
     monkeypatch.setattr("sae_vis.models.loading.find_spec", lambda name: None)
     with pytest.raises(InputError, match="the package accelerate, which is not here: pip install accelerate"):
