@@ -23,10 +23,12 @@ BY_TOKEN_FIRING = 8
 SHARD_FEATURE = 4
 """Of a feature in a shard, whether it fires or not."""
 FEATURE = 1100
-"""Of a feature in the finished table."""
+"""Of a feature in the finished table; half of it where it fires on some dozen tokens only."""
+LOGITS = 500
+"""Of a feature's logit effects in it."""
 TOKEN = 5
 """Of a token, with its mask."""
-BASE = 0.5e9
+BASE = 0.35e9
 """Python and PyTorch."""
 RAM_SHARD_FIRING = 40
 """Of a firing of the shard in hand: as it comes, sorted, and as it is written."""
@@ -34,16 +36,16 @@ RAM_PART_FIRING = 60
 """Of a firing of the part in hand."""
 RAM_PART_FEATURE = 4000
 """Of a feature of the part in hand."""
-RAM_BLOCK = 2.0
+RAM_BLOCK = 1.5
 """Of a byte of `IndexConfig.block_bytes`."""
-RAM_FEATURE = 1300
+RAM_FEATURE = 630
 """Of a feature whose row of the table is held."""
 # Seconds of one core.
-PRODUCT = 60e-9
+PRODUCT = 70e-9
 """Of one product of two codes of a token."""
-FIRING = 0.4e-6
+FIRING = 0.47e-6
 """Of a firing on its way from codes to postings."""
-FEATURE_SECONDS = 40e-6
+FEATURE_SECONDS = 34e-6
 """Of a feature in all tables."""
 
 
@@ -120,7 +122,7 @@ def capacity_of(load: Load, config: IndexConfig | None = None, *, workers: int =
     posting = POSTING if config.acts_dtype == "float32" else ROUNDED_POSTING
     kept = posting * firings * (2 if config.codes else 1)
     temporary = SHARD_FIRING * firings + SHARD_FEATURE * features * shards + (BY_TOKEN_FIRING * firings if pairs else 0)
-    table = FEATURE * features
+    table = (FEATURE + (LOGITS if config.logit_tokens else 0)) * features
     disk = kept + table + TOKEN * load.n_tokens
     cached = (SHARD_FIRING + BY_TOKEN_FIRING) * firings + SHARD_FEATURE * features * shards if pairs else 0.0
     tables_seconds = PRODUCT * load.n_products if pairs else 0.0

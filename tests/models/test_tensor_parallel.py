@@ -57,6 +57,7 @@ def cut_over_two(checkpoint: Path, out: Path) -> subprocess.CompletedProcess[str
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["llama", "gemma2"])
 def test_the_first_process_indexes_and_the_other_follows(kind: str, tmp_path: Path):
     library("transformers.distributed")
