@@ -34,7 +34,6 @@ from sae_vis.index.capacity import Load, capacity_of
 from sae_vis.index.from_activations import ActivationsSource
 from sae_vis.index.index import Index
 
-
 LIBRARIES = 0.17e9
 """Of PyTorch and pyarrow, mapped by every process."""
 
@@ -87,7 +86,7 @@ def source_of(options: argparse.Namespace) -> ActivationsSource:
 
 def settings(options: argparse.Namespace) -> IndexConfig:
     """Of the builds."""
-    return IndexConfig(shard_tokens=options.shard_tokens, block_bytes=options.block_mib << 20, logit_tokens=0)
+    return IndexConfig(shard_tokens=options.shard_tokens, block_bytes=options.block_mib << 20)
 
 
 def build(options: argparse.Namespace, rank: int | None) -> dict[str, Any]:

@@ -24,8 +24,6 @@ SHARD_FEATURE = 4
 """Of a feature in a shard, whether it fires or not."""
 FEATURE = 1100
 """Of a feature in the finished table; half of it where it fires on some dozen tokens only."""
-LOGITS = 500
-"""Of a feature's logit effects in it."""
 TOKEN = 5
 """Of a token, with its mask."""
 BASE = 0.35e9
@@ -122,7 +120,7 @@ def capacity_of(load: Load, config: IndexConfig | None = None, *, workers: int =
     posting = POSTING if config.acts_dtype == "float32" else ROUNDED_POSTING
     kept = posting * firings * (2 if config.codes else 1)
     temporary = SHARD_FIRING * firings + SHARD_FEATURE * features * shards + (BY_TOKEN_FIRING * firings if pairs else 0)
-    table = (FEATURE + (LOGITS if config.logit_tokens else 0)) * features
+    table = FEATURE * features
     disk = kept + table + TOKEN * load.n_tokens
     cached = (SHARD_FIRING + BY_TOKEN_FIRING) * firings + SHARD_FEATURE * features * shards if pairs else 0.0
     tables_seconds = PRODUCT * load.n_products if pairs else 0.0
@@ -161,7 +159,7 @@ def capacity_lines(load: Load, config: IndexConfig | None = None, *, workers: in
     if found.blocks:
         cpu += f", of it {_time(found.tables_seconds)} for correlations of features"
     shared = "" if workers == 1 else f"; {_time(found.cpu_seconds / workers)} with {workers} workers of one core each"
-    cache = f", and {_size(found.cached_bytes)} for the files that correlations read again and again"
+    cache = f", and {_size(found.cached_bytes)} of files that each of {found.blocks:,} blocks of correlations reads"
     return [
         f"firings   {load.n_firings:,.0f} of {load.n_features:,} features on {load.n_tokens:,} tokens",
         f"time      {cpu}{shared}",
