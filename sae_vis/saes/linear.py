@@ -24,6 +24,7 @@ from sae_vis.saes.activations import (
     rescaled_gate_dense,
 )
 from sae_vis.saes.base import Dictionary, PackedCodes, SparseCodes
+from sae_vis.saes.hashing import hash_tensor
 from sae_vis.saes.packing import Slots, has_static_selection, packed, slots_of_dense
 from sae_vis.saes.selection import join_codes
 
@@ -33,7 +34,6 @@ BLOCK_ELEMENTS = 1 << 25  # ... as long as pre-activations stay within so many (
 DEVICE_ROWS = 1 << 14  # the same elsewhere than on a CPU, ...
 DEVICE_ELEMENTS = 1 << 28  # ... where a wide encoder must be read seldom, and caches don't hold a block anyhow (1 GB)
 _NORM_EPS = 1e-5  # SAELens' layer_norm
-_HASH_ELEMENTS = 1 << 22  # hashed at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +163,7 @@ class BlockDictionary(Dictionary):
             digest = hashlib.sha256(json.dumps(self._config(), sort_keys=True).encode())
             tensors = self._hashed()
             for name in sorted(tensors):
-                _hash_tensor(digest.update, name, tensors[name])
+                hash_tensor(digest.update, name, tensors[name])
             self._fingerprint = f"sha256:{digest.hexdigest()}"
         return self._fingerprint
 
@@ -442,13 +442,3 @@ def _check_finite(x: Tensor, first_row: int) -> None:
         return
     row = first_row + int(torch.nonzero(~torch.isfinite(x).all(dim=1))[0])
     raise InputError(f"the activations hold NaN or infinity, first in row {row}: is the model's dtype too narrow?")
-
-
-def _hash_tensor(update: Callable[[bytes], None], name: str, tensor: Tensor) -> None:
-    """Name, shape and values in row-major order as little-endian float32, some rows at a time."""
-    update(f"{name}{list(tensor.shape)}".encode())
-    rows = tensor.detach().reshape(1) if tensor.ndim == 0 else tensor.detach()
-    height = max(1, _HASH_ELEMENTS * rows.shape[0] // max(1, rows.numel()))
-    for start in range(0, rows.shape[0], height):
-        piece = rows[start : start + height].reshape(-1)
-        update(piece.float().cpu().numpy().astype("<f4", copy=False).tobytes())
