@@ -82,8 +82,9 @@ pictures: demo $(READY) ## take the README's pictures and draw the rooms again; 
 	$(BIN)/python docs/rooms_picture.py
 
 .PHONY: test-slow
-test-slow: $(READY) ## builds that are stopped again and again, and the scripts of examples/
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m slow tests/index tests/test_examples.py tests/browser/test_examples.py
+test-slow: $(READY) ## builds that are stopped again and again, the scripts of examples/, the benchmark of GPUs in small
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m slow tests/index tests/test_examples.py tests/test_benchmarks.py \
+		tests/models/test_tensor_parallel.py tests/browser/test_examples.py
 
 .PHONY: test-explorer
 test-explorer: $(READY) ## the server, the explorer in Chromium, sites

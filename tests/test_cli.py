@@ -68,6 +68,17 @@ def built(small_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_a_device_that_is_not_here(small_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["index", "--model", MODEL, "--sae", demo.assets() / "sae-resid", "--text", small_text, "--out"]
+    if not torch.cuda.is_available():
+        told = failure(capsys, *words, tmp_path / "none", "--device", "cuda:1")
+        assert told == (
+            "sae-vis: --device is cuda:1, but PyTorch sees no CUDA device here: leave it out, or install a driver"
+        )
+    command(*words, tmp_path / "index", "--device", "cpu")
+    assert Index.open(tmp_path / "index").n_features > 0
+
+
 @pytest.fixture(scope="module")
 def corpus(small_text: Path) -> Corpus:
     tokenizer = sae_vis.load_tokenizer(MODEL)

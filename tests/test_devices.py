@@ -10,15 +10,17 @@ import torch
 
 from sae_vis.api import ModelAndSae, index_features, save_feature_page, save_prompt_page
 from sae_vis.config import IndexConfig
+from sae_vis.corpus.mask import MaskConfig
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.effects.ablation import DirectEffects
 from sae_vis.effects.attribution import NextTokenLoss, attribute
 from sae_vis.effects.intervention import FullEffects
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.errors import InputError
+from sae_vis.index import shards
 from sae_vis.index.index import Index
 from sae_vis.models.loading import load_model
-from sae_vis.saes.base import Dictionary
+from sae_vis.saes.base import Dictionary, dense_to_codes
 from sae_vis.saes.tensors import TensorOptions, from_tensors
 from tests.fixtures.page_decoder import read_page
 from tests.libraries import library
@@ -75,6 +77,30 @@ def test_a_model_on_one_device_and_the_dictionary_on_another():
     corpus = Corpus.from_tokens(TOKENS)
     mixed = ModelAndSae(model=parts_on("llama", "cuda").model, sae=sae_on("cpu"))
     nearly_the_same(index_features(corpus, mixed), index_features(corpus, parts_on("llama", "cpu")), 1e-3)
+
+
+@needs_cuda
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("kind", [{}, {"k": 4}, {"threshold": torch.full((400,), 0.5)}], ids=["relu", "topk", "jump"])
+def test_cuda_codes_are_those_of_its_own_dense_definition(kind: dict[str, object], dtype: torch.dtype):
+    """Nothing waits for the device while a batch is begun, and what arrives is the definition, bit for bit."""
+    dice = torch.Generator().manual_seed(0)
+    tensors = {"W_enc": torch.randn(12, 400, generator=dice), "W_dec": torch.randn(400, 12, generator=dice)}
+    sae = from_tensors(tensors | {"b_enc": torch.full((400,), -5.0)} | kind, TensorOptions(device="cuda", dtype=dtype))
+    corpus = Corpus.from_tokens(torch.randint(1, 31, (40, 64), generator=dice), MaskConfig(ids=(3,)))
+    batch, acts = corpus.batch(0, 40), torch.randn(40, 64, 12, generator=dice).to("cuda", dtype)
+    shards._begun(corpus, batch, sae, acts).coded()  # whatever is made at the first call
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        begun = shards._begun(corpus, batch, sae, acts)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert begun.arriving is not None
+    codes, x = begun.coded().codes, acts.flatten(0, 1)[batch.counted.flatten().cuda()]
+    expected = dense_to_codes(sae.encode_dense(x))
+    assert len(expected.features) > 500
+    for found, wanted in zip(codes, expected, strict=True):
+        assert torch.equal(found, wanted.cpu())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
@@ -187,6 +213,37 @@ def test_every_weight_fetched_when_it_is_needed(kind: str, tmp_path: Path):
     spread = library("accelerate").cpu_offload(build(kind), execution_device="cpu")
     assert all(tensor.is_meta for tensor in spread.parameters())
     everything_is_the_plain_model_s(kind, spread, 1e-6, tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_is_spread_as_it_is_loaded(kind: str, tmp_path: Path):
+    """Some blocks in memory, the others read from the checkpoint when they run."""
+    library("accelerate")
+    model = build(kind)
+    model.save_pretrained(tmp_path / "model")
+    places = places_of(model, ["cpu", "disk"], "cpu")
+    spread = load_model(tmp_path / "model", device_map=places).model
+    assert sum(tensor.is_meta for tensor in spread.parameters()) > 3
+    everything_is_the_plain_model_s(kind, spread, 1e-6, tmp_path)
+
+
+def test_auto_is_this_machine_where_there_is_nothing_else(tmp_path: Path):
+    library("accelerate")
+    model = build("llama")
+    model.save_pretrained(tmp_path / "model")
+    found = load_model(tmp_path / "model", device_map="auto")
+    assert found.fingerprint() == load_model(model).fingerprint()
+
+
+def test_devices_that_contradict_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(InputError, match=r"device is cpu, device_map 'auto', tensor_parallel False: give one of them"):
+        load_model(tmp_path, device="cpu", device_map="auto")
+    library("accelerate")
+    with pytest.raises(InputError, match="the model given is placed already; device_map and tensor_parallel are for"):
+        load_model(build("llama"), device_map="auto")
+    monkeypatch.setattr("sae_vis.models.loading.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="the package accelerate, which is not here: pip install accelerate"):
+        load_model(tmp_path, device_map="auto")
 
 
 @needs_cuda

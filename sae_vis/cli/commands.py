@@ -13,6 +13,7 @@ from sae_vis.cli.indexing import index
 from sae_vis.cli.mapping import make_map
 from sae_vis.cli.options import N_FEATURES, IndexAt, Out
 from sae_vis.cli.pages import compare, feature, prompt
+from sae_vis.cli.planning import capacity
 from sae_vis.cli.said import hide_loading_bars, progress_bars, said_of_model, say, say_index
 from sae_vis.cli.serving import end_at_once, serve
 from sae_vis.cli.sites import site
@@ -70,6 +71,7 @@ def _make_demo(out: Path, features: int | None) -> None:
 
 
 app.command()(spelled_out(index))
+app.command()(capacity)
 app.command("map")(make_map)
 app.command()(explanations)
 app.command()(spelled_out(feature))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sae_vis.cli.loaded import load_layers, load_parts
+from sae_vis.cli.loaded import load_layers, load_parts, load_placed
 from sae_vis.cli.options import LayerOptions, NewRunOptions, Out, SequenceOptions, TextOptions
 from sae_vis.cli.said import progress_bars, say_indices
 
@@ -27,15 +27,15 @@ def index(
     from sae_vis.corpus.text import TokenText
     from sae_vis.corpus.tokens import Corpus, read_files
     from sae_vis.errors import InputError
-    from sae_vis.models.loading import load_model, load_tokenizer
+    from sae_vis.models.loading import load_tokenizer
 
     if bool(texts.text) == (texts.dataset is not None):
         raise InputError("give the text to index as --text FILE or as --dataset NAME, one of the two")
     config = IndexConfig(acts_dtype=run.acts_dtype)  # type: ignore[arg-type]  # it checks the word itself
     tokenizer = load_tokenizer(model)
     hook_names = (run.hook, run.hook_out)
-    several = load_layers(sae, layers.match, every_layer=layers.every_layer)
-    parts = None if several else load_parts(model, sae, hook_names, run.dtype)
+    several = load_layers(sae, layers.match, every_layer=layers.every_layer, device=run.device)
+    parts = None if several else load_parts(model, sae, hook_names, run.dtype, run.device)
     wanted = DatasetConfig(
         name=texts.dataset or "",
         subset=texts.subset,
@@ -57,7 +57,7 @@ def index(
     spelled = TokenText.from_tokenizer(tokenizer)
     with progress_bars() as progress:
         if parts is None:
-            loaded = load_model(model, dtype=run.dtype)
+            loaded = load_placed(model, run.dtype, run.device)
             made = index_layers(
                 corpus, loaded, several, out, hooks=hook_names, text=spelled, config=config, progress=progress
             )

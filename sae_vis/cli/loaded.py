@@ -10,28 +10,53 @@ from sae_vis.cli.said import hide_loading_bars
 if TYPE_CHECKING:
     from sae_vis.index.index import Index
     from sae_vis.layout import SaeVisLayoutConfig
+    from sae_vis.models.huggingface import HuggingFaceModel
     from sae_vis.parts import ModelAndSae
     from sae_vis.saes.base import Dictionary
 
 
-def load_parts(model: str, sae: str, hooks: tuple[str | None, str | None], dtype: str | None) -> ModelAndSae:
-    """Model and SAE by their names; `hooks`: where the SAE reads and writes."""
-    from sae_vis.models.loading import load_model
+def load_parts(
+    model: str, sae: str, hooks: tuple[str | None, str | None], dtype: str | None, device: str | None = None
+) -> ModelAndSae:
+    """Model and SAE by their names; `hooks`: where the SAE reads and writes; `device`: as `load_placed` has it."""
     from sae_vis.parts import ModelAndSae
     from sae_vis.saes.formats import load_dictionary
 
     hide_loading_bars()
     hook, hook_out = hooks
-    return ModelAndSae(model=load_model(model, dtype=dtype), sae=load_dictionary(sae), hook=hook, hook_out=hook_out)
+    found = load_dictionary(sae, device=sae_device(device))
+    return ModelAndSae(model=load_placed(model, dtype, device), sae=found, hook=hook, hook_out=hook_out)
 
 
-def load_layers(sae: str, match: str | None, *, every_layer: bool) -> dict[str, Dictionary]:
+def load_placed(model: str, dtype: str | None, device: str | None) -> HuggingFaceModel:
+    """A model by its name, on a device, or, where that is ``auto``, spread over what there is."""
+    from sae_vis.models.loading import load_model
+
+    if device == "auto":
+        return load_model(model, dtype=dtype, device_map=device)
+    return load_model(model, dtype=dtype, device=device)
+
+
+def sae_device(device: str | None) -> str | None:
+    """Where the SAE of a model goes that is on a device: of one that is spread, to the first GPU."""
+    import torch
+
+    from sae_vis.errors import InputError
+
+    if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(
+            f"--device is {device}, but PyTorch sees no CUDA device here: leave it out, or install a driver"
+        )
+    return device if device != "auto" else "cuda" if torch.cuda.is_available() else None
+
+
+def load_layers(sae: str, match: str | None, *, every_layer: bool, device: str | None = None) -> dict[str, Dictionary]:
     """Those of every layer, where `sae` has them; empty where it is one dictionary."""
     from sae_vis.errors import InputError
     from sae_vis.saes.layers import is_layer_set, load_dictionaries
 
     if every_layer or is_layer_set(sae):
-        return load_dictionaries(sae, match=match)
+        return load_dictionaries(sae, match=match, device=sae_device(device))
     if match is not None:
         raise InputError(f"--match chooses among the layers of --sae, but {sae} is one SAE: leave it out")
     return {}

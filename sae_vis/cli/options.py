@@ -82,6 +82,9 @@ class NewRunOptions(HookOptions):
     """Where an SAE reads and writes, how its model is run, and what is kept of its activations."""
 
     dtype: NewDtype = None
+    device: Annotated[
+        str | None, typer.Option(help="cuda, cuda:1, …; auto: the model spread over all GPUs; default: the CPU")
+    ] = None
     acts_dtype: Annotated[
         str,
         typer.Option(

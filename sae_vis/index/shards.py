@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -14,8 +16,18 @@ from sae_vis.corpus.tokens import Corpus, TokenBatch
 from sae_vis.errors import InputError
 from sae_vis.index.storage import Arrays
 from sae_vis.models.base import HookPoint, LanguageModel, RunnableModel
-from sae_vis.saes.base import Dictionary, SparseCodes
+from sae_vis.models.transfers import OnTheirWay, to_device
+from sae_vis.saes.base import Dictionary, PackedCodes, SparseCodes
+from sae_vis.saes.linear import LinearDictionary
+from sae_vis.saes.packing import unpacked
 from sae_vis.saes.selection import join_codes
+
+ASYNCHRONOUS = {"cuda"}
+"""Kinds of devices that work while the host goes on."""
+_FIRST_ROOM = 256  # firings a token that there is memory for before any were counted
+_LEAST_ROOM = 16
+_ROOMS: WeakKeyDictionary[Dictionary, int] = WeakKeyDictionary()
+"""Of each dictionary, for how many firings a token there should be memory, from those of batches before."""
 
 
 class CodedBatch(NamedTuple):
@@ -136,12 +148,21 @@ def coded_batches_of(
     runs: list[tuple[int, int]],
 ) -> Iterator[tuple[CodedBatch, ...]]:
     """`coded_batches` of several dictionaries, each at its hook point, all from one forward pass."""
+    before: list[_Coding] = []
     for start, stop in runs:
         batch = corpus.batch(start, stop)
         if len(batch.positions) == 0:
             continue
         acts = _activations(model, batch.tokens, [hook for _, hook in readers])
-        yield tuple(_coded(corpus, batch, sae, own) for (sae, _), own in zip(readers, acts, strict=True))
+        begun = [_begun(corpus, batch, sae, own) for (sae, _), own in zip(readers, acts, strict=True)]
+        if before:
+            yield tuple(one.coded() for one in before)
+        before = begun
+        if not any(one.arriving for one in begun):  # nothing is won by a look at the next batch first
+            yield tuple(one.coded() for one in begun)
+            before = []
+    if before:
+        yield tuple(one.coded() for one in before)
 
 
 def _activations(model: LanguageModel, tokens: Tensor, hooks: Sequence[HookPoint]) -> list[Tensor]:
@@ -154,15 +175,62 @@ def _activations(model: LanguageModel, tokens: Tensor, hooks: Sequence[HookPoint
     return [found[hook.place] for hook in hooks]
 
 
-def _coded(corpus: Corpus, batch: TokenBatch, sae: Dictionary, acts: Tensor) -> CodedBatch:
-    x = acts.reshape(-1, acts.shape[-1]) if bool(batch.counted.all()) else acts[batch.counted.to(acts.device)]
+@dataclass(frozen=True)
+class _Coding:
+    """A batch at one reader: its codes, or, where a device is still at work on them, where they will arrive.
+
+    The host looks at what has arrived once the device has its next batch, so that the device never waits; that look,
+    at the end of one copy, is the only time that the host waits for the device. What the codes must be checked for
+    comes with them.
+    """
+
+    corpus: Corpus
+    batch: TokenBatch
+    sae: Dictionary
+    x: Tensor
+    codes: SparseCodes | None = None
+    arriving: OnTheirWay | None = None
+
+    def coded(self) -> CodedBatch:
+        """The batch. Raises `InputError` for an activation that is NaN or infinite."""
+        codes = self.codes if self.arriving is None else self._arrived(*self.arriving.arrived())
+        assert codes is not None
+        if not bool(torch.isfinite(codes.acts).all()):
+            rows = torch.repeat_interleave(torch.arange(len(self.x)), codes.offsets.diff())
+            row = rows[~torch.isfinite(codes.acts)][0]
+            _refuse("activations of the SAE", self.corpus, int(self.batch.positions[row]))
+        return CodedBatch(self.batch.positions, codes, self.x)
+
+    def _arrived(self, counts: Tensor, features: Tensor, acts: Tensor, short: Tensor, finite: Tensor) -> SparseCodes:
+        if not bool(finite):
+            _require_finite(self.x, "activations of the model", self.corpus, self.batch.positions)
+        codes = (
+            _on_cpu(self.sae.encode(self.x)) if bool(short) else unpacked(PackedCodes(counts, features, acts, short))
+        )
+        needed = 1 + 3 * len(codes.features) // (2 * len(self.x))  # half as many more than there were
+        _ROOMS[self.sae] = max(_LEAST_ROOM, needed, _ROOMS.get(self.sae, 0))
+        return codes
+
+
+def _begun(corpus: Corpus, batch: TokenBatch, sae: Dictionary, acts: Tensor) -> _Coding:
+    """Have a batch encoded; on a device that works by itself, without waiting for it."""
+    x = acts.reshape(-1, acts.shape[-1])
+    if not bool(batch.counted.all()):
+        x = x.index_select(0, to_device(batch.counted.flatten().nonzero().squeeze(1), x.device))
+    if x.device.type in ASYNCHRONOUS and isinstance(sae, LinearDictionary):
+        packed = sae.pack(x, _ROOMS.get(sae, min(_FIRST_ROOM, sae.d_sae // 4)))
+        if packed is not None:
+            finite = torch.isfinite(x.sum(dtype=torch.float32))
+            if x.device != packed.short.device:  # one of several GPUs
+                finite = finite.to(packed.short.device)
+            return _Coding(corpus, batch, sae, x, arriving=OnTheirWay([*packed, finite]))
     _require_finite(x, "activations of the model", corpus, batch.positions)
     codes = _in_context(sae, acts, batch.counted) if sae.contextual else sae.encode(x)
-    codes = SparseCodes(codes.offsets.cpu(), codes.features.cpu(), codes.acts.cpu())
-    if not bool(torch.isfinite(codes.acts).all()):
-        rows = torch.repeat_interleave(torch.arange(len(x)), codes.offsets.diff())
-        _refuse("activations of the SAE", corpus, int(batch.positions[rows[~torch.isfinite(codes.acts)][0]]))
-    return CodedBatch(batch.positions, codes, x)
+    return _Coding(corpus, batch, sae, x, codes=_on_cpu(codes))
+
+
+def _on_cpu(codes: SparseCodes) -> SparseCodes:
+    return SparseCodes(codes.offsets.cpu(), codes.features.cpu(), codes.acts.cpu())
 
 
 def _in_context(sae: Dictionary, acts: Tensor, counted: Tensor) -> SparseCodes:

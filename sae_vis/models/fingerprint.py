@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from sae_vis.models.wrapped import is_cut, whole
+
 # Nothing in these changes what a forward pass in evaluation mode computes; all else in a configuration may.
 _BOOK_KEEPING = [
     "architectures",
@@ -105,13 +107,16 @@ def fingerprint(weights: Mapping[str, Tensor], config: Mapping[str, object]) -> 
     Tensors that share memory (tied embeddings) are read once; that they are shared does not matter for the hash. The
     order of both mappings doesn't, either.
     """
-    identity = {name: (t.data_ptr(), t.dtype, t.shape, t.stride(), t.device) for name, t in weights.items()}
-    distinct = {identity[name]: tensor for name, tensor in weights.items()}
+    # of what is in pieces all processes ask for the whole, one after the other and in one order
+    cut = {name: _tensor_digest(whole(weights[name])) for name in sorted(weights) if is_cut(weights[name])}
+    own = {name: tensor for name, tensor in weights.items() if name not in cut}
+    identity = {name: (t.data_ptr(), t.dtype, t.shape, t.stride(), t.device) for name, t in own.items()}
+    distinct = {identity[name]: tensor for name, tensor in own.items()}
     with ThreadPoolExecutor() as pool:  # hashlib lets go of the interpreter lock
         digests = dict(zip(distinct, pool.map(_tensor_digest, distinct.values()), strict=True))
     total = hashlib.sha256(json.dumps(_relevant(config), sort_keys=True, default=str).encode())
     for name in sorted(weights):
         tensor = weights[name]
         total.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        total.update(digests[identity[name]])
+        total.update(cut[name] if name in cut else digests[identity[name]])
     return f"sha256:{total.hexdigest()}"

@@ -25,6 +25,7 @@ from sae_vis.models.hook_names import HookTable, Place
 from sae_vis.models.linear_maps import own_matrix
 from sae_vis.models.norms import normalized
 from sae_vis.models.offloaded import device_of
+from sae_vis.models.transfers import to_device
 from sae_vis.models.wrapped import bare_modules
 from sae_vis.neutral import all_neutrally
 
@@ -204,7 +205,7 @@ class HuggingFacePlaces(RunnableModel):
         root = f"{self._decoder_path}."
         inside = all(path == self._decoder_path or path.startswith(root) for _, path, _ in places)
         runner = decoder if inside or not self._decoder_path else self.model
-        inputs = tokens.to(self._input_device)
+        inputs = to_device(tokens, self._input_device)
         modules = [(self._modules[path], side) for _, path, side in places]
         try:
             found = read(self.model, modules, lambda: runner(input_ids=inputs, **without_cache(runner)))

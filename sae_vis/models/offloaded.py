@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sae_vis.errors import InputError
-from sae_vis.models.wrapped import loaded_class
+from sae_vis.models.wrapped import loaded_class, whole
 
 _MAKERS: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("torch.nn.utils.weight_norm", "WeightNorm", "compute_weight", {}),
@@ -31,7 +31,7 @@ def value_of(module: nn.Module, name: str, path: str = "") -> Tensor:
     tensor = getattr(module, name) if tensor is None else tensor
     assert isinstance(tensor, Tensor)
     if not tensor.is_meta:
-        return tensor
+        return whole(tensor)
     for hook in _hooks(module):
         kept = getattr(hook, "weights_map", None)
         try:

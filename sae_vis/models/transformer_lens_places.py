@@ -22,6 +22,7 @@ from sae_vis.models.base import (
 from sae_vis.models.forward import a_vector_a_token, check_tokens, eval_mode, ordinary_weights, read
 from sae_vis.models.huggingface_places import shown_name
 from sae_vis.models.linear_maps import linear_weight
+from sae_vis.models.transfers import to_device
 from sae_vis.models.wrapped import bare_name
 from sae_vis.neutral import all_neutrally
 
@@ -205,7 +206,7 @@ class TransformerLensPlaces(RunnableModel):
         options = {"padding_side": "right"} if padded_left else {}
         wrapped = self.model.original_model if self._is_bridge else self.model  # the bridge has modules that it hides
         with eval_mode(wrapped), ordinary_weights(wrapped):  # type: ignore[arg-type]
-            logits: Tensor = self.model(tokens.to(self._embedding.device), return_type="logits", **options)
+            logits: Tensor = self.model(to_device(tokens, self._embedding.device), return_type="logits", **options)
         return logits
 
     @property

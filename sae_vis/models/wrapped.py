@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from sae_vis.errors import InputError
 
@@ -82,17 +82,30 @@ def bare_modules(model: nn.Module) -> dict[str, nn.Module]:
 
 def _require_whole(given: object) -> None:
     for part in given.modules() if isinstance(given, nn.Module) else ():
-        if isinstance(part, tuple(kind for where in _SHARDED for kind in loaded_class(*where))) or _in_pieces(part):
+        if isinstance(part, tuple(kind for where in _SHARDED for kind in loaded_class(*where))) or in_pieces(part):
             raise InputError(
                 f"the weights of this {type(given).__name__} are spread over processes (FSDP, tensor parallel), and a "
                 "model is read as a whole here: save a full state dictionary, load it in one process, and give that "
-                "model"
+                "model; or have it cut as it is loaded: load_model(name, tensor_parallel=True)"
             )
 
 
-def _in_pieces(module: nn.Module) -> bool:
-    pieces = loaded_class(*_DTENSOR)
-    return bool(pieces) and any(isinstance(parameter, pieces) for parameter in module.parameters(recurse=False))
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor, or, of one that is in pieces on several processes, the whole: all of them must ask for it."""
+    if is_cut(tensor):
+        found: Tensor = tensor.full_tensor()  # type: ignore[attr-defined]
+        return found
+    return tensor
+
+
+def in_pieces(module: nn.Module) -> bool:
+    """Whether a module has a weight of which other processes have the other pieces."""
+    return any(is_cut(parameter) for parameter in module.parameters(recurse=False))
+
+
+def is_cut(tensor: Tensor) -> bool:
+    """Whether other processes have other pieces of a tensor."""
+    return isinstance(tensor, loaded_class(*_DTENSOR))
 
 
 def _require_layers_only(model: Any) -> None:  # noqa: ANN401 (a model of PEFT)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sae_vis.saes.base import SparseCodes, dense_to_codes
+from sae_vis.saes.packing import Slots, slots_at_least, slots_of_dense, slots_of_rows
 from sae_vis.saes.selection import Chosen, entries_at_least, largest_of_rows, lower_bound, rows_to_codes
 
 
@@ -31,6 +32,13 @@ class Activation(ABC):
 
         ``product`` is scratch and may be overwritten.
         """
+
+    def slots(self, product: Tensor, bias: Tensor, m: int) -> Slots:
+        """The entries of `codes` in at most ``m`` slots, without waiting for the device.
+
+        Here straight from the definition. ``product`` is scratch and may be overwritten.
+        """
+        return slots_of_dense(self.dense(product, bias), m)
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -65,14 +73,25 @@ class JumpReLU(Activation):
 
     def codes(self, product: Tensor, bias: Tensor) -> SparseCodes:
         """One comparison with a bound that has the bias in it, then the exact test at the few places left."""
-        if self.scale is not None:
-            product.add_(bias).mul_(self.scale)
-            bias = torch.zeros_like(bias)
-        threshold = self.threshold.clamp(min=0)
+        bias, threshold = self._scaled(product, bias), self.threshold.clamp(min=0)
         rows, features, values = entries_at_least(product, lower_bound(threshold, bias))
         acts = values + bias[features]
         fires = acts > threshold[features]
         return rows_to_codes(rows[fires], features[fires], acts[fires], product.shape[0])
+
+    def slots(self, product: Tensor, bias: Tensor, m: int) -> Slots:
+        """As `codes`."""
+        bias, threshold = self._scaled(product, bias), self.threshold.clamp(min=0)
+        found = slots_at_least(product, lower_bound(threshold, bias), m)
+        acts = found.acts + bias.index_select(0, found.features)
+        return found._replace(acts=acts, fires=found.fires & (acts > threshold.index_select(0, found.features)))
+
+    def _scaled(self, product: Tensor, bias: Tensor) -> Tensor:
+        """Put bias and scale, where there is one, into the product; the bias that is left to be added."""
+        if self.scale is None:
+            return bias
+        product.add_(bias).mul_(self.scale)
+        return torch.zeros_like(bias)
 
     def tensors(self) -> dict[str, Tensor]:
         """Parameters, for the fingerprint."""
@@ -114,6 +133,13 @@ class TopK(Activation):
         """The k largest, found through maxima of groups of columns."""
         rows, features, acts = largest_of_rows(product, self.k, bias, self.scale, self._choose)
         return rows_to_codes(rows, features, acts, product.shape[0])
+
+    def slots(self, product: Tensor, bias: Tensor, m: int) -> Slots:
+        """The plain choice, which has k slots a row whatever ``m`` is."""
+        product.add_(bias)
+        if self.scale is not None:
+            product.mul_(self.scale)
+        return slots_of_rows(*self._choose(product))
 
     def _choose(self, pre: Tensor) -> Chosen:
         return Chosen(*torch.topk(torch.relu(pre) if self.relu_first else pre, self.k, dim=-1, sorted=self.ordered))

@@ -25,6 +25,22 @@ class SparseCodes(NamedTuple):
     acts: Tensor
 
 
+class PackedCodes(NamedTuple):
+    """Codes of n vectors in memory that was made before it was known how many fire, on the dictionary's device.
+
+    Attributes:
+        counts: int32 ``[n]``, firings of each row.
+        features: int32 ``[m + 1]``: those of all rows, one after the other, ascending within a row; then whatever.
+        acts: ``[m + 1]``, likewise, in the dictionary's dtype.
+        short: bool ``[]``: whether there was not enough memory, so that firings may be missing.
+    """
+
+    counts: Tensor
+    features: Tensor
+    acts: Tensor
+    short: Tensor
+
+
 class Endpoint(NamedTuple):
     """One place where a dictionary reads or writes.
 

@@ -23,14 +23,17 @@ from sae_vis.saes.activations import (
     rescaled_gate_codes,
     rescaled_gate_dense,
 )
-from sae_vis.saes.base import Dictionary, SparseCodes
+from sae_vis.saes.base import Dictionary, PackedCodes, SparseCodes
+from sae_vis.saes.hashing import hash_tensor
+from sae_vis.saes.packing import Slots, has_static_selection, packed, slots_of_dense
 from sae_vis.saes.selection import join_codes
 
 _Result = TypeVar("_Result")
 BLOCK_ROWS = 1024  # rows multiplied at a time: enough for a full-speed product ...
 BLOCK_ELEMENTS = 1 << 25  # ... as long as pre-activations stay within so many (128 MB as float32)
+DEVICE_ROWS = 1 << 14  # the same elsewhere than on a CPU, ...
+DEVICE_ELEMENTS = 1 << 28  # ... where a wide encoder must be read seldom, and caches don't hold a block anyhow (1 GB)
 _NORM_EPS = 1e-5  # SAELens' layer_norm
-_HASH_ELEMENTS = 1 << 22  # hashed at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +110,10 @@ class Decoder:
 class BlockDictionary(Dictionary):
     """Common part: input checks, blocks of rows, the decoder, the fingerprint.
 
-    Rows are encoded `BLOCK_ROWS` at a time, by `encode` and `encode_dense` alike: of one ``x`` both make the same
-    products, so the two agree to the last bit. A row's activations can differ in the last bits between batches of
-    different sizes, and between processors ("When bits are equal" in ``docs/numerics.md``).
+    Rows are encoded `BLOCK_ROWS` at a time (on another device than a CPU `DEVICE_ROWS`), by `encode` and `encode_dense`
+    alike: of one ``x`` both make the same products, so the two agree to the last bit. A row's activations can differ in
+    the last bits between batches of different sizes, and between processors ("When bits are equal" in
+    ``docs/numerics.md``).
     """
 
     def __init__(self, decoder: Decoder, shape: tuple[int, int]) -> None:
@@ -159,7 +163,7 @@ class BlockDictionary(Dictionary):
             digest = hashlib.sha256(json.dumps(self._config(), sort_keys=True).encode())
             tensors = self._hashed()
             for name in sorted(tensors):
-                _hash_tensor(digest.update, name, tensors[name])
+                hash_tensor(digest.update, name, tensors[name])
             self._fingerprint = f"sha256:{digest.hexdigest()}"
         return self._fingerprint
 
@@ -181,16 +185,20 @@ class BlockDictionary(Dictionary):
     @abstractmethod
     def _dense(self, x: Tensor) -> Tensor: ...
 
-    def _by_block(self, x: Tensor, encode: Callable[[Tensor], _Result]) -> list[_Result]:
-        """``encode`` of each block of rows, checked, on the encoder's device; one block at least, maybe empty."""
+    def _by_block(self, x: Tensor, encode: Callable[[Tensor], _Result], *, finite: bool = False) -> list[_Result]:
+        """``encode`` of each block of rows on the encoder's device; one block at least, maybe empty.
+
+        ``finite`` says that somebody else looks for NaN and infinity.
+        """
         self._check_shape(x)
         device, dtype = self._place()
-        height = max(1, len(x)) if self.contextual else min(BLOCK_ROWS, max(64, BLOCK_ELEMENTS // self.d_sae))
+        height = max(1, len(x)) if self.contextual else _block_rows(device, self.d_sae)
         parts = []
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
             for start in range(0, max(1, x.shape[0]), height):
-                block = x[start : start + height].detach().to(device, dtype)
-                _check_finite(block, start)
+                block = x.narrow(0, start, min(height, len(x) - start)).detach().to(device, dtype)
+                if not finite:
+                    _check_finite(block, start)
                 parts.append(encode(block))
         return parts
 
@@ -240,6 +248,29 @@ class LinearDictionary(BlockDictionary):
         """Factors ``[d_sae]`` on the features' pre-activations that are not in ``W_enc``, or None."""
         return None
 
+    def pack(self, x: Tensor, room: int) -> PackedCodes | None:
+        """`encode` that never waits for the device: neither looks for NaN in ``x`` nor asks how many firings there are.
+
+        Args:
+            x: ``[n, d_in]`` on a device of the dictionary's kind.
+            room: firings a row, on average, that there is memory for.
+
+        Returns:
+            The codes, which may be short; None where there is no such way.
+
+        Raises:
+            InputError: a wrong width.
+        """
+        device, _ = self._place()
+        sparse = 4 * room <= self.d_sae
+        if x.device.type != device.type or self.contextual or not sparse or not has_static_selection(device):
+            return None
+        return packed(self._by_block(x, lambda block: (len(block), self._slots(block, room * len(block))), finite=True))
+
+    @abstractmethod
+    def _slots(self, x: Tensor, m: int) -> Slots:
+        """What fires in a block, in at most ``m`` slots or as many as are needed in any case."""
+
     def __getstate__(self) -> dict[str, object]:
         """For pickling and copying: everything but the scratch memory."""
         return self.__dict__ | {"_buffers": []}
@@ -264,7 +295,7 @@ class LinearDictionary(BlockDictionary):
             buffer = x.new_empty(0, self.d_sae)
         if buffer.shape[0] < x.shape[0]:
             buffer = x.new_empty(x.shape[0], self.d_sae)
-        yield _matmul(x, weight, bias, out=buffer[: x.shape[0]])
+        yield _matmul(x, weight, bias, out=buffer.narrow(0, 0, x.shape[0]))
         self._buffers.append(buffer)
 
 
@@ -310,6 +341,10 @@ class SparseAutoencoder(LinearDictionary):
         x = self._input_map(x)
         with self._product(x, self._W_enc, self._within) as product:
             return self._activation.codes(product, self._after)
+
+    def _slots(self, x: Tensor, m: int) -> Slots:
+        with self._product(self._input_map(x), self._W_enc, self._within) as product:
+            return self._activation.slots(product, self._after, m)
 
     def _dense(self, x: Tensor) -> Tensor:
         product = _matmul(self._input_map(x), self._W_enc, self._within)
@@ -364,6 +399,9 @@ class GatedAutoencoder(LinearDictionary):
             with self._product(x, self._W_mag) as magnitude:
                 return gated_codes(gate, self._b_gate, magnitude, self._b_mag)
 
+    def _slots(self, x: Tensor, m: int) -> Slots:
+        return slots_of_dense(self._dense(x), m)
+
     def _dense(self, x: Tensor) -> Tensor:
         x = self._input_map(x)
         gate = x @ self._W_enc
@@ -392,19 +430,15 @@ def _std(x: Tensor) -> Tensor:
     return x.std(dim=-1) if x.shape[0] else x.new_empty(0)
 
 
+def _block_rows(device: torch.device, d_sae: int) -> int:
+    """Rows that are multiplied at a time."""
+    rows, elements = (BLOCK_ROWS, BLOCK_ELEMENTS) if device.type == "cpu" else (DEVICE_ROWS, DEVICE_ELEMENTS)
+    return min(rows, max(64, elements // d_sae))
+
+
 def _check_finite(x: Tensor, first_row: int) -> None:
     """Raises `InputError` for NaN or infinity; one sum in the ordinary case."""
     if bool(torch.isfinite(x.sum(dtype=torch.float32))) or bool(torch.isfinite(x).all()):
         return
     row = first_row + int(torch.nonzero(~torch.isfinite(x).all(dim=1))[0])
     raise InputError(f"the activations hold NaN or infinity, first in row {row}: is the model's dtype too narrow?")
-
-
-def _hash_tensor(update: Callable[[bytes], None], name: str, tensor: Tensor) -> None:
-    """Name, shape and values in row-major order as little-endian float32, some rows at a time."""
-    update(f"{name}{list(tensor.shape)}".encode())
-    rows = tensor.detach().reshape(1) if tensor.ndim == 0 else tensor.detach()
-    height = max(1, _HASH_ELEMENTS * rows.shape[0] // max(1, rows.numel()))
-    for start in range(0, rows.shape[0], height):
-        piece = rows[start : start + height].reshape(-1)
-        update(piece.float().cpu().numpy().astype("<f4", copy=False).tobytes())

@@ -62,7 +62,7 @@ def lower_bound(threshold: Tensor, bias: Tensor) -> Tensor:
 def entries_at_least(matrix: Tensor, bound: Tensor) -> Entries:
     """The elements with ``matrix [n, d] >= bound [d]``."""
     n, d = matrix.shape
-    if d % _WORD or n == 0:
+    if d % _WORD or n == 0 or matrix.device.type != "cpu":
         rows, features = torch.nonzero(matrix >= bound, as_tuple=True)
         return Entries(rows, features, matrix[rows, features])
     tiles = _tiles(matrix, _TILE // 2)
