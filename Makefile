@@ -41,11 +41,15 @@ demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to
 	$(BIN)/sae-vis demo --out sae-vis-demo
 
 test: $(READY) ## the tests, but for those that have targets of their own
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo and not slow and not explorer and not widget"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo and not slow and not explorer and not widget and not ray"
 
 .PHONY: test-slow
 test-slow: $(READY) ## builds that are stopped again and again, and the scripts of examples/
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m slow tests/index tests/test_examples.py tests/browser/test_examples.py
+
+.PHONY: test-ray
+test-ray: $(READY) ## indices built by a cluster of Ray and in ranks: a worker killed, a node lost, the driver started again
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray tests/index
 
 .PHONY: test-explorer
 test-explorer: $(READY) ## the server, the explorer in Chromium, sites

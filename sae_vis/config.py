@@ -51,8 +51,8 @@ class RayWorkers:
     this process, wherever they come from.
 
     Attributes:
-        address: of a cluster that runs, as ``ray start`` or a cluster's operator tells it; ``auto`` is the one that this
-            machine is part of (or ``RAY_ADDRESS``), and where there is none, one is started here for this build.
+        address: of a cluster that runs, as ``ray start`` or a cluster's operator tells it; ``auto`` is the one that
+            this machine is part of (or ``RAY_ADDRESS``); where there is none, one is started here for this build.
         workers: how many at most; None: as many as the cluster has room for.
         cpus: cores of a worker.
         gpus: GPUs of a worker while the model runs; None: as many as the model is on here.

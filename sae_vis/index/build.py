@@ -5,9 +5,10 @@
     shards -> postings + firing statistics                            (sort, one feature range at a time)
     shards + moments -> correlations, logit lens -> feature table     (tables, one feature range at a time)
 
-Every step is cut into units by a plan that is stored first (`plan.py`); a unit writes whole files under names that follow
-from the plan (`units.py`). So a build that is killed goes on where it was, and units may be done by this process, by several,
-or by many machines (`work.py`, `executors.py`, `ranks.py`, `ray_workers.py`): the files are the same.
+Every step is cut into units by a plan that is stored first (`plan.py`); a unit writes whole files under names that
+follow from the plan (`units.py`). So a build that is killed goes on where it was, and units may be done by this
+process, by several, or by many machines (`work.py`, `executors.py`, `ranks.py`, `ray_workers.py`): the files are the
+same.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from sae_vis.checks import shown
 from sae_vis.config import IndexConfig, Ranks, RayWorkers
@@ -88,15 +90,20 @@ def build_indices(
     config, progress = config or IndexConfig(), progress or (lambda stage, done, total: None)
     with ExitStack() as locks:
         found = [_begun(order, config, locks) for order in orders]
-        lacking = [(order, one) for order, one in zip(orders, found, strict=True) if isinstance(one, IndexUnits)]
+        lacking = [one for one in found if isinstance(one, IndexUnits)]
         if lacking:
-            with closing(_executor([order for order, _ in lacking], config)) as executor:
-                perform(Work([one for _, one in lacking]), executor, progress)
-        return [Index(one.store) if isinstance(one, IndexUnits) else one for one in found]
+            with closing(_executor(lacking, config)) as executor:
+                perform(Work(lacking), executor, progress)
+        return [_index(one.store) if isinstance(one, IndexUnits) else one for one in found]
 
 
-def _executor(orders: Sequence[Order], config: IndexConfig) -> Executor:
-    """Who does the work of the orders."""
+def _index(store: Store) -> Index:
+    """A finished index. What is added to it later is no work of several."""
+    return Index(DirectoryStore(store.root) if isinstance(store, SharedDirectoryStore) else store)
+
+
+def _executor(indices: list[IndexUnits], config: IndexConfig) -> Executor:
+    """Who does the work of some indices."""
     if isinstance(config.workers, Ranks):
         from sae_vis.index.ranks import RankExecutor
 
@@ -104,7 +111,7 @@ def _executor(orders: Sequence[Order], config: IndexConfig) -> Executor:
     if isinstance(config.workers, RayWorkers):
         from sae_vis.index.ray_workers import RayExecutor
 
-        return RayExecutor(config.workers, [(one.source, str(one.out), one.columns) for one in orders], config)
+        return RayExecutor(config.workers, indices)
     return InProcess()
 
 
@@ -120,12 +127,17 @@ def _begun(order: Order, config: IndexConfig, locks: ExitStack) -> Index | Index
         if _finished(store, provenance):  # perhaps by the process that held the lock before
             clear_lock(store.root)
             return Index.open(store.root)
-    planned(store, order.source, config, provenance)
-    return IndexUnits(order.source, config, store, order.columns)
+    stored = planned(store, order.source, config, provenance)
+    return IndexUnits(order.source, config, order.columns, store, stored)
 
 
-def planned(store: Store, source: CodeSource, config: IndexConfig, provenance: Provenance) -> None:
-    """Store the plan of a build, unless somebody has: a resumed build keeps its shards and parts."""
+def planned(store: Store, source: CodeSource, config: IndexConfig, provenance: Provenance) -> dict[str, Any]:
+    """The plan of a build, stored unless somebody has done so: a resumed build keeps its shards and parts.
+
+    Raises:
+        ForeignIndexError: an older version has, or somebody who builds something else.
+        InputError: another one of those who build it together has other versions of packages.
+    """
     correlates = _correlates_neurons(source, config)
     if not store.exists(PLAN):
         plan = {
@@ -138,10 +150,20 @@ def planned(store: Store, source: CodeSource, config: IndexConfig, provenance: P
             "versions": versions(),
         }
         store.write_json(PLAN, plan)
+    stored = store.json(PLAN)
+    if "range_tokens" not in stored:
+        raise ForeignIndexError(
+            f"{_place(store)} holds a build that an earlier version of sae_vis began, and this one can't finish: "
+            "finish it with that version, or delete the directory"
+        )
     if isinstance(store, SharedDirectoryStore):
-        stored = store.json(PLAN)
         provenance.require_same(Provenance(**stored["provenance"]), f"{store.root} (unfinished)")
-        require_same_versions(stored.get("versions", {}), store.root)
+        require_same_versions(stored["versions"], store.root)
+    return stored
+
+
+def _place(store: Store) -> object:
+    return store.root if isinstance(store, DirectoryStore) else "memory"
 
 
 def require_same_versions(begun_with: dict[str, str], root: Path) -> None:
@@ -185,6 +207,8 @@ def _finished(store: DirectoryStore, provenance: Provenance) -> bool:
     if store.exists(PLAN):
         provenance.require_same(Provenance(**store.json(PLAN)["provenance"]), f"{root} (unfinished)")
     elif root.exists() and (not root.is_dir() or _holds_files(root)):
+        if store.exists(MANIFEST) or store.exists(PLAN):  # somebody has begun meanwhile
+            return _finished(store, provenance)
         raise ForeignIndexError(
             f"{root} exists and is not a sae_vis index; nothing was written: choose a new or an empty directory"
         )

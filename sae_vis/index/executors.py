@@ -30,12 +30,17 @@ class InProcess(Executor):
     def run(self, work: Work, phase: Phase, progress: Progress) -> None:
         """One unit after the other."""
         edges, told = work.edges(phase), phase.step in TOLD
+
+        def within(reached: int) -> None:
+            if reached < edges[-1]:  # the end is told once, below
+                progress(phase.step, reached, edges[-1])
+
         for unit, start in enumerate(edges[:-1]):
             if work.done(phase, unit):
                 continue
             if told:
                 progress(phase.step, start, edges[-1])
-            work.do(phase, unit, lambda reached: reached < edges[-1] and progress(phase.step, reached, edges[-1]))
+            work.do(phase, unit, within)
         if told:
             progress(phase.step, edges[-1], edges[-1])
 

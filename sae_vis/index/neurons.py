@@ -1,9 +1,9 @@
 """Correlations of features with neurons, the coordinates of what the SAE reads, over all unmasked tokens, exact.
 
 Neurons, whose means may be large against their spread, are centred before they are multiplied; sums are float64, and
-each is of fixed ranges of the corpus: what lies in `CHUNK` positions is multiplied at a time, the sequences that begin in
-`RANGE` positions are summed from zero, and the sums of ranges are added in corpus order. So batches, shards, and who does
-which of the ranges, change no bit of them.
+each is of fixed ranges of the corpus: what lies in `CHUNK` positions is multiplied at a time, the sequences that begin
+in `RANGE` positions are summed from zero, and the sums of ranges are added in corpus order. So batches, shards, and who
+does which of the ranges, change no bit of them.
 """
 
 from __future__ import annotations

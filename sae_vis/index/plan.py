@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sae_vis.errors import ForeignIndexError
 from sae_vis.index.shards import plan_runs
 
 MOST_COUNTS = 64
@@ -37,18 +37,13 @@ class Plan:
     counted: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, stored: Mapping[str, Any], offsets: NDArray[np.int64], where: object) -> Plan:
-        """The plan of a corpus whose sequences begin at ``offsets``. Raises `ForeignIndexError` for an older one."""
-        if "range_tokens" not in stored:
-            raise ForeignIndexError(
-                f"{where} holds a build that an earlier version of sae_vis began, and this one can't finish: "
-                "finish it with that version, or delete the directory"
-            )
+    def of(cls, stored: Mapping[str, Any], offsets: NDArray[np.int64]) -> Plan:
+        """The plan of a corpus whose sequences begin at ``offsets``."""
         runs: list[tuple[int, int]] = []
         ranges = []
         keys = offsets[:-1] // int(stored["range_tokens"])
         edges = [0, *(np.flatnonzero(np.diff(keys)) + 1).tolist(), len(keys)]
-        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        for start, stop in pairwise(edges):
             found = plan_runs(offsets, start, stop, int(stored["shard_tokens"]))
             ranges.append((len(runs), len(runs) + len(found)))
             runs += found

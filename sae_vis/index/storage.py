@@ -267,7 +267,6 @@ class DirectoryStore(FileStore):
         finally:
             shutil.rmtree(desk, ignore_errors=True)
 
-
     def _place(self, written: Path, path: Path) -> None:
         """Give a whole file its name."""
         written.replace(path)

@@ -1,13 +1,14 @@
 """Units of work of one index: each reads what steps before it wrote, and writes whole files under names of its own.
 
-So a unit may be done by anybody, at any time once the steps before it are done, again, or twice at once: the files are the
-same. Nothing else is shared between those that do them.
+So a unit may be done by anybody, at any time once the steps before it are done, again, or twice at once: the files are
+the same. Nothing else is shared between those that do them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from sae_vis.config import IndexConfig
 from sae_vis.errors import DamagedIndexError
 from sae_vis.index.build_files import (
-    PLAN,
     WORK,
     Stretches,
     by_token_name,
@@ -70,21 +70,27 @@ Cuts = list[tuple[int, int]]
 
 
 class IndexUnits:
-    """The steps of an index, each in units; its plan is in the store.
+    """The steps of an index, each in units.
 
     Args:
         source: tokens and codes.
         config: settings.
-        store: where the index is built.
         columns: statistics to add.
+        store: where the index is built.
+        stored: its plan, as it is stored there.
     """
 
     def __init__(
-        self, source: CodeSource, config: IndexConfig, store: Store, columns: Sequence[FeatureColumns] = ()
+        self,
+        source: CodeSource,
+        config: IndexConfig,
+        columns: Sequence[FeatureColumns],
+        store: Store,
+        stored: dict[str, Any],
     ) -> None:
-        self.source, self.config, self.store, self.columns = source, config, store, columns
+        self.source, self.config, self.columns, self.store = source, config, columns, store
+        self.stored, self.plan = stored, Plan.of(stored, source.corpus.offsets)
         self.d_sae = source.d_sae
-        self.plan = Plan.of(store.json(PLAN), source.corpus.offsets, getattr(store, "root", "memory"))
         self._neurons = (
             NeuronFiles(store, self.d_sae, source.centre, len(self.plan.ranges)) if self.plan.neurons else None
         )
@@ -95,6 +101,10 @@ class IndexUnits:
         if not isinstance(mine, Source) or not isinstance(theirs, Source):
             return self is other
         return mine.model is theirs.model and mine.corpus is theirs.corpus and self.plan.runs == other.plan.runs
+
+    def _there(self, name: str) -> bool:
+        """Whether a file of the build was written; it may be gone again once the index is finished."""
+        return self.store.exists(name) or self.sealed
 
     # tokens and what they spell
 
@@ -114,7 +124,7 @@ class IndexUnits:
 
     def lacks(self, run: int) -> bool:
         """Whether the shard of a run is still to be made."""
-        return not self.store.exists(shard_name(run))
+        return not self._there(shard_name(run))
 
     def hand(self, run: int, first: int) -> Hand | None:
         """To make the shard of a run with, in the range whose first run is ``first``; None if it has just been made."""
@@ -145,7 +155,7 @@ class IndexUnits:
     @property
     def neurons_joined(self) -> bool:
         """Whether the sums over neurons are of all tokens."""
-        return self._neurons is None or self._neurons.joined
+        return self._neurons is None or self._neurons.joined or self.sealed
 
     def _shards(self, first: int = 0, stop: int | None = None) -> Iterator[Shard]:
         """The shards in corpus order, one mapped at a time."""
@@ -156,7 +166,7 @@ class IndexUnits:
 
     def is_counted(self, number: int) -> bool:
         """Whether some shards are counted."""
-        return self.store.exists(counts_name(number))
+        return self._there(counts_name(number))
 
     def count(self, number: int) -> None:
         """Count firings and products of some shards, and write their codes token by token, if these are needed."""
@@ -194,7 +204,7 @@ class IndexUnits:
 
     def is_sorted(self, number: int) -> bool:
         """Whether the postings of a part are there."""
-        return self.store.exists(rows_name(number))
+        return self._there(rows_name(number))
 
     def sort(self, number: int) -> None:
         """Postings of a part, and its statistics that need nothing else."""
@@ -224,7 +234,7 @@ class IndexUnits:
 
     def is_tabled(self, number: int) -> bool:
         """Whether the further columns of a block are there."""
-        return self.store.exists(more_name(number))
+        return self._there(more_name(number))
 
     def tabulate(self, number: int) -> None:
         """Columns of a block that need more than its postings."""
@@ -293,7 +303,7 @@ class IndexUnits:
         )
         manifest = Manifest(
             version=version(),
-            provenance=Provenance(**self.store.json(PLAN)["provenance"]),
+            provenance=Provenance(**self.stored["provenance"]),
             **single_records(self.store),
             versions=versions(),
             parts=records,

@@ -1,4 +1,4 @@
-"""All that is to be done for some indices: phases one after the other, each in units that depend on no other of them."""
+"""All that is to be done for some indices: phases one after the other, each in units that don't need each other."""
 
 from __future__ import annotations
 
@@ -85,6 +85,10 @@ class Work:
             states = {"begin": lambda: one.begun, "join": lambda: one.neurons_joined, "seal": lambda: one.sealed}
             return states[phase.step]()
         return {"count": one.is_counted, "sort": one.is_sorted, "tables": one.is_tabled}[phase.step](unit)
+
+    def sealed(self, phase: Phase) -> bool:
+        """Whether the indices that a phase is of are finished: there is nothing left to do."""
+        return all(self.indices[n].sealed for n in phase.which)
 
     @neutrally
     def do(self, phase: Phase, unit: int, note: Note) -> None:
