@@ -41,7 +41,7 @@ demo: $(INSTALLED) ## index the embedded model's SAEs and write feature pages to
 	$(BIN)/sae-vis demo --out sae-vis-demo
 
 test: $(READY) ## the tests, but for those that have targets of their own
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo and not slow and not explorer and not widget"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not audit and not gallery and not zoo and not slow and not explorer and not widget and not ray"
 
 lint: $(READY) ## ruff: rules and format; words and sentences of the documentation
 	$(BIN)/ruff check .
@@ -85,6 +85,10 @@ pictures: demo $(READY) ## take the README's pictures and draw the rooms again; 
 test-slow: $(READY) ## builds that are stopped again and again, the scripts of examples/, the benchmark of GPUs in small
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m slow tests/index tests/test_examples.py tests/test_benchmarks.py \
 		tests/models/test_tensor_parallel.py tests/browser/test_examples.py
+
+.PHONY: test-ray
+test-ray: $(READY) ## indices built by a cluster of Ray and in ranks: a worker killed, a node lost, the driver started again
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ray tests/index
 
 .PHONY: test-explorer
 test-explorer: $(READY) ## the server, the explorer in Chromium, sites

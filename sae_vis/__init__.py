@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sae_vis.compat import SaeVisConfig as SaeVisConfig
     from sae_vis.compat import SaeVisData as SaeVisData
     from sae_vis.config import IndexConfig as IndexConfig
+    from sae_vis.config import Ranks as Ranks
+    from sae_vis.config import RayWorkers as RayWorkers
     from sae_vis.corpus.mask import MaskConfig as MaskConfig
     from sae_vis.corpus.text import TokenText as TokenText
     from sae_vis.corpus.tokens import Corpus as Corpus
@@ -104,6 +106,8 @@ _HOMES = {
     "ProbeLogitsTablesConfig": "layout",
     "PromptConfig": "layout",
     "PromptSettings": "views.prompt",
+    "Ranks": "config",
+    "RayWorkers": "config",
     "Reference": "effects.reference",
     "SaeVisConfig": "compat",
     "SaeVisData": "compat",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from sae_vis.checks import whole_number
+from sae_vis.checks import shown, whole_number
 from sae_vis.errors import InputError
 
 MOST_CHANGED = 10
@@ -13,6 +13,74 @@ MOST_CHANGED = 10
 
 NeuronCorrelations = Literal["privileged", "always", "never"]
 ActsDtype = Literal["float32", "bfloat16"]
+STALL = 600.0
+"""Seconds without progress after which somebody else does the work, or an error says what is waited for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranks:
+    """This process is one of several that build the same index together, each started by itself (a Slurm array).
+
+    They know of each other by the files that they write: ``out`` must be one directory that all of them see. Every rank
+    does its share of each step, then waits for the files of the others; what a rank that makes no progress owes is done
+    by those that wait. Ranks may start at any time, end at any time, and be started again.
+
+    Attributes:
+        rank: number of this process, from 0.
+        world: how many there are. It only shares out the work, and may be another number when ranks are started again.
+        stall: seconds without progress after which others do the work of a rank.
+    """
+
+    rank: int
+    world: int
+    stall: float = STALL
+
+    def __post_init__(self) -> None:
+        """A rank is below their number."""
+        rank, world = whole_number(self.rank, "Ranks.rank"), whole_number(self.world, "Ranks.world")
+        if not 0 <= rank < world:
+            raise InputError(f"Ranks.rank is {rank} of {world}: ranks are numbered from 0 to world - 1")
+        _check_stall(self.stall, "Ranks")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayWorkers:
+    """An index is built by workers of a Ray cluster; needs the extra ``ray``.
+
+    ``out`` must be a directory that all machines of the cluster see. Model and dictionary are sent to the workers from
+    this process, wherever they come from.
+
+    Attributes:
+        address: of a cluster that runs, as ``ray start`` or a cluster's operator tells it; ``auto`` is the one that
+            this machine is part of (or ``RAY_ADDRESS``); where there is none, one is started here for this build.
+        workers: how many at most; None: as many as the cluster has room for.
+        cpus: cores of a worker.
+        gpus: GPUs of a worker while the model runs; None: as many as the model is on here.
+        threads: that a worker computes with.
+        stall: seconds without progress after which the build ends with an error that says what it waits for.
+    """
+
+    address: str = "auto"
+    workers: int | None = None
+    cpus: int = 1
+    gpus: int | None = None
+    threads: int = 1
+    stall: float = STALL
+
+    def __post_init__(self) -> None:
+        """Every number must make sense."""
+        if not isinstance(self.address, str) or not self.address:
+            raise InputError(f"RayWorkers.address is {shown(self.address)}, expected 'auto' or a cluster's address")
+        for name, least in (("workers", 1), ("cpus", 1), ("gpus", 0), ("threads", 1)):
+            value = getattr(self, name)
+            if value is not None and whole_number(value, f"RayWorkers.{name}") < least:
+                raise InputError(f"RayWorkers.{name} is {value}; it must be at least {least}")
+        _check_stall(self.stall, "RayWorkers")
+
+
+def _check_stall(stall: object, where: str) -> None:
+    if isinstance(stall, bool) or not isinstance(stall, (int, float)) or not 0 < stall < float("inf"):
+        raise InputError(f"{where}.stall is {shown(stall)}, expected seconds above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +95,7 @@ class IndexConfig:
         shard_tokens: tokens after which the work is safe on disk: what a kill may cost, and a unit of RAM.
         part_firings: firings in one file of postings: a unit of RAM when partitions are sorted.
         block_bytes: RAM for the products of one block of features while co-firing sums are made.
+        workers: who does the work: None, this process alone; `Ranks`, it and others like it; `RayWorkers`, a cluster.
 
         acts_dtype: what activations are rounded to before anything is computed from them. ``bfloat16`` keeps 8
             significant bits of each, which is then off by at most 2⁻⁸ of itself (0.4 %), and makes the firings about
@@ -50,6 +119,7 @@ class IndexConfig:
     shard_tokens: int = 65_536
     part_firings: int = 4_000_000
     block_bytes: int = 1 << 28
+    workers: Ranks | RayWorkers | None = None
 
     acts_dtype: ActsDtype = "float32"
     codes: bool = True
@@ -70,6 +140,8 @@ class IndexConfig:
             if value < least:
                 raise InputError(f"IndexConfig.{name} is {value}; it must be at least {least}")
             object.__setattr__(self, name, value)
+        if self.workers is not None and not isinstance(self.workers, (Ranks, RayWorkers)):
+            raise InputError(f"IndexConfig.workers is {shown(self.workers)}, expected Ranks(…) or RayWorkers(…)")
         if not isinstance(self.codes, bool):
             raise InputError(f"IndexConfig.codes is {self.codes!r}; it must be True or False")
         if self.acts_dtype not in get_args(ActsDtype):

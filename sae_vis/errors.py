@@ -25,6 +25,10 @@ class BusyIndexError(IndexFileError):
     """An index directory that another process is building in."""
 
 
+class StalledBuildError(SaeVisError):
+    """Workers of a build made no progress for too long; says what is waited for. What is done is kept."""
+
+
 class ForeignIndexError(IndexFileError):
     """An index directory that was made from something else than what is asked for now; nothing was written."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sae_vis.cli.loaded import load_layers, load_parts, load_placed
-from sae_vis.cli.options import LayerOptions, NewRunOptions, Out, SequenceOptions, TextOptions
+from sae_vis.cli.options import LayerOptions, NewRunOptions, Out, SequenceOptions, TextOptions, WorkerOptions
 from sae_vis.cli.said import progress_bars, say_indices
+
+if TYPE_CHECKING:
+    from sae_vis.config import Ranks, RayWorkers
 
 
 def index(
@@ -19,6 +22,7 @@ def index(
     texts: TextOptions,
     run: NewRunOptions,
     sequences: SequenceOptions,
+    workers: WorkerOptions,
 ) -> None:
     """Index every feature of an SAE over text, in one pass. Run the command again to continue a killed build."""
     from sae_vis.api import index_features, index_layers
@@ -31,7 +35,8 @@ def index(
 
     if bool(texts.text) == (texts.dataset is not None):
         raise InputError("give the text to index as --text FILE or as --dataset NAME, one of the two")
-    config = IndexConfig(acts_dtype=run.acts_dtype)  # type: ignore[arg-type]  # it checks the word itself
+    who = _workers(workers)
+    config = IndexConfig(acts_dtype=run.acts_dtype, workers=who)  # type: ignore[arg-type]  # it checks the word itself
     tokenizer = load_tokenizer(model)
     hook_names = (run.hook, run.hook_out)
     several = load_layers(sae, layers.match, every_layer=layers.every_layer, device=run.device)
@@ -64,3 +69,22 @@ def index(
         else:
             made = {"": index_features(corpus, parts, out, text=spelled, config=config, progress=progress)}
     say_indices(made, out)
+
+
+def _workers(options: WorkerOptions) -> Ranks | RayWorkers | None:
+    """Who does the work."""
+    from sae_vis.config import STALL, Ranks, RayWorkers
+    from sae_vis.errors import InputError
+
+    stall = STALL if options.stall is None else options.stall
+    if options.ray is not None:
+        if options.rank is not None or options.world is not None:
+            raise InputError("--ray and --rank are two ways to share the work: give one of them")
+        return RayWorkers(address=options.ray, stall=stall)
+    if (options.rank is None) != (options.world is None):
+        raise InputError("--rank and --world belong together: the number of this process, and how many there are")
+    if options.rank is None or options.world is None:
+        if options.stall is not None:
+            raise InputError("--stall is of work that is shared: give --ray, or --rank and --world")
+        return None
+    return Ranks(rank=options.rank, world=options.world, stall=stall)

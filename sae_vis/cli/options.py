@@ -63,6 +63,21 @@ class SequenceOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """As `sae_vis.RayWorkers` or `sae_vis.Ranks`; none: this process does the work."""
+
+    ray: Annotated[
+        str | None,
+        typer.Option(help="build on a Ray cluster: its address, or auto: the one here, or one that is started for it"),
+    ] = None
+    rank: Annotated[int | None, typer.Option(help="number of this process, from 0, of --world that build --out")] = None
+    world: Annotated[int | None, typer.Option(help="how many processes build --out together, with --rank")] = None
+    stall: Annotated[
+        float | None, typer.Option(help="seconds without progress after which others do it, or an error says so")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class HookOptions:
     """Where an SAE reads and writes."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STAGES = {
     "index": "model and SAE, tokens",
+    "count": "firings, tokens",
     "sort": "postings, features",
     "tables": "tables, features",
     "neighbours": "neighbours, pairs",

@@ -55,9 +55,24 @@ def by_token_name(number: int) -> str:
     return f"{WORK}/by-token-{number:05d}.safetensors"
 
 
-def sums_name(number: int) -> str:
-    """Sums over neurons up to a shard."""
-    return f"{WORK}/neurons-{number:05d}.safetensors"
+def sums_name(run: int) -> str:
+    """Sums over neurons from the start of a range to the end of a run in it."""
+    return f"{WORK}/neurons-{run:05d}.safetensors"
+
+
+def range_name(number: int) -> str:
+    """Sums over neurons of a range."""
+    return f"{WORK}/neurons-of-{number:05d}.safetensors"
+
+
+def up_to_name(number: int) -> str:
+    """Sums over neurons of all ranges up to one; the first is its own."""
+    return f"{WORK}/neurons-to-{number:05d}.safetensors" if number else range_name(0)
+
+
+def counts_name(number: int) -> str:
+    """Numbers of firings and of products by feature, of some shards."""
+    return f"{WORK}/counts-{number:05d}.safetensors"
 
 
 def rows_name(number: int) -> str:

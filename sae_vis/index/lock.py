@@ -18,8 +18,8 @@ LOCK = "build.lock"
 
 
 @contextmanager
-def build_lock(root: Path) -> Iterator[None]:
-    """Hold the lock of a directory; the file goes with it.
+def build_lock(root: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the lock of a directory; the file goes with it. One that is ``shared`` lets others in that share it, too.
 
     It is advisory (``flock``): a process that is killed leaves the file, which the next one takes over. On a network
     file system it keeps the processes of one machine apart; those of several only where the file system does.
@@ -31,11 +31,13 @@ def build_lock(root: Path) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    handle = _locked(root)
+    handle = _locked(root, shared=shared)
     try:
         yield
     finally:
         with suppress(OSError):
+            if shared:  # only the last of them takes the file away: its name is what others look for
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             (root / LOCK).unlink()
         os.close(handle)
 
@@ -47,7 +49,7 @@ def clear_lock(root: Path) -> None:
             pass
 
 
-def _locked(root: Path) -> int:
+def _locked(root: Path, *, shared: bool) -> int:
     """An open file whose lock is held, and that is still the one of that name."""
     path = root / LOCK
     while True:
@@ -58,7 +60,7 @@ def _locked(root: Path) -> int:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise IndexFileError(f"can't build an index in {root}: {reason}; choose another directory") from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.read(handle, 200).decode("utf-8", "replace").strip()
             os.close(handle)

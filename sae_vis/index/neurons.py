@@ -1,8 +1,9 @@
 """Correlations of features with neurons, the coordinates of what the SAE reads, over all unmasked tokens, exact.
 
 Neurons, whose means may be large against their spread, are centred before they are multiplied; sums are float64, and
-each is of fixed ranges of corpus positions: what lies in `CHUNK` positions is multiplied at a time, `RANGE` positions
-are summed from zero, and the sums of ranges are added in corpus order. So batches and shards change no bit of them.
+each is of fixed ranges of the corpus: what lies in `CHUNK` positions is multiplied at a time, the sequences that begin
+in `RANGE` positions are summed from zero, and the sums of ranges are added in corpus order. So batches, shards, and who
+does which of the ranges, change no bit of them.
 """
 
 from __future__ import annotations
@@ -97,20 +98,19 @@ class Sums:
 
 
 class NeuronSums:
-    """Running sums over the tokens of a corpus, given batch by batch in corpus order."""
+    """Running sums over the tokens of one range of a corpus, given batch by batch in corpus order."""
 
     def __init__(self, d_sae: int, centre: Tensor) -> None:
         """Before the first token."""
         self._d_sae, self._centre = d_sae, centre.detach().cpu().double()
-        self._before: Sums | None = None  # of all ranges that are done
-        self._range: Sums | None = None  # of the chunks that are done of the range in hand
+        self._done: Sums | None = None  # of the chunks that are done
         self._chunk: list[CodedBatch] = []  # what is here of the chunk in hand
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> NeuronSums:
         """As a store gave them back."""
         sums = cls(int(arrays["d_sae"][0]), torch.from_numpy(np.array(arrays["centre"])))
-        sums._before, sums._range = Sums.from_arrays(arrays, "before."), Sums.from_arrays(arrays, "range.")
+        sums._done = Sums.from_arrays(arrays, "done.")
         if len(arrays["chunk.positions"]):
             offsets, features, acts, x = (
                 torch.from_numpy(np.array(arrays[f"chunk.{name}"])) for name in ("offsets", "features", "acts", "x")
@@ -121,8 +121,7 @@ class NeuronSums:
     def to_arrays(self) -> Arrays:
         """By name, as a store takes them."""
         arrays = {"d_sae": np.array([self._d_sae]), "centre": self._centre.numpy()}
-        for prefix, sums in (("before.", self._before), ("range.", self._range)):
-            arrays |= sums.to_arrays(prefix) if sums is not None else {}
+        arrays |= self._done.to_arrays("done.") if self._done is not None else {}
         if not self._chunk:
             return {**arrays, "chunk.positions": np.zeros(0, dtype=np.int64)}
         tokens = _joined(self._chunk)
@@ -136,29 +135,22 @@ class NeuronSums:
         for low, high in zip(edges, [*edges[1:], len(batch.positions)], strict=True):
             part = _rows(batch, int(low), int(high))
             if self._chunk and self._chunk[0].positions[0] // CHUNK != part.positions[0] // CHUNK:
-                self._close_chunk(int(part.positions[0]))
+                self._close_chunk()
             self._chunk.append(part)
 
-    def _close_chunk(self, position: int | None) -> None:
-        """Sum the chunk in hand; ``position`` is the next token's, None after the last."""
-        first = int(self._chunk[0].positions[0])
-        if self._range is None:
-            self._range = Sums.zeros(self._d_sae, len(self._centre))
-        self._range.add(_joined(self._chunk), self._centre)
-        self._chunk = []
-        if position is None or position // RANGE != first // RANGE:
-            if self._before is None:
-                self._before = self._range
-            else:
-                self._before.join(self._range)
-            self._range = None
-
-    def closed(self) -> NeuronTotals:
-        """Over all tokens, after the last."""
+    def _close_chunk(self) -> None:
+        """Sum the chunk in hand."""
+        if self._done is None:
+            self._done = Sums.zeros(self._d_sae, len(self._centre))
         if self._chunk:
-            self._close_chunk(None)
-        before = self._before if self._before is not None else Sums.zeros(self._d_sae, len(self._centre))
-        return NeuronTotals(before.cross, before.total, before.square, self._centre)
+            self._done.add(_joined(self._chunk), self._centre)
+        self._chunk = []
+
+    def closed(self) -> Sums:
+        """Over all tokens, after the last."""
+        self._close_chunk()
+        assert self._done is not None
+        return self._done
 
 
 def _chunk_starts(positions: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -181,7 +173,7 @@ def _joined(batches: list[CodedBatch]) -> CodedBatch:
 
 
 class NeuronTotals(NamedTuple):
-    """`Sums` over all tokens, and the constant ``centre [d_in]``."""
+    """`Sums` of some features over all tokens, and the constant ``centre [d_in]``."""
 
     cross: Tensor
     total: Tensor
@@ -189,8 +181,8 @@ class NeuronTotals(NamedTuple):
     centre: Tensor
 
     def top_neurons(self, features: slice, moments: Moments, n_tokens: int, k: int) -> TopPairs:
-        """The ``k`` neurons of largest Pearson correlation (signed) with each of ``features``."""
-        cross = self.cross[features]
+        """The ``k`` neurons of largest Pearson correlation (signed) with each of ``features``, whose sums these are."""
+        cross = self.cross
         k = min(k, cross.shape[1])
         centre, shift = self.centre.numpy(), self.total.numpy() / n_tokens
         square = self.square.numpy() / n_tokens
@@ -224,7 +216,7 @@ class _quiet_sparse_beta:  # noqa: N801  reads as a context manager
 
 
 def sums_bytes(d_sae: int, d_in: int) -> int:
-    """RAM of the sums: those of the range in hand, and of the ranges before it."""
+    """RAM of the sums: those of a range, and of the ranges before it, which they are added to."""
     return 2 * 8 * d_sae * d_in
 
 

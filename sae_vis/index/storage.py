@@ -7,7 +7,9 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
+import socket
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +25,8 @@ from sae_vis.index.files import MEND, FileRecord, record_of
 from sae_vis.index.parquet import GroupBounds, OpenTable, TableReader, bounds_of, opened, read_parquet, write_parquet
 
 Arrays = dict[str, NDArray[Any]]
-_DESK = ".writing"
+DESK = ".writing"
+"""Folder in which files are written before they get their names."""
 
 
 class Store(ABC):
@@ -169,6 +172,8 @@ class FileStore(Store):
 class DirectoryStore(FileStore):
     """An index in a directory: safetensors for arrays, Parquet for tables, JSON for the rest."""
 
+    _desk = DESK
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self._tables = TableReader(lambda record: _opened_at(root, record))  # refers not to self: maps end with it
@@ -240,7 +245,7 @@ class DirectoryStore(FileStore):
         process's mask gives is taken before and set afterwards.
         """
         path = self.root / name
-        desk = path.parent / _DESK
+        desk = path.parent / self._desk
         try:
             desk.mkdir(parents=True, exist_ok=True)
             (desk / path.name).touch()
@@ -248,7 +253,7 @@ class DirectoryStore(FileStore):
             write(desk / path.name)
             (desk / path.name).chmod(mode)
             _sync(desk / path.name)
-            (desk / path.name).replace(path)
+            self._place(desk / path.name, path)
             _sync(path.parent)
         except Exception as error:
             if _is_disk_error(error):
@@ -261,6 +266,38 @@ class DirectoryStore(FileStore):
             raise
         finally:
             shutil.rmtree(desk, ignore_errors=True)
+
+    def _place(self, written: Path, path: Path) -> None:
+        """Give a whole file its name."""
+        written.replace(path)
+
+
+class SharedDirectoryStore(DirectoryStore):
+    """A directory that several processes write to at once, perhaps the same file: the first to be whole is the one.
+
+    So what was read of a file stays true, and checksums in a manifest hold whatever a slow process still writes.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._desk = f"{DESK}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+    def _place(self, written: Path, path: Path) -> None:
+        try:
+            os.link(written, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links: there the last is the one
+            written.replace(path)
+
+    def delete(self, prefix: str) -> None:
+        path = self.root / prefix
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)  # somebody else may be deleting it, or writing there
+            for left in self.root.rglob(f"{DESK}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _present(path: Path) -> Path:

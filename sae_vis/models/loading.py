@@ -75,9 +75,7 @@ def load_model(
         stored = model.dtype
         say_widened(shown_name(name), stored)
         del model
-        model = _from_pretrained(
-            name, torch.float32, device_map
-        )  # not `.float()`: buffers made in half precision stay rounded
+        model = _from_pretrained(name, torch.float32, where)  # `.float()` would leave buffers rounded to half precision
     if device is not None:
         nn.Module.to(model, device)
     if tensor_parallel:

@@ -55,7 +55,7 @@ def options() -> dict[str, Any]:
             "torchrun --nproc-per-node N, one process for each GPU"
         )
     try:
-        from transformers.distributed import DistributedConfig
+        from transformers.distributed import DistributedConfig  # type: ignore[attr-defined]
     except ImportError:
         return {"tp_plan": "auto"}
     if "tp_size" not in {field.name for field in fields(DistributedConfig)}:

@@ -1,0 +1,51 @@
+"""Who does the work of a build. All of them do the same units, and leave the same files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from sae_vis.index.work import Phase, Work
+
+Progress = Callable[[str, int, int], None]
+TOLD = ("index", "count", "sort", "tables")
+"""Steps whose progress is told."""
+
+
+class Executor(ABC):
+    """Gets phases of some work done, one after the other."""
+
+    @abstractmethod
+    def run(self, work: Work, phase: Phase, progress: Progress) -> None:
+        """Return when all units of a phase are done, whoever did them."""
+
+    def close(self) -> None:
+        """End what was begun for it."""
+        return
+
+
+class InProcess(Executor):
+    """This process does everything."""
+
+    def run(self, work: Work, phase: Phase, progress: Progress) -> None:
+        """One unit after the other."""
+        edges, told = work.edges(phase), phase.step in TOLD
+
+        def within(reached: int) -> None:
+            if reached < edges[-1]:  # the end is told once, below
+                progress(phase.step, reached, edges[-1])
+
+        for unit, start in enumerate(edges[:-1]):
+            if work.done(phase, unit):
+                continue
+            if told:
+                progress(phase.step, start, edges[-1])
+            work.do(phase, unit, within)
+        if told:
+            progress(phase.step, edges[-1], edges[-1])
+
+
+def perform(work: Work, executor: Executor, progress: Progress) -> None:
+    """All phases."""
+    for phase in work.phases():
+        executor.run(work, phase, progress)
