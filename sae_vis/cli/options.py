@@ -170,7 +170,7 @@ class PromptOptions:
     """As `sae_vis.PromptSettings`."""
 
     compare: Annotated[str | None, typer.Option(help="a second prompt, shown beside the first")] = None
-    metric: Annotated[str, typer.Option(help="metric to rank by first")] = "act_size"
+    metric: Annotated[str | None, typer.Option(help="metric to rank by first; default: attribution")] = None
     seq_pos: Annotated[
         int | None, typer.Option("--seq-pos", "--pos", help="position to show first; default: the whole prompt")
     ] = None

@@ -38,7 +38,7 @@ from sae_vis.moved import Moved, moved
 from sae_vis.neutral import all_neutrally
 from sae_vis.parts import ModelAndSae
 from sae_vis.views.compare import CompareSettings
-from sae_vis.views.prompt import METRICS, PromptSettings
+from sae_vis.views.prompt import PromptSettings
 
 if TYPE_CHECKING:
     import torch
@@ -199,7 +199,7 @@ class SaeVisData:
             filename: the file.
             prompt: a text, chat messages, or token ids.
             metric: the one to begin with; a name of `METRICS`, such as ``act_size``, ``act_quantile``,
-                ``loss_effect``. The page holds all of them.
+                ``loss_effect``; None: attribution. The page holds all of them.
             seq_pos: position to begin with, negative from the end; None: the whole prompt.
             num_top_features: features in a ranking.
             verbose: print how long it took.
@@ -212,9 +212,7 @@ class SaeVisData:
                 f"the prompt is {shown(prompt)} and the file {shown(str(filename))}: the file comes first, then the "
                 "prompt; name them: save_prompt_centric_vis(filename=…, prompt=…)"
             )
-        settings = PromptSettings(
-            metric=metric or next(iter(METRICS)), seq_pos=seq_pos, num_top_features=num_top_features
-        )
+        settings = PromptSettings(metric=metric or None, seq_pos=seq_pos, num_top_features=num_top_features)
         with told(verbose or self.cfg.verbose, "prompt-centric page"):
             return save_prompt_page(
                 self.index,

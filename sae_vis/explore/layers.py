@@ -7,7 +7,7 @@ import numpy as np
 from sae_vis.contract import LayerFeatures, PromptView
 from sae_vis.index.index import Index
 from sae_vis.views.feature import feature_summary
-from sae_vis.views.prompt import METRICS
+from sae_vis.views.prompt import METRICS, metric_of
 
 RANKED = 12
 
@@ -17,10 +17,8 @@ def layer_features(index: Index, view: PromptView, identity: str, n: int = RANKE
 
     Where nothing can be attributed, by their activation. Equal ones by number.
     """
-    metrics = {metric.name: metric.values for metric in view.metrics}
-    known = "attribution" in metrics and not np.isnan(metrics["attribution"]).all()
-    name = "attribution" if known else "act_size"
-    values = metrics[name]
+    name = metric_of(view)
+    values = next(metric.values for metric in view.metrics if metric.name == name)
     positions = np.repeat(np.arange(len(view.tokens)), np.diff(view.offsets))
     sizes = np.where(view.masked[positions] == 0, np.abs(values), -1.0)
     order = np.lexsort((view.features, -sizes))

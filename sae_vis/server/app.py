@@ -224,7 +224,7 @@ class App:
         asked = await _body(request)
         index = self._index(request)
         text, second = _text(asked), None if asked.get("compare") is None else _text(asked, "compare")
-        settings = PromptSettings(metric="attribution", compare=second)
+        settings = PromptSettings(compare=second)
         return _block(await index.model(request, lambda desk: desk.prompt(text, settings)), kept=False)
 
     async def effects(self, request: Request) -> Response:

@@ -100,7 +100,9 @@ class PromptSettings:
     """What is measured on a prompt, and how its page begins.
 
     Attributes:
-        metric: name of the metric to begin with, one of `METRICS`.
+        metric: name of the metric to begin with, one of `METRICS`; None: attribution, or the activation where nothing
+            can be attributed. Attribution goes along with what a measured ablation does; the activation of dense
+            features says little of it.
         seq_pos: position to begin with, negative from the end; None: the whole prompt.
         num_top_features: features in a ranking.
         target: what attribution is to; None: the sum of the losses of all next tokens.
@@ -113,7 +115,7 @@ class PromptSettings:
         title: page title; None: made from the hook point.
     """
 
-    metric: str = "act_size"
+    metric: str | None = None
     seq_pos: int | None = None
     num_top_features: int = 10
     target: Target | None = None
@@ -125,7 +127,7 @@ class PromptSettings:
 
     def __post_init__(self) -> None:
         """Every setting must make sense; numbers become Python's."""
-        if not isinstance(self.metric, str) or self.metric not in METRICS:
+        if self.metric is not None and (not isinstance(self.metric, str) or self.metric not in METRICS):
             raise InputError(f"metric is {self.metric!r}, expected one of {', '.join(METRICS)}")
         object.__setattr__(self, "num_top_features", whole_number(self.num_top_features, "num_top_features", 1))
         object.__setattr__(self, "full_effects", whole_number(self.full_effects, "full_effects"))
@@ -140,7 +142,7 @@ class PromptSettings:
         object.__setattr__(self, "logit_tokens", ids)
         if self.full_effects < 0:
             raise InputError(f"full_effects is {self.full_effects}, expected a number of pairs, 0 for none")
-        if self.metric.startswith("full") and self.full_effects == 0:
+        if (self.metric or "").startswith("full") and self.full_effects == 0:
             raise InputError(f"metric is {self.metric!r}, but full_effects is 0: give the number of pairs to measure")
 
     def position(self, n: int) -> int | None:
@@ -218,10 +220,19 @@ def prompt_part(
         prompts=views,
         aligned=aligned(views[0].tokens, views[-1].tokens) if len(views) == 2 else np.zeros(0, dtype=np.int32),
         firing=feature_summary(sources.views.index, firing),
-        metric=config.metric,
+        metric=config.metric or metric_of(*views),
         position=position,
         n_features=config.num_top_features,
     )
+
+
+def metric_of(*views: PromptView) -> str:
+    """Name of the metric that texts are ranked by unless asked otherwise: what is known of all of them."""
+    for view in views:
+        values = next((metric.values for metric in view.metrics if metric.name == "attribution"), np.zeros(0))
+        if len(values) and np.isnan(values).all():
+            return "act_size"
+    return "attribution"
 
 
 def prompt_tensor(sources: PromptSources, tokens: Sequence[int]) -> torch.Tensor:

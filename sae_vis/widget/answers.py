@@ -55,7 +55,7 @@ def _page(desk: Desk, asked: Asked) -> bytes:
 
 
 def _prompt(desk: Desk, asked: Asked) -> bytes:
-    return desk.prompt(_text(asked.body), PromptSettings(metric="attribution", compare=_second(asked.body)))
+    return desk.prompt(_text(asked.body), PromptSettings(compare=_second(asked.body)))
 
 
 def _number(text: str, *, signed: bool = False) -> int:

@@ -27,6 +27,7 @@ from sae_vis.views.prompt import (
     aligned,
     best,
     prompt_page,
+    prompt_part,
     prompt_view,
 )
 from sae_vis.views.sources import ViewSources
@@ -187,6 +188,14 @@ def test_a_prompt_of_one_token(sources, tokens):
     assert not np.isnan(metric(view, "act_quantile")).any()
 
 
+@pytest.mark.parametrize(
+    ("n", "asked", "begins"), [(4, None, "attribution"), (1, None, "act_size"), (4, "rarity", "rarity")]
+)
+def test_a_ranking_begins_with_attribution_where_it_is_known(sources, tokens, n, asked, begins):
+    part = prompt_part(sources, [("it", tokens[1 : 1 + n])], PromptSettings(metric=asked))
+    assert part.metric == begins
+
+
 def test_rankings_equal_a_loop_over_all_features(view, sources, tokens, dense):
     """The exact top ten of every position, from every feature of the SAE with its effect found one at a time."""
     effects = DirectEffects(sources.model, sources.sae, sources.hook)
@@ -205,7 +214,7 @@ def test_page_and_cards(sources, tokens, tmp_path, parts, tokenizer):
     part = head["prompt"]
     assert part.prompts[0].tokens.tolist() == tokens
     assert part.prompts[0].masked.tolist() == [1, *[0] * (len(tokens) - 1)]  # BOS
-    assert (part.metric, part.position, part.n_features) == ("act_size", len(tokens) - 2, 10)
+    assert (part.metric, part.position, part.n_features) == ("attribution", len(tokens) - 2, 10)
     assert sorted(views) == part.firing.feature.tolist() == np.unique(part.prompts[0].features).tolist()
     assert part.firing.density.tolist() == index.column("density")[part.firing.feature].astype(np.float32).tolist()
     assert head["layout"]["columns"][0]["components"][0]["type"] == "Prompt"
