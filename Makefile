@@ -94,6 +94,11 @@ test-ray: $(READY) ## indices built by a cluster of Ray and in ranks: a worker k
 test-explorer: $(READY) ## the server, the explorer in Chromium, sites
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m explorer tests/server tests/site tests/explore tests/browser
 
+.PHONY: test-late
+test-late: $(READY) ## tests of the explorer again, in pages that answer and draw late, as on a loaded machine
+	OMP_NUM_THREADS=1 SAE_VIS_SLOW_PAGES=1,20,80 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m explorer \
+		tests/browser/test_reader.py tests/browser/test_explorer_live.py tests/browser/test_map.py
+
 .PHONY: test-models
 test-models: $(READY) ## what is claimed of every causal language model of transformers holds (docs/any-model.md)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) -m zoo tests/models
