@@ -112,7 +112,7 @@ def test_no_folder_holds_more_files_than_hosts_take(path, tmp_path, monkeypatch)
 
 
 def test_the_first_rows_are_the_densest(index, data):
-    first = head_of(data).first
+    first = head_of(data).explorer.first
     order = np.argsort(-index.column("density").astype(np.float32), kind="stable")[: len(first.features)]
     np.testing.assert_array_equal(first.features, order)
     density = first.values[: len(order)]
