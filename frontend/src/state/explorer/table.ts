@@ -66,7 +66,7 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, where
     data,
     list,
     whole: early === null && !late,
-    left: early !== null ? n : late && list.length === 0 ? null : list.length,
+    left: early !== null ? (source.chosen?.length ?? n) : late && list.length === 0 ? null : list.length,
     mask,
     but: (column) => others.get(column) ?? mask,
     scores,
