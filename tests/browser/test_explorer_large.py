@@ -111,6 +111,7 @@ def tab(chromium, million):
     tab.route("**/*", fulfil)
     tab.goto(HOME)
     wait_until(tab, "document.querySelectorAll('.grid-row').length > 10")
+    wait_until(tab, "document.querySelectorAll('.spread svg').length === 2")  # both columns are there
     yield tab
     context.close()
     assert noise == []

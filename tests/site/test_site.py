@@ -112,7 +112,7 @@ def test_no_folder_holds_more_files_than_hosts_take(path, tmp_path, monkeypatch)
 
 
 def test_the_first_rows_are_the_densest(index, data):
-    first = head_of(data).first
+    first = head_of(data).explorer.first
     order = np.argsort(-index.column("density").astype(np.float32), kind="stable")[: len(first.features)]
     np.testing.assert_array_equal(first.features, order)
     density = first.values[: len(order)]
@@ -260,7 +260,7 @@ def test_a_site_of_some_features_holds_these_alone(index, path, tmp_path):
     assert read(data, "rows/0.bin", "RowTexts")[0].features.tolist() == chosen
     density = index.column("density").astype(np.float32)
     np.testing.assert_array_equal(read(data, "columns/0.bin", "NumberColumn")[0].values, density[chosen])
-    assert head.first.features.tolist() == sorted(chosen, key=lambda feature: -density[feature])
+    assert head.explorer.first.features.tolist() == sorted(chosen, key=lambda feature: -density[feature])
     search = Search(index)
     for text, (fires, pushes) in zip(texts_of(data)[0], features_of(data), strict=True):
         assert set(fires) | set(pushes) <= set(chosen)

@@ -4,7 +4,7 @@ import { openSite } from "../data/packed";
 import { part } from "../data/scripts";
 import { begin } from "./explorer/begin";
 import { Later } from "./explorer/Part";
-import type * as CardPart from "./parts/card";
+import type * as CardPart from "./parts/cardAlone";
 import type * as MapPart from "./parts/map";
 import "../styles/all.css";
 import "../marks/prompt/text.css";

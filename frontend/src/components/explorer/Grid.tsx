@@ -47,11 +47,13 @@ export function Grid(props: GridProps): VNode {
   });
   useLayoutEffect(() => inSight(rows), [rows.join(), inSight]);
   const place = current === null ? -1 : list.indexOf(current);
-  const before = useRef({ asked, current, top: false });
+  const before = useRef({ asked, current, place: -1, top: false });
   useLayoutEffect(() => {
+    // Where only the rest of the list has come, nothing moves.
+    if (asked === before.current.asked && current === before.current.current && place === before.current.place) return;
     // What was asked for anew is seen from its beginning, until another feature is opened.
     const top = current === before.current.current && (before.current.top || asked !== before.current.asked);
-    before.current = { asked, current, top };
+    before.current = { asked, current, place, top };
     if (top) {
       scroll.to(0);
       return;
@@ -128,9 +130,9 @@ function useScroll(body: RefObject<HTMLDivElement | null>, n: number, height: nu
   };
 }
 
-function keys(event: KeyboardEvent, { list, open }: GridProps, place: number, page: number): void {
+function keys(event: KeyboardEvent, { list, total, open }: GridProps, place: number, page: number): void {
   if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
-  const to: Readonly<Record<string, number>> = { ArrowDown: place + 1, ArrowUp: place - 1, PageDown: place + page, PageUp: place - page, Home: 0, End: list.length - 1 };
+  const to: Readonly<Record<string, number>> = { ArrowDown: place + 1, ArrowUp: place - 1, PageDown: place + page, PageUp: place - page, Home: 0, End: list.length === total ? total - 1 : place };
   const wanted = to[event.key];
   if (wanted === undefined) return;
   event.preventDefault();

@@ -1,14 +1,11 @@
 // The open feature's card, beside the table.
-import type { VNode } from "preact";
+import type { FunctionComponent, VNode } from "preact";
 import { useLayoutEffect, useMemo } from "preact/hooks";
 import { Columns, type Shared } from "../../components/Columns";
 import { Stats } from "../../components/CardHead";
 import { CopyMenu } from "../../components/CopyMenu";
 import { DeadFeature } from "../../components/Messages";
 import { Said } from "../../components/Said";
-import { AnyToken } from "../../components/explorer/AnyToken";
-import { NoteBox } from "../../components/explorer/NoteBox";
-import { TryText } from "../../components/explorer/TryText";
 import type { Read } from "../../components/types";
 import type { ExplorerSource } from "../../data/explorer";
 import type { TokenTexts } from "../../data/tokens";
@@ -17,6 +14,7 @@ import type { ExplorerAddress } from "../../state/explorer/address";
 import { useCard } from "../../state/explorer/card";
 import type { NoteBook } from "../../state/explorer/notes";
 import type { Moves } from "../../state/history";
+import type { OwnProps } from "./Own";
 import { useLate } from "../../state/late";
 
 export interface CardPaneProps {
@@ -29,12 +27,14 @@ export interface CardPaneProps {
   readonly move: Moves<ExplorerAddress>;
   readonly href: (change: Partial<ExplorerAddress>) => string;
   readonly book: NoteBook;
+  /** What the user can do with the feature; absent where there is no server. */
+  readonly own?: FunctionComponent<OwnProps>;
   /** Opens the document of an example; undefined where the text can't be read. */
   readonly read: Read | undefined;
 }
 
 export function CardPane(props: CardPaneProps): VNode {
-  const { source, texts, feature, ahead, address, move, href, book, read } = props;
+  const { source, texts, feature, ahead, address, move, href, book, own: Own, read } = props;
   const { head, info } = source;
   const { card, effects, failed } = useCard(source, texts, feature, ahead);
   const there = card !== null && card.view.feature === feature;
@@ -71,12 +71,8 @@ export function CardPane(props: CardPaneProps): VNode {
         )}
         {card !== null && there && <CopyMenu card={card} href={href({ feature })} />}
       </header>
-      {(info.can.notes || info.can.live) && (
-        <div class="own">
-          {info.can.notes && <NoteBox key={feature} feature={feature} book={book} />}
-          {info.can.live && <TryText source={source} texts={texts} feature={feature} scale={there ? card.scale : 1} text={address.text} setText={(text) => move({ text }, "replace")} />}
-          {info.can.live && <AnyToken source={source} texts={texts} feature={feature} />}
-        </div>
+      {Own !== undefined && (info.can.notes || info.can.live) && (
+        <Own source={source} texts={texts} feature={feature} scale={there ? card.scale : 1} text={address.text} setText={(text) => move({ text }, "replace")} book={book} />
       )}
       {failed !== null && (
         <p class="message failed" role="alert" data-message="failed">

@@ -44,7 +44,8 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, where
   const order = useMemo(() => {
     if (byScore && hits !== null) return down || sort !== "score" ? hits.features : hits.features.slice().reverse();
     if (values !== null) return ordered(values, down);
-    const every = Int32Array.from({ length: n }, (_, i) => i);
+    const every = new Int32Array(n);
+    for (let i = 0; i < n; i++) every[i] = i;
     return sort === "feature" && down ? every.reverse() : every;
   }, [byScore, hits, values, sort, down, n]);
   const found = hits?.features ?? null;
@@ -66,7 +67,7 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, where
     data,
     list,
     whole: early === null && !late,
-    left: early !== null ? n : late && list.length === 0 ? null : list.length,
+    left: early !== null ? (source.chosen?.length ?? n) : late && list.length === 0 ? null : list.length,
     mask,
     but: (column) => others.get(column) ?? mask,
     scores,

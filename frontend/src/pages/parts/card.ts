@@ -1,2 +1,0 @@
-// The open feature's card.
-export { CardPane } from "../explorer/CardPane";
