@@ -105,7 +105,10 @@ def slices(path: Path, parts: ModelAndSae | None, n_files: int) -> None:
     files.make("cards/0/0.bin")  # what is read and worked out once
     timed("cards", files.make, numbers)
     if parts is not None:
-        timed("effects", files.compute_effects, numbers)
+        begun = time.process_time()
+        files.compute_effects([f"cards/0/{number}.bin" for number in numbers], lambda _: None)
+        spent = time.process_time() - begun
+        row("effects", f"{spent:.0f} s of CPU for {CARDS * len(numbers)} features, computed together")
         files = Files(Desk(Served(open=lambda: Index.open(path), title="", parts=parts)))
         timed("cards with effects", files.make, numbers)
 
