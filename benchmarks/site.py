@@ -190,6 +190,7 @@ def screens(index: Queries, out: Path, token: str | None) -> None:
         # what comes later waits, so that what the first rows need is told from it
         tab.route("**/cards/**", lambda route: None)
         tab.route("**/columns/*", lambda route: None)
+        tab.route("**/parts/*", lambda route: None)
         tab.goto(address)
         tab.locator(".grid-row").first.wait_for()
         expect(tab.evaluate(ROWS)[:10] == order[:10].tolist(), "the first rows are not those of the index")
