@@ -1,6 +1,6 @@
 """A site: minutes and bytes of building it, and what its screens ask for in Chromium, in requests and bytes.
 
-Usage: python -m benchmarks.site (INDEX | --testbed) [--out DIR] [--slice N] [--only slice|build|screens]
+Usage: python -m benchmarks.site (INDEX | --testbed [--tokens N]) [--out DIR] [--slice N] [--only slice|build|screens]
            [--workers N] [--token TEXT]
 
 *slice*: CPU milliseconds of one core for a feature's card, and its bytes, over some files of cards; with ``--testbed``
@@ -15,16 +15,17 @@ and the card are compared with the index; a console message or a request to anyw
 from __future__ import annotations
 
 import argparse
-import functools
 import http.server
 import os
 import platform
+import resource
 import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +37,6 @@ from sae_vis.api import Index
 from sae_vis.index.index import Index as Queries
 from sae_vis.parts import ModelAndSae
 
-TOKENS = 65_536  # of the test bed's index
 CACHE = Path.home() / ".cache" / "sae_vis" / "bench-page"
 FILES = 12
 WAITS = 120_000  # milliseconds that a screen may take
@@ -48,15 +48,15 @@ def main() -> None:
     options = arguments()
     row("machine", f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as scratch:
-        made = page_sources.testbed(CACHE, TOKENS) if options.testbed else None
-        path = options.index if made is None else CACHE / f"testbed-{TOKENS}"
+        made = page_sources.testbed(CACHE, options.tokens) if options.testbed else None
+        path = options.index if made is None else CACHE / f"testbed-{options.tokens}"
         index = Index.open(path)
         row("index", f"{path.name}: {index.n_features:,} features, {len(index.tokens):,} tokens")
         out = options.out or Path(scratch) / "site"
         if options.only in (None, "slice"):
             slices(path, None if made is None else made.parts, options.slice)
         if options.only in (None, "build"):
-            build(path, out, testbed_parts if options.testbed else None, options.workers)
+            build(path, out, partial(testbed_parts, options.tokens) if options.testbed else None, options.workers)
         if options.only in (None, "screens"):
             screens(index, out, options.token)
 
@@ -66,6 +66,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.site", description=__doc__.split("\n", 1)[0])
     parser.add_argument("index", type=Path, nargs="?")
     parser.add_argument("--testbed", action="store_true", help="the index of the real model, with direct effects")
+    parser.add_argument("--tokens", type=int, default=65_536, help="of the real model's index")
     parser.add_argument("--out", type=Path, help="where the site is written to, and kept")
     parser.add_argument("--slice", type=int, default=FILES, help="files of cards that are timed by themselves")
     parser.add_argument("--only", choices=("slice", "build", "screens"))
@@ -77,9 +78,9 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def testbed_parts() -> ModelAndSae:
+def testbed_parts(n_tokens: int) -> ModelAndSae:
     """For each process that makes files."""
-    return page_sources.testbed(CACHE, TOKENS).parts
+    return page_sources.testbed(CACHE, n_tokens).parts
 
 
 def slices(path: Path, parts: ModelAndSae | None, n_files: int) -> None:
@@ -117,14 +118,20 @@ def build(path: Path, out: Path, parts: Callable[[], ModelAndSae] | None, worker
     """The whole site, by the clock; then its files by kind."""
     from sae_vis.site.build import SiteSettings, save_site
 
-    begun, at = time.perf_counter(), {}
+    begun, spent, at = time.perf_counter(), cpu(), {}
 
     def note(stage: str, done: int, total: int) -> None:
-        at[stage] = time.perf_counter() - begun
+        at[stage] = (time.perf_counter() - begun) / 60, (cpu() - spent) / 60
 
     report = save_site(path, out, parts=parts, settings=SiteSettings(workers=workers), progress=note)
-    took = ", ".join(f"{stage} done after {seconds / 60:.1f} min" for stage, seconds in at.items())
-    row("build", f"{took}; {report.made:,} files made, {(time.perf_counter() - begun) / 60:.1f} min in all")
+    took = "; ".join(f"{stage} done after {clock:.1f} min, {own:.1f} of CPU" for stage, (clock, own) in at.items())
+    row("build", f"{report.made:,} files made; {took}; with processes that ended {(cpu() - spent) / 60:.1f} of CPU")
+    sizes(out, Index.open(path).n_features)
+
+
+def cpu() -> float:
+    """Seconds of CPU of this process and of those that it started and that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def sizes(out: Path, n_features: int) -> None:
@@ -166,7 +173,7 @@ def served(folder: Path) -> Iterator[tuple[str, list[Asked]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

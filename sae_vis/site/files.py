@@ -35,7 +35,7 @@ CARDS = 64
 """Features in a file of cards: 1 M features are 15,625 files."""
 IN_FOLDER = 1024
 """Files of cards in a folder: hosts such as Hugging Face take some thousands."""
-FILES_OF_EFFECTS = 64
+FILES_OF_EFFECTS = 128
 """Files of cards whose effects are computed together: each text that any of them shows is run once for all."""
 ROWS = 1024
 NO_SERVER = "a site has no server that could run a model: sae-vis serve INDEX --model … --sae … has"
