@@ -212,7 +212,6 @@ def screens(index: Queries, out: Path, token: str | None) -> None:
         said("another card", sent)
         search(tab, index, token or middling(index), sent)
         search(tab, index, (token or middling(index))[:3], sent)
-        tab.get_by_role("searchbox").fill("")
         tab.get_by_role("button", name="Max", exact=True).click()
         largest = int(np.argsort(-index.column("max"), kind="stable")[0])
         tab.locator(f'.grid-row[data-feature="{largest}"]').wait_for()
@@ -236,8 +235,15 @@ def search(tab: Any, index: Queries, words: str, sent: list[Asked]) -> None:  # 
     tab.get_by_role("searchbox").fill(words)
     tab.get_by_role("button", name=f"{len(hits['fires'].features):,} fire on it").wait_for()
     tab.get_by_role("button", name=f"{len(hits['pushes'].features):,} push it up").wait_for()
+    best = hits["fires"].features
+    if len(best):
+        tab.locator(f'.grid-row[data-feature="{best[0]}"]').wait_for()
     tab.wait_for_load_state("networkidle")
     said(f"search for {words!r}", sent)
+    tab.get_by_role("searchbox").fill("")
+    tab.get_by_text(f"{index.n_features:,} of {index.n_features:,} features").wait_for()
+    tab.wait_for_load_state("networkidle")
+    sent.clear()
 
 
 def middling(index: Queries) -> str:

@@ -37,7 +37,7 @@ IN_FOLDER = 1024
 """Files of cards in a folder: hosts such as Hugging Face take some thousands."""
 FILES_OF_EFFECTS = 128
 """Files of cards whose effects are computed together: each text that any of them shows is run once for all."""
-ROWS = 1024
+ROWS = 512
 NO_SERVER = "a site has no server that could run a model: sae-vis serve INDEX --model … --sae … has"
 SMALLEST = 9  # how hard files are deflated: they are made once and read often
 
