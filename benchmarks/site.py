@@ -1,6 +1,6 @@
 """A site: minutes and bytes of building it, and what its screens ask for in Chromium, in requests and bytes.
 
-Usage: python -m benchmarks.site (INDEX | --testbed) [--out DIR] [--slice N] [--only slice|build|screens]
+Usage: python -m benchmarks.site (INDEX | --testbed [--tokens N]) [--out DIR] [--slice N] [--only slice|build|screens]
            [--workers N] [--token TEXT]
 
 *slice*: CPU milliseconds of one core for a feature's card, and its bytes, over some files of cards; with ``--testbed``
@@ -15,16 +15,17 @@ and the card are compared with the index; a console message or a request to anyw
 from __future__ import annotations
 
 import argparse
-import functools
 import http.server
 import os
 import platform
+import resource
 import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +37,6 @@ from sae_vis.api import Index
 from sae_vis.index.index import Index as Queries
 from sae_vis.parts import ModelAndSae
 
-TOKENS = 65_536  # of the test bed's index
 CACHE = Path.home() / ".cache" / "sae_vis" / "bench-page"
 FILES = 12
 WAITS = 120_000  # milliseconds that a screen may take
@@ -48,15 +48,15 @@ def main() -> None:
     options = arguments()
     row("machine", f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as scratch:
-        made = page_sources.testbed(CACHE, TOKENS) if options.testbed else None
-        path = options.index if made is None else CACHE / f"testbed-{TOKENS}"
+        made = page_sources.testbed(CACHE, options.tokens) if options.testbed else None
+        path = options.index if made is None else CACHE / f"testbed-{options.tokens}"
         index = Index.open(path)
         row("index", f"{path.name}: {index.n_features:,} features, {len(index.tokens):,} tokens")
         out = options.out or Path(scratch) / "site"
         if options.only in (None, "slice"):
             slices(path, None if made is None else made.parts, options.slice)
         if options.only in (None, "build"):
-            build(path, out, testbed_parts if options.testbed else None, options.workers)
+            build(path, out, partial(testbed_parts, options.tokens) if options.testbed else None, options.workers)
         if options.only in (None, "screens"):
             screens(index, out, options.token)
 
@@ -66,6 +66,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.site", description=__doc__.split("\n", 1)[0])
     parser.add_argument("index", type=Path, nargs="?")
     parser.add_argument("--testbed", action="store_true", help="the index of the real model, with direct effects")
+    parser.add_argument("--tokens", type=int, default=65_536, help="of the real model's index")
     parser.add_argument("--out", type=Path, help="where the site is written to, and kept")
     parser.add_argument("--slice", type=int, default=FILES, help="files of cards that are timed by themselves")
     parser.add_argument("--only", choices=("slice", "build", "screens"))
@@ -77,9 +78,9 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def testbed_parts() -> ModelAndSae:
+def testbed_parts(n_tokens: int) -> ModelAndSae:
     """For each process that makes files."""
-    return page_sources.testbed(CACHE, TOKENS).parts
+    return page_sources.testbed(CACHE, n_tokens).parts
 
 
 def slices(path: Path, parts: ModelAndSae | None, n_files: int) -> None:
@@ -105,7 +106,10 @@ def slices(path: Path, parts: ModelAndSae | None, n_files: int) -> None:
     files.make("cards/0/0.bin")  # what is read and worked out once
     timed("cards", files.make, numbers)
     if parts is not None:
-        timed("effects", files.compute_effects, numbers)
+        begun = time.process_time()
+        files.compute_effects([f"cards/0/{number}.bin" for number in numbers], lambda _: None)
+        spent = time.process_time() - begun
+        row("effects", f"{spent:.0f} s of CPU for {CARDS * len(numbers)} features, computed together")
         files = Files(Desk(Served(open=lambda: Index.open(path), title="", parts=parts)))
         timed("cards with effects", files.make, numbers)
 
@@ -114,14 +118,20 @@ def build(path: Path, out: Path, parts: Callable[[], ModelAndSae] | None, worker
     """The whole site, by the clock; then its files by kind."""
     from sae_vis.site.build import SiteSettings, save_site
 
-    begun, at = time.perf_counter(), {}
+    begun, spent, at = time.perf_counter(), cpu(), {}
 
     def note(stage: str, done: int, total: int) -> None:
-        at[stage] = time.perf_counter() - begun
+        at[stage] = (time.perf_counter() - begun) / 60, (cpu() - spent) / 60
 
     report = save_site(path, out, parts=parts, settings=SiteSettings(workers=workers), progress=note)
-    took = ", ".join(f"{stage} done after {seconds / 60:.1f} min" for stage, seconds in at.items())
-    row("build", f"{took}; {report.made:,} files made, {(time.perf_counter() - begun) / 60:.1f} min in all")
+    took = "; ".join(f"{stage} done after {clock:.1f} min, {own:.1f} of CPU" for stage, (clock, own) in at.items())
+    row("build", f"{report.made:,} files made; {took}; with processes that ended {(cpu() - spent) / 60:.1f} of CPU")
+    sizes(out, Index.open(path).n_features)
+
+
+def cpu() -> float:
+    """Seconds of CPU of this process and of those that it started and that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def sizes(out: Path, n_features: int) -> None:
@@ -163,7 +173,7 @@ def served(folder: Path) -> Iterator[tuple[str, list[Asked]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -187,6 +197,7 @@ def screens(index: Queries, out: Path, token: str | None) -> None:
         # what comes later waits, so that what the first rows need is told from it
         tab.route("**/cards/**", lambda route: None)
         tab.route("**/columns/*", lambda route: None)
+        tab.route("**/parts/*", lambda route: None)
         tab.goto(address)
         tab.locator(".grid-row").first.wait_for()
         expect(tab.evaluate(ROWS)[:10] == order[:10].tolist(), "the first rows are not those of the index")
@@ -201,7 +212,6 @@ def screens(index: Queries, out: Path, token: str | None) -> None:
         said("another card", sent)
         search(tab, index, token or middling(index), sent)
         search(tab, index, (token or middling(index))[:3], sent)
-        tab.get_by_role("searchbox").fill("")
         tab.get_by_role("button", name="Max", exact=True).click()
         largest = int(np.argsort(-index.column("max"), kind="stable")[0])
         tab.locator(f'.grid-row[data-feature="{largest}"]').wait_for()
@@ -225,8 +235,15 @@ def search(tab: Any, index: Queries, words: str, sent: list[Asked]) -> None:  # 
     tab.get_by_role("searchbox").fill(words)
     tab.get_by_role("button", name=f"{len(hits['fires'].features):,} fire on it").wait_for()
     tab.get_by_role("button", name=f"{len(hits['pushes'].features):,} push it up").wait_for()
+    best = hits["fires"].features
+    if len(best):
+        tab.locator(f'.grid-row[data-feature="{best[0]}"]').wait_for()
     tab.wait_for_load_state("networkidle")
     said(f"search for {words!r}", sent)
+    tab.get_by_role("searchbox").fill("")
+    tab.get_by_text(f"{index.n_features:,} of {index.n_features:,} features").wait_for()
+    tab.wait_for_load_state("networkidle")
+    sent.clear()
 
 
 def middling(index: Queries) -> str:

@@ -18,6 +18,10 @@ NEAR = 256
 """Features so near each other are read in one piece: about a row group."""
 
 
+WIDE = 1 << 16
+"""From so many features on a list column is read by itself: with all others it would not stay in memory."""
+
+
 class FeatureFiles:
     """``features.parquet``, one number a column, and the files of ``lists``.
 
@@ -59,17 +63,21 @@ class FeatureFiles:
         return self._columns[name]
 
     def lists(self, name: str, first: int, stop: int) -> pa.ListArray:
-        """The lists of consecutive features in one column; all list columns of a row group are read at once."""
+        """The lists of consecutive features in one column; of fewer than `WIDE` all list columns are read at once."""
         if name not in self._list_columns:
             raise InputError(
                 f"the feature table has no column of lists {name!r}; there are {_told(self._list_columns)}"
             )
         found: list[pa.Array] = []
+        wide = stop - first >= WIDE
         while first < stop:
             one = self._lists[int(np.searchsorted(self._first, first, side="right")) - 1]
             end = min(stop, one.first_feature + one.n_features)
             span = first - one.first_feature, end - one.first_feature
-            found += self._piece(one.file, span)[name].chunks
+            if wide and span == (0, one.n_features):
+                found += self._store.column(one.file, name).chunks
+            else:
+                found += self._piece(one.file, span)[name].chunks
             first = end
         return found[0] if len(found) == 1 else pa.concat_arrays(found)
 

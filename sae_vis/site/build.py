@@ -124,7 +124,8 @@ def save_site(
     names = files.names()
     missing = [name for name in names if not (data / name).exists()]
     if computes:
-        _compute_effects(files, [name for name in missing if name.startswith("cards/")], progress)
+        cards = [name for name in missing if name.startswith("cards/")]
+        files.compute_effects(cards, lambda done: None if progress is None else progress("effects", done, len(cards)))
     makers = _Makers(index=index, chosen=chosen, parts=parts, layout=layout, workers=settings.workers)
     for done, _ in enumerate(_made(missing, data, files, makers), start=1):
         if progress is not None:
@@ -159,14 +160,6 @@ def _served(index: str | Path, parts: Parts, layout: SaeVisLayoutConfig | None) 
     if made is not None:
         require_parts(Index.open(index), made)
     return Served(open=lambda: Index.open(index), title="", parts=made, layout=layout)
-
-
-def _compute_effects(files: Files, cards: Sequence[str], progress: Progress | None) -> None:
-    """Effects of the examples of the cards that are to be made; the index keeps them."""
-    for done, name in enumerate(cards, start=1):
-        files.compute_effects(name)
-        if progress is not None:
-            progress("effects", done, len(cards))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -24,16 +24,20 @@ from sae_vis.deliver.answers import answer, pack
 from sae_vis.explore.first import first_rows
 from sae_vis.explore.map import decoder_map
 from sae_vis.explore.rows import row_texts
+from sae_vis.layout import SeqMultiGroupConfig
 from sae_vis.server.served import Desk
 from sae_vis.site.by_word import FeaturesByWord
 from sae_vis.site.explained import ExplainedByWord
 from sae_vis.views.feature import feature_views
+from sae_vis.views.sequences import compute_effects
 
 CARDS = 64
 """Features in a file of cards: 1 M features are 15,625 files."""
 IN_FOLDER = 1024
 """Files of cards in a folder: hosts such as Hugging Face take some thousands."""
-ROWS = 1024
+FILES_OF_EFFECTS = 128
+"""Files of cards whose effects are computed together: each text that any of them shows is run once for all."""
+ROWS = 512
 NO_SERVER = "a site has no server that could run a model: sae-vis serve INDEX --model … --sae … has"
 SMALLEST = 9  # how hard files are deflated: they are made once and read often
 
@@ -95,11 +99,19 @@ class Files:
         )
         return answer(SiteHead, made, self._desk.sources.text, level=SMALLEST)
 
-    def compute_effects(self, name: str) -> None:
-        """Compute effects of the examples of a file of cards, for the index to keep; needs the model."""
-        features = self._features(_number(name))
-        for _ in feature_views(self._desk.live, features, self._desk.layout):
-            pass
+    def compute_effects(self, names: Sequence[str], progress: Callable[[int], None]) -> None:
+        """Compute effects of the examples of some files of cards, for the index to keep; needs the model.
+
+        Args:
+            names: of the files.
+            progress: called with how many of them are done.
+        """
+        config = self._desk.layout.find(SeqMultiGroupConfig)
+        for first in range(0, len(names), FILES_OF_EFFECTS):
+            some = names[first : first + FILES_OF_EFFECTS]
+            features = [feature for name in some for feature in self._features(_number(name))]
+            compute_effects(self._desk.live, features, config)
+            progress(first + len(some))
 
     @property
     def _has_map(self) -> bool:

@@ -12,9 +12,12 @@ from sae_vis.config import MOST_CHANGED
 from sae_vis.contract import TokenEffects
 from sae_vis.effects.ablation import DirectEffects
 from sae_vis.effects.direct import DirectEffectTable
-from sae_vis.index.effects_cache import StoredEffects, merged, no_effects
+from sae_vis.index.effects_cache import EffectsCache, StoredEffects, merged, no_effects
 from sae_vis.index.index import Index, Windows
 from sae_vis.views.sources import ViewSources
+
+PART_TOKENS = 1 << 16
+"""Tokens whose residuals are held at a time, about: 0.3 GB at a width of 576."""
 
 
 class Asked(NamedTuple):
@@ -38,13 +41,24 @@ def kept_effects(sources: ViewSources, features: Sequence[int], asked: Sequence[
 
     Without a model nothing is computed: what earlier pages left in the index is all there is.
     """
-    reference = None if sources.effects is None else sources.effects.reference
-    cache = sources.index.effects("direct", None if reference is None else reference.fingerprint)
     if sources.effects is not None:
-        missing = [_missing(one, cache.of(one.feature)) for one in asked]
-        if any(len(one.positions) for one in missing):
-            cache.add(computed_effects(sources.effects, sources.index, missing))
+        keep_effects(sources, asked)
+    cache = _cache(sources)
     return [cache.of(feature) for feature in features]
+
+
+def keep_effects(sources: ViewSources, asked: Sequence[Asked]) -> None:
+    """Compute and keep what is asked for and was not known. Needs a model."""
+    assert sources.effects is not None
+    cache = _cache(sources)
+    missing = [one for one in (_missing(one, cache.of(one.feature)) for one in asked) if len(one.positions)]
+    if missing:
+        cache.add(computed_effects(sources.effects, sources.index, missing))
+
+
+def _cache(sources: ViewSources) -> EffectsCache:
+    reference = None if sources.effects is None else sources.effects.reference
+    return sources.index.effects("direct", None if reference is None else reference.fingerprint)
 
 
 def _missing(asked: Asked, kept: StoredEffects) -> Asked:
@@ -56,19 +70,28 @@ def _missing(asked: Asked, kept: StoredEffects) -> Asked:
 
 
 def computed_effects(effects: DirectEffects, index: Index, asked: Sequence[Asked]) -> StoredEffects:
-    """All of them with one forward pass of each sequence that holds any."""
-    every = Asked(0, *(np.concatenate([one[i] for one in asked]) for i in (1, 2, 3)))
+    """All of them with one forward pass of each sequence that holds any, a part of the sequences at a time."""
+    positions, acts, listed = (np.concatenate([one[i] for one in asked]) for i in (1, 2, 3))
     features = np.repeat([one.feature for one in asked], [len(one.positions) for one in asked])
-    prepared = effects.prepare_corpus(index.tokens, index.offsets, every.positions)
     found = no_effects()
-    for listed in (False, True):
-        own = every.listed == listed
-        if own.any():
-            table = effects.at(
-                prepared, every.positions[own], features[own], every.acts[own], n_changed=MOST_CHANGED if listed else 0
-            )
-            found = merged(found, _stored(features[own], every.positions[own], table, listed=listed))
+    for part in _by_sequence(index, positions):
+        prepared = effects.prepare_corpus(index.tokens, index.offsets, positions[part])
+        for lists in (False, True):
+            own = part[listed[part] == lists]
+            if len(own):
+                n_changed = MOST_CHANGED if lists else 0
+                table = effects.at(prepared, positions[own], features[own], acts[own], n_changed=n_changed)
+                found = merged(found, _stored(features[own], positions[own], table, listed=lists))
     return found
+
+
+def _by_sequence(index: Index, positions: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Places of some positions, cut between sequences into parts of about `PART_TOKENS`."""
+    order = np.argsort(positions, kind="stable")
+    sequences = np.searchsorted(index.offsets, positions[order], side="right")
+    starts = np.flatnonzero(np.diff(sequences, prepend=-1))
+    cuts = starts[np.flatnonzero(np.diff(starts // PART_TOKENS, prepend=0))]
+    return np.split(order, cuts)
 
 
 def _stored(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sae_vis.contract import F32, I32, AttentionSources, Contexts, SequenceGroup, TokenEffects
 from sae_vis.index.index import Examples, Index, Windows
-from sae_vis.index.many import FeatureBlock
+from sae_vis.index.many import FeatureBlock, blocks
 from sae_vis.index.shards import offsets_of
 from sae_vis.layout import SeqMultiGroupConfig
 from sae_vis.views.attribution import Example, sources_of_examples, wanted_attribution
-from sae_vis.views.effects import Asked, fires, kept_effects, token_effects
+from sae_vis.views.effects import Asked, fires, keep_effects, kept_effects, token_effects
 from sae_vis.views.groups import KINDS, ManyGroups, intervals, joined, largest
 from sae_vis.views.labels import labels_to_show, token_labels
 from sae_vis.views.sources import ViewSources
@@ -82,13 +82,27 @@ def _finished(
 ) -> Iterator[tuple[SequenceGroup, ...]]:
     n_listed = 0 if config is None else config.top_logits_hoverdata
     against = sources.loss_against
-    whole = config is None or config.compute_buffer
-    asked = [asked_of(one.feature, one.groups, n_listed, whole=whole) for one in block] if sources.effects else []
+    asked = _asked(block, config) if sources.effects else []
     attributed = _attributed(sources, block, config)
     for one, kept in zip(block, kept_effects(sources, [one.feature for one in block], asked), strict=True):
         effects = [token_effects(sources.index, kept, group.windows, n_listed, against=against) for group in one.groups]
         known = _Known(None if all(e is None for e in effects) else effects, next(attributed))
         yield _contract_groups(sources, one, known)
+
+
+def _asked(exampled: Iterable[Exampled], config: SeqMultiGroupConfig | None) -> list[Asked]:
+    n_listed = 0 if config is None else config.top_logits_hoverdata
+    whole = config is None or config.compute_buffer
+    return [asked_of(one.feature, one.groups, n_listed, whole=whole) for one in exampled]
+
+
+def compute_effects(sources: ViewSources, features: Sequence[int], config: SeqMultiGroupConfig | None) -> None:
+    """Compute effects at the tokens of all examples of many features, for the index to keep; needs a model.
+
+    However many features there are, each sequence is run once; so the more at a time, the less it costs.
+    """
+    every = (one for block in blocks(sources.index, features) for one in example_groups(sources, block, config))
+    keep_effects(sources, _asked(every, config))
 
 
 def _attributed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,14 +13,17 @@ import pytest
 from sae_vis import Index, SiteSettings, keep_explanations, save_site
 from sae_vis.cli.commands import app
 from sae_vis.demo import run as demo
+from sae_vis.effects.ablation import DirectEffects
 from sae_vis.errors import InputError
 from sae_vis.explore.columns import Columns
 from sae_vis.explore.rows import row_texts
 from sae_vis.explore.search import Search, spelled_words
 from sae_vis.index.explanations import Explanation
 from sae_vis.layout import SaeVisLayoutConfig
+from sae_vis.server.served import Desk, Served
 from sae_vis.site import by_word
 from sae_vis.site import files as site_files
+from sae_vis.views import effects as view_effects
 from sae_vis.views.feature import feature_views
 from sae_vis.views.sources import ViewSources
 from tests.fixtures.page_decoder import read_answer, read_pack
@@ -291,6 +295,37 @@ def test_features_that_no_site_can_hold(path, tmp_path, features, said):
     with pytest.raises(InputError, match=said):
         save_site(path, tmp_path / "none", features=features)
     assert not (tmp_path / "none").exists()
+
+
+def test_effects_are_the_same_however_many_texts_are_run_at_a_time(path, tmp_path, monkeypatch):
+    parts, layout = demo.demo_parts(demo.MLP), SaeVisLayoutConfig.default_feature_centric_layout()
+    chosen, run, kept = Index.open(path).select(6).tolist(), [], []
+    prepare = DirectEffects.prepare_corpus
+
+    def noted(self, tokens, offsets, positions):
+        run[-1].append(set(np.searchsorted(offsets, positions, side="right").tolist()))
+        return prepare(self, tokens, offsets, positions)
+
+    monkeypatch.setattr(DirectEffects, "prepare_corpus", noted)
+    for at_a_time in (view_effects.PART_TOKENS, 50):
+        monkeypatch.setattr(view_effects, "PART_TOKENS", at_a_time)
+        copy = tmp_path / str(at_a_time)
+        shutil.copytree(path, copy)
+        run.append([])
+        served = Served(open=partial(Index.open, copy), title="", parts=parts, layout=layout)
+        files = site_files.Files(Desk(served), chosen)
+        files.compute_effects(["cards/0/0.bin"], lambda _: None)
+        cache = Index.open(copy).effects("direct")
+        kept.append([cache.of(feature) for feature in chosen])
+    assert len(run[0]) == 1
+    assert len(run[1]) > 5
+    assert sum(map(len, run[1])) == len(set().union(*run[1])) == len(run[0][0])
+    for one, other in zip(*kept, strict=True):
+        assert len(one.loss) > 5
+        np.testing.assert_array_equal(one.position, other.position)
+        np.testing.assert_array_equal(one.listed, other.listed)
+        np.testing.assert_allclose(one.loss, other.loss, atol=1e-5)
+        np.testing.assert_allclose(one.up_values, other.up_values, atol=1e-5)
 
 
 @pytest.mark.parametrize("what", ["file", "other"])

@@ -47,7 +47,7 @@ def test_what_goes_wrong_is_an_answer(widget, monkeypatch, caplog):
     n = widget._desk.index.n_features
     [said] = asked(widget, {"id": 1, "path": "card/99999"})
     assert said == {"id": 1, "error": f"feature 99999 does not exist: the SAE has features 0 to {n - 1}"}
-    monkeypatch.setattr(widget._desk.index, "firings", lambda _: 1 / 0)
+    monkeypatch.setattr(widget._desk, "card", lambda _: 1 / 0)
     [said] = asked(widget, {"id": 2, "path": "card/3"})
     assert said == {"id": 2, "error": "this failed in the kernel: ZeroDivisionError: division by zero"}
     assert "a request of the widget failed" in caplog.text

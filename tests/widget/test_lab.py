@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tests.widget.lab import Notebook, lab_server, write_notebook
 
 pytestmark = pytest.mark.widget
 MOST_BYTES = 200_000
+WAITS = 60  # seconds that what is asked for may take
 OPEN = "from sae_vis import Index\nindex = Index.open({path!r})"
 
 
@@ -67,12 +69,10 @@ def card(page, feature: int):
 
 def python_says(notebook: Notebook, expression: str, wanted: str) -> None:
     """Wait until an expression has a value in the kernel."""
-    for _ in range(100):
-        said = notebook.python(f"print({expression})").strip()
-        if said == wanted:
-            return
+    ends = time.monotonic() + WAITS
+    while (said := notebook.python(f"print({expression})").strip()) != wanted:
+        assert time.monotonic() < ends, f"{expression} is {said}, expected {wanted}"
         notebook.tab.wait_for_timeout(100)
-    pytest.fail(f"{expression} is {said}, expected {wanted}")
 
 
 def by_density(index) -> list[int]:
@@ -132,12 +132,15 @@ def test_keys_are_of_whatever_is_in_focus(lab, index):
     page.get_by_role("grid").focus()
     notebook.tab.keyboard.press("j")
     python_says(notebook, "w.selected != 3", "True")
-    now = notebook.python("print(w.selected)").strip()
+    now = int(notebook.python("print(w.selected)"))
     notebook.tab.evaluate("jupyterapp.shell.currentWidget.content.node.focus()")
-    for key in ("j", "k", "j", "/"):
+    for key in ("j", "j", "j", "/"):
         notebook.tab.keyboard.press(key)
-    notebook.tab.wait_for_timeout(300)
-    assert notebook.python("print(w.selected)").strip() == now
+    # had the widget heard them, one more would lead to another feature
+    page.get_by_role("grid").focus()
+    notebook.tab.keyboard.press("j")
+    order = by_density(index)
+    python_says(notebook, "w.selected", str(order[order.index(now) + 1]))
 
 
 def test_the_theme_is_the_notebooks_and_styles_stay_where_they_are(lab):
@@ -154,11 +157,10 @@ def test_the_theme_is_the_notebooks_and_styles_stay_where_they_are(lab):
     before = [tab.evaluate(button), page.get_by_role("button", name="Keys").bounding_box()["height"]]
     notebook.do("apputils:change-theme", theme="JupyterLab Dark")
     tab.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
-    for _ in range(100):
-        if max(ground()) < 60:
-            break
+    ends = time.monotonic() + WAITS
+    while max(ground()) >= 60:
+        assert time.monotonic() < ends, f"the ground is {ground()}, expected a dark one"
         tab.wait_for_timeout(50)
-    assert max(ground()) < 60
     tab.add_style_tag(content="button { height: 77px !important } .card { display: none } :root { --ink: red }")
     assert page.get_by_role("button", name="Keys").bounding_box()["height"] == before[1]
     assert page.locator(".card").is_visible()
@@ -204,8 +206,9 @@ def test_a_saved_notebook_holds_the_open_card(lab, index, folder):
     plain = notebook.save()
     assert "Feature 3" in "".join(plain["cells"][1]["outputs"][0]["data"]["text/html"])
     notebook.do("@jupyter-widgets/jupyterlab-manager:saveWidgetState")
-    notebook.tab.wait_for_timeout(500)
-    saved = notebook.save()
+    ends = time.monotonic() + WAITS
+    while "widgets" not in (saved := notebook.save())["metadata"]:  # a setting, which takes its time
+        assert time.monotonic() < ends, "the notebook is saved without the state of its widgets"
     assert "application/vnd.jupyter.widget-state+json" in saved["metadata"]["widgets"]
     assert len(json.dumps(saved)) < MOST_BYTES
     # opened again, in a browser that never saw the kernel
