@@ -209,7 +209,7 @@ def check_command(words: list[str], where: str) -> None:
             known[arguments[0]].make_context(arguments[0], arguments[1:])
     elif program == "make":
         assert set(arguments) <= make_targets(), where
-    elif program == "python" and arguments[0] == "-m":
+    elif program in ("python", "python3") and arguments[0] == "-m":
         module = ROOT / f"{arguments[1].replace('.', '/')}.py"
         assert (
             module.exists()

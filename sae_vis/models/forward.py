@@ -26,6 +26,13 @@ def without_cache(model: nn.Module) -> dict[str, bool]:
     return {"use_cache": False} if takes else {}
 
 
+def with_cache(model: nn.Module, cache: object) -> dict[str, object]:
+    """The options of a forward that reads `cache` and adds to it; transformers calls it ``cache`` from 5.24 on."""
+    named = signature(model.forward).parameters
+    name = "cache" if "cache" in named and "past_key_values" not in named else "past_key_values"
+    return {"use_cache": True, name: cache}
+
+
 class StopForward(Exception):  # noqa: N818 (not an error)
     """Raised inside a hook once its place has been read."""
 

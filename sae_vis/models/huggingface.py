@@ -36,7 +36,7 @@ from sae_vis.models.base import (
 )
 from sae_vis.models.discovery import SEQ_LEN
 from sae_vis.models.fingerprint import fingerprint
-from sae_vis.models.forward import float32_weights, without_cache
+from sae_vis.models.forward import float32_weights, with_cache, without_cache
 from sae_vis.models.huggingface_places import HuggingFacePlaces
 from sae_vis.models.linear_maps import bias_of, is_linear, linear_weight
 from sae_vis.models.norms import gain_of
@@ -93,7 +93,7 @@ class HuggingFaceModel(HuggingFacePlaces):
             forward = partial(decoder, input_ids=inputs, **without_cache(decoder))
             return attention_by_dispatch(self.model, module, forward, at)
         cache = empty_cache()
-        options = {"use_cache": True, "past_key_values": cache, "output_attentions": True}
+        options = with_cache(decoder, cache) | {"output_attentions": True}
         assert heads.layer is not None
         values = partial(values_in, cache, heads.layer)
         parts = attention_by_output(self.model, module, lambda: decoder(input_ids=inputs, **options), at, values)

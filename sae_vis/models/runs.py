@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sae_vis.errors import InputError, UnknownWiringError
 from sae_vis.models.base import Edit, Edits, HookGradient, Prefix, Side
-from sae_vis.models.forward import changed, eval_mode, ordinary_weights, without_cache
+from sae_vis.models.forward import changed, eval_mode, ordinary_weights, with_cache, without_cache
 
 if TYPE_CHECKING:
     from transformers import Cache, PreTrainedModel
@@ -106,7 +106,7 @@ def as_edits(edit: Edits) -> list[Edit]:
 
 def logits_of(model: PreTrainedModel, tokens: Tensor, cache: Cache | None = None) -> Tensor:
     """Logits of a `transformers` model, as it is."""
-    options = without_cache(model) if cache is None else {"use_cache": True, "past_key_values": cache}
+    options = without_cache(model) if cache is None else with_cache(model, cache)
     logits: Tensor | None = getattr(model(input_ids=tokens, **options), "logits", None)
     if logits is None:
         raise UnknownWiringError(f"{type(model).__name__} gives no logits: load it as a causal language model")

@@ -11,6 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from sae_vis.errors import InputError
+from sae_vis.models.forward import with_cache
 from sae_vis.models.loading import load_model
 
 
@@ -134,3 +135,19 @@ def test_a_hook_point_of_another_model(make, tokens) -> None:
 def test_transformers_is_not_imported_until_a_model_is_loaded() -> None:
     check = "import sys, sae_vis.models.huggingface; sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+class OfTransformers523(nn.Module):
+    def forward(self, input_ids, past_key_values=None, use_cache=None, **kwargs):
+        return past_key_values, use_cache, kwargs
+
+
+class OfTransformers524(nn.Module):
+    def forward(self, input_ids, cache=None, use_cache=None, **kwargs):
+        return cache, use_cache, kwargs
+
+
+@pytest.mark.parametrize("kind", [OfTransformers523, OfTransformers524])
+def test_a_cache_goes_in_by_the_name_that_the_release_has(kind: type[nn.Module]) -> None:
+    kept = object()
+    assert kind()(torch.zeros(1, 1), **with_cache(kind(), kept)) == (kept, True, {})
