@@ -35,12 +35,13 @@ class InProcess(Executor):
             if reached < edges[-1]:  # the end is told once, below
                 progress(phase.step, reached, edges[-1])
 
-        for unit, start in enumerate(edges[:-1]):
-            if work.done(phase, unit):
-                continue
-            if told:
-                progress(phase.step, start, edges[-1])
-            work.do(phase, unit, within)
+        with work.ahead(phase):
+            for unit, start in enumerate(edges[:-1]):
+                if work.done(phase, unit):
+                    continue
+                if told:
+                    progress(phase.step, start, edges[-1])
+                work.do(phase, unit, within)
         if told:
             progress(phase.step, edges[-1], edges[-1])
 

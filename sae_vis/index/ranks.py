@@ -64,10 +64,11 @@ class RankExecutor(Executor):
         edges, rank, world = work.edges(phase), self._options.rank, self._options.world
         lacking = {unit: size for unit, size in enumerate(sizes(edges)) if not work.done(phase, unit)}
         self._tell(phase, lacking, edges[-1], progress)
-        for unit in [unit for unit in lacking if unit % world == rank]:
-            self._do(work, phase, unit)
-            del lacking[unit]
-            self._tell(phase, lacking, edges[-1], progress)
+        with work.ahead(phase):
+            for unit in [unit for unit in lacking if unit % world == rank]:
+                self._do(work, phase, unit)
+                del lacking[unit]
+                self._tell(phase, lacking, edges[-1], progress)
         while lacking:
             unit_of_another = self._overdue(phase, list(lacking))
             if unit_of_another is not None:

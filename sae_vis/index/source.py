@@ -15,6 +15,7 @@ from sae_vis.corpus.labels import labels_fingerprint
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import InputError
+from sae_vis.index import shards
 from sae_vis.index.by_label import labelling_facts
 from sae_vis.index.feature_table import FeatureColumns
 from sae_vis.index.manifest import Provenance
@@ -38,6 +39,11 @@ class CodeSource(ABC):
     @abstractmethod
     def d_sae(self) -> int:
         """Number of features."""
+
+    @property
+    def beside(self) -> bool:
+        """Whether a device makes the codes that works while this process does something else."""
+        return False
 
     @property
     @abstractmethod
@@ -92,6 +98,11 @@ class Source(CodeSource):
     def d_sae(self) -> int:
         """Number of features."""
         return self.sae.d_sae
+
+    @property
+    def beside(self) -> bool:
+        """Whether the dictionary is on such a device."""
+        return self.sae.decoder.device.type in shards.ASYNCHRONOUS
 
     @property
     def decoder(self) -> Tensor | None:

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import socket
 import stat
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -221,6 +222,8 @@ class DirectoryStore(FileStore):
             for child in sorted(path.rglob("*"), reverse=True):
                 child.rmdir() if child.is_dir() else child.unlink()
             path.rmdir()
+            for left in self.root.rglob(f"{DESK}-*"):  # of threads that were killed
+                shutil.rmtree(left, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
 
@@ -245,7 +248,7 @@ class DirectoryStore(FileStore):
         process's mask gives is taken before and set afterwards.
         """
         path = self.root / name
-        desk = path.parent / self._desk
+        desk = path.parent / self._own_desk()
         try:
             desk.mkdir(parents=True, exist_ok=True)
             (desk / path.name).touch()
@@ -266,6 +269,11 @@ class DirectoryStore(FileStore):
             raise
         finally:
             shutil.rmtree(desk, ignore_errors=True)
+
+    def _own_desk(self) -> str:
+        """Of this thread: shards may be written by several at once."""
+        alone = threading.current_thread() is threading.main_thread()
+        return self._desk if alone else f"{self._desk}-{threading.get_ident()}"
 
     def _place(self, written: Path, path: Path) -> None:
         """Give a whole file its name."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
 from sae_vis.errors import DamagedIndexError
+from sae_vis.index.behind import Behind
 from sae_vis.index.shards import plan_batches
 from sae_vis.index.source import batches_of
 from sae_vis.index.units import IndexUnits
@@ -15,6 +19,8 @@ from sae_vis.neutral import neutrally
 Note = Callable[[int], object]
 """Called while a unit is done, with the place reached."""
 TRIES = 20
+WRITERS = 4
+"""Shards that are written at a time, each held in memory meanwhile, while a GPU makes the next."""
 
 
 class Phase(NamedTuple):
@@ -48,6 +54,7 @@ class Work:
 
     def __init__(self, indices: Sequence[IndexUnits]) -> None:
         self.indices = list(indices)
+        self._writers: Behind | None = None
 
     def phases(self) -> Iterator[Phase]:
         """In order; each is done before the next begins."""
@@ -90,6 +97,27 @@ class Work:
         """Whether the indices that a phase is of are finished: there is nothing left to do."""
         return all(self.indices[n].sealed for n in phase.which)
 
+    @contextmanager
+    def ahead(self, phase: Phase) -> Iterator[None]:
+        """While open, `do` may return before its shard is safe; in the end all are.
+
+        So where a GPU makes the codes, it goes on while shards are sorted and written by some threads. Sums over
+        neurons go from shard to shard, so with these every shard is waited for.
+        """
+        indices = [self.indices[n] for n in phase.which]
+        if (
+            not phase.runs_the_model
+            or not any(one.source.beside for one in indices)
+            or any(one.plan.neurons for one in indices)
+        ):
+            yield
+            return
+        try:
+            with Behind(max(1, min(WRITERS, (os.cpu_count() or 1) - 1))) as self._writers:
+                yield
+        finally:
+            self._writers = None
+
     @neutrally
     def do(self, phase: Phase, unit: int, note: Note) -> None:
         """Do one unit, whoever else may be doing it."""
@@ -126,7 +154,8 @@ class Work:
                     hand.take(batch)
                 note(int(batches[0].positions[-1]) + 1)
             for one, hand in hands:
-                one.put(run, hand, span, unit)
+                put = partial(one.put, run, hand, span, unit)
+                put() if self._writers is None else self._writers.do(put)
         for one in indices:
             one.join_neurons()
 

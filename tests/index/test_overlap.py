@@ -6,7 +6,10 @@ There is no such device here, so the CPU is pretended to be one: every step but 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,10 +20,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from sae_vis.config import IndexConfig
 from sae_vis.corpus.mask import MaskConfig
 from sae_vis.corpus.tokens import Corpus
-from sae_vis.errors import InputError
-from sae_vis.index import shards
+from sae_vis.errors import IndexFileError, InputError
+from sae_vis.index import shards, work
+from sae_vis.index.behind import Behind
 from sae_vis.index.build import Order, Source, build_index, build_indices
 from sae_vis.index.shards import coded_batches
+from sae_vis.index.units import IndexUnits
+from sae_vis.index.work import Work
 from sae_vis.models.loading import load_model
 from sae_vis.models.transfers import OnTheirWay, to_device
 from sae_vis.saes import linear
@@ -94,6 +100,101 @@ def test_the_host_looks_at_a_batch_once_the_next_is_begun(device):
     assert device == ["begun 0", "begun 1", "arrived 0", "begun 2", "arrived 1", "arrived 2"]
     positions = np.concatenate([batch.positions for batch in batches])
     assert positions.tolist() == list(range(24 * 16))
+
+
+def test_shards_are_written_while_the_next_are_made(device, tmp_path, monkeypatch):
+    """Every shard is held back until the next one is begun; the last ones until no more come."""
+    begun, written, put = [], [], IndexUnits.put
+    most = threading.Semaphore(0)
+    batches = Work._index
+
+    def index(self, phase, unit, note):
+        begun.append(unit)
+        most.release()
+        batches(self, phase, unit, note)
+
+    def wait_and_put(self, run, *more):
+        most.acquire(timeout=60)
+        put(self, run, *more)
+        written.append((run, len(begun), threading.current_thread() is threading.main_thread()))
+
+    monkeypatch.setattr(Work, "_index", index)
+    monkeypatch.setattr(IndexUnits, "put", wait_and_put)
+    monkeypatch.setattr(work.os, "cpu_count", lambda: 8)
+    most.acquire(blocking=False)
+    source = source_of(sae_of())
+    found = build_index(source, tmp_path / "index", config=SMALL)
+    assert sorted(run for run, _, _ in written) == [0, 1, 2]
+    assert not any(in_main for _, _, in_main in written)
+    monkeypatch.setattr(shards, "ASYNCHRONOUS", set())
+    written.clear()
+    assert same(found, build_index(source_of(sae_of()), config=SMALL))
+    assert all(in_main for _, _, in_main in written)
+
+
+def test_what_goes_wrong_in_writing_ends_the_build(device, tmp_path, monkeypatch):
+    """And what was written before is gone on with."""
+    put = IndexUnits.put
+
+    def refuse(self, run, *more):
+        if run == 1:
+            raise IndexFileError("the disk is full")
+        put(self, run, *more)
+
+    source = source_of(sae_of())
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexUnits, "put", refuse)
+        with pytest.raises(IndexFileError, match="the disk is full"):
+            build_index(source, tmp_path / "index", config=SMALL)
+    assert not (tmp_path / "index" / "build" / "shard-00001.safetensors").exists()
+    left = tmp_path / "index" / "codes" / ".writing-1234" / "part-00001.parquet"  # by a thread that was killed
+    left.parent.mkdir()
+    left.touch()
+    assert same(build_index(source, tmp_path / "index", config=SMALL), build_index(source, config=SMALL))
+    assert not left.parent.exists()
+
+
+def test_sums_over_neurons_go_from_shard_to_shard(device):
+    config = replace(SMALL, neuron_correlations="always")
+    found = build_index(source_of(sae_of()), config=config)
+    shards.ASYNCHRONOUS.clear()
+    assert same(found, build_index(source_of(sae_of()), config=config))
+
+
+def test_calls_in_threads():
+    """As many at a time as there are threads; the first error comes to the caller, and all have ended then."""
+    running, most, lock = [0], [0], threading.Lock()
+
+    def call() -> None:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.01)
+        with lock:
+            running[0] -= 1
+
+    def fail() -> None:
+        raise InputError("no")
+
+    def give(threads: int, *calls: Callable[[], object]) -> None:
+        with Behind(threads) as behind:
+            for one in calls:
+                behind.do(one)
+
+    def err() -> None:
+        with Behind(2) as behind:
+            behind.do(fail)
+            raise KeyError
+
+    give(3, *[call] * 12)
+    assert (running[0], most[0] <= 3) == (0, True)
+    with pytest.raises(InputError, match="no"):
+        give(2, fail, call)
+    assert running[0] == 0
+    with pytest.raises(InputError, match="no"):
+        give(1, fail, fail, fail)
+    with pytest.raises(KeyError):  # what the caller does wrong comes first
+        err()
 
 
 def test_several_dictionaries_of_one_pass(device):
