@@ -105,13 +105,14 @@ class RayExecutor(Executor):
 
 @dataclass
 class _Member:
-    """An actor, what it was asked last, and how far it was when that was seen to change."""
+    """An actor, what it was asked last, how far it was when that was seen to change, and since when it is awaited."""
 
     actor: Any
     asked: Any = None
     unit: int | None = None
     steps: int = -1
     watched: Any = None
+    since: float = 0.0
 
 
 @dataclass
@@ -174,7 +175,9 @@ class _Pool:
                 except self.ray.exceptions.RayTaskError as error:
                     raise error.cause from error
                 member.asked, self._moved = None, time.monotonic()
-                if unit is not None:
+                if unit is None:
+                    _LOG.info("a worker is ready, %.1f s after it was asked for", self._moved - member.since)
+                else:
                     left -= 1
                     yield unit
             self._require_progress(phase, waiting)
@@ -187,6 +190,7 @@ class _Pool:
     def _greet(self, member: _Member) -> None:
         """Ask a new or restarted actor to unpack; it gets no unit before it has answered."""
         member.asked, member.unit, member.watched = member.actor.unpack.remote(self.sent), None, None
+        member.since = time.monotonic()
 
     def _hand_out(self, phase: Phase, waiting: deque[int]) -> None:
         for member in self._members:
