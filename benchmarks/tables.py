@@ -1,10 +1,10 @@
 """What correlating every feature with every other costs, by the width of the dictionary: CPU time and RAM per firing.
 
 Synthetic codes of the same number of tokens and of firings a token, over 16,384 to 1,048,576 features, are indexed one
-width after the other, each in a process of its own. What is timed is the stage "tables" of the build: sums over pairs,
-the best of each feature, their columns. Before any time is quoted, some features' tables are compared with dense
-columns. Temporary bytes are the most that `build/` held at any time: shards, their codes by token, columns of parts and
-blocks. Frequencies are uniform, or those of Zipf's law (``--zipf``: feature r fires in proportion to 1 / (r + 100)).
+width after the other, each in a process of its own. What is timed are the stages "count" and "tables" of the build:
+codes by token, sums over pairs, the best of each feature, their columns. Before any time is quoted, some features'
+tables are compared with dense columns. Temporary bytes are the most that `build/` held at any time: shards, their
+codes by token, columns of parts and blocks. Frequencies are uniform, or those of Zipf's law (``--zipf``: feature r fires in proportion to 1 / (r + 100)).
 
 Usage: python -m benchmarks.tables [--tokens N] [--l0 N] [--widths N ...] [--zipf] [--threads N] [--block-mib N]
            [--rounds N]
@@ -58,7 +58,7 @@ def synthetic(n_tokens: int, l0: int, d_sae: int, *, zipf: bool) -> Iterator[Spa
 
 
 def measure(options: argparse.Namespace, d_sae: int, folder: Path) -> dict[str, float]:
-    """Seconds of CPU and of the clock of the stage "tables" over one width, firings, products, peak RAM."""
+    """Seconds of CPU and of the clock of these stages over one width, firings, products, peak RAM."""
     torch.set_num_threads(options.threads)
     corpus = Corpus.from_tokens(np.zeros((options.tokens // SEQ_LEN, SEQ_LEN), dtype=np.int32))
     source = ActivationsSource(
@@ -75,8 +75,8 @@ def measure(options: argparse.Namespace, d_sae: int, folder: Path) -> dict[str, 
         if stage != "index":  # while shards are made there are fewer of them
             temporary = max(temporary, bytes_below(folder / WORK))
         now = time.process_time(), time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if stage == "sort":
-            at["before"] = now
+        if stage in ("index", "count", "sort"):
+            at[stage] = now
         elif stage == "tables":
             at["after"] = now
 
@@ -87,11 +87,11 @@ def measure(options: argparse.Namespace, d_sae: int, folder: Path) -> dict[str, 
     check(index)
     firings = index.column("n_firings").astype(np.float64)
     return {
-        "cpu": at["after"][0] - at["before"][0],
-        "clock": at["after"][1] - at["before"][1],
+        "cpu": at["after"][0] - at["sort"][0] + at["count"][0] - at["index"][0],
+        "clock": at["after"][1] - at["sort"][1] + at["count"][1] - at["index"][1],
         "whole": whole,
         "firings": float(firings.sum()),
-        "rss_before": at["before"][2] / 1024,
+        "rss_before": at["sort"][2] / 1024,
         "rss": at["after"][2] / 1024,
         "temporary": float(temporary),
     }

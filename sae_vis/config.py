@@ -69,7 +69,7 @@ class RayWorkers:
 
     def __post_init__(self) -> None:
         """Every number must make sense."""
-        if not isinstance(self.address, str) or not self.address:
+        if not isinstance(self.address, str) or self.address in ("", "local"):
             raise InputError(f"RayWorkers.address is {shown(self.address)}, expected 'auto' or a cluster's address")
         for name, least in (("workers", 1), ("cpus", 1), ("gpus", 0), ("threads", 1)):
             value = getattr(self, name)

@@ -98,7 +98,8 @@ class RankExecutor(Executor):
         owing = [other for other in sorted({unit % world for unit in late}) if self._beats.news((phase, other))]
         if owing:
             _LOG.warning(
-                "rank %d of %d: no progress of rank %s for %g s; what is left of its part of the step '%s' is done here",
+                "rank %d of %d: no progress of rank %s for %g s; "
+                "what is left of its part of the step '%s' is done here",
                 rank, world, _listed(owing), stall, phase.step,
             )  # fmt: skip
         elif not late and self._beats.waits(stall / 4) and self._beats.news((phase, "waits")):

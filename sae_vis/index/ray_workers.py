@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from sae_vis.index.work import Phase, Work, sizes
 
 _LOG = logging.getLogger("sae_vis")
 _POLL = 1.0
+_KNOCK = 10.0
 _DEATHS = 3
 """Of workers at one unit, after which it is given up."""
 
@@ -103,13 +105,14 @@ class RayExecutor(Executor):
 
 @dataclass
 class _Member:
-    """An actor, what it was asked last, and how far it was when that was seen to change."""
+    """An actor, what it was asked last, how far it was when that was seen to change, and since when it is awaited."""
 
     actor: Any
     asked: Any = None
     unit: int | None = None
     steps: int = -1
     watched: Any = None
+    since: float = 0.0
 
 
 @dataclass
@@ -172,7 +175,9 @@ class _Pool:
                 except self.ray.exceptions.RayTaskError as error:
                     raise error.cause from error
                 member.asked, self._moved = None, time.monotonic()
-                if unit is not None:
+                if unit is None:
+                    _LOG.info("a worker is ready, %.1f s after it was asked for", self._moved - member.since)
+                else:
                     left -= 1
                     yield unit
             self._require_progress(phase, waiting)
@@ -185,6 +190,7 @@ class _Pool:
     def _greet(self, member: _Member) -> None:
         """Ask a new or restarted actor to unpack; it gets no unit before it has answered."""
         member.asked, member.unit, member.watched = member.actor.unpack.remote(self.sent), None, None
+        member.since = time.monotonic()
 
     def _hand_out(self, phase: Phase, waiting: deque[int]) -> None:
         for member in self._members:
@@ -226,8 +232,8 @@ class _Pool:
         return (
             f"no progress for {self.options.stall:g} s in the step '{phase.step}': {at}, {n_waiting} units wait, "
             f"{coming} of {len(self._members)} workers have not begun; each asks for {_told(asked)}, the cluster has "
-            f"{_told(self.ray.cluster_resources())}, of which {_told(self.ray.available_resources())} are free. What is done is kept: make room or ask for less "
-            "(RayWorkers), and run the same command again"
+            f"{_told(self.ray.cluster_resources())}, of which {_told(self.ray.available_resources())} are free. "
+            "What is done is kept: make room or ask for less (RayWorkers), and run the same command again"
         )
 
 
@@ -272,11 +278,13 @@ def _connected(address: str) -> tuple[Any, bool]:
     if ray.is_initialized():
         return ray, False
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    place = os.environ.get("RAY_ADDRESS", address) if address == "auto" else address
     try:
+        _knock(place)
         ray.init(address=address, **quiet)
-    except ConnectionError as error:
-        if address != "auto":
-            raise InputError(f"there is no Ray cluster at {address!r} ({error}): start one, or use 'auto'") from error
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        if place != "auto" or not isinstance(error, ConnectionError):
+            raise InputError(f"there is no Ray cluster at {place!r} ({error}): start one, or use 'auto'") from error
     else:
         return ray, False
     # Whoever reaches a cluster can run anything in it. Ray asks for a token in one that it starts, unless it is told
@@ -286,6 +294,13 @@ def _connected(address: str) -> tuple[Any, bool]:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     ray.init(address="local", include_dashboard=False, **quiet)
     return ray, True
+
+
+def _knock(place: str) -> None:
+    """Raise `OSError` where nobody answers: Ray tries for minutes."""
+    host, _, port = place.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK).close()
 
 
 def _require_few(deaths: int, phase: Phase, unit: int, error: Exception) -> None:
