@@ -49,6 +49,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         texts = [json.loads(line)["text"] for line in lines][:40]
     for name, part in (("a.txt", texts[:20]), ("b.txt", texts[20:])):
         (folder / name).write_text("\n\n".join(part), encoding="utf-8")
+    explained = [{"feature": feature, "text": f"about {feature}", "score": 0.5} for feature in (12, 345)]
+    (folder / "explanations.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in explained), encoding="utf-8")
     (folder / "layout.json").write_text(SaeVisLayoutConfig.default_feature_centric_layout().to_json(), encoding="utf-8")
     corpus, text = demo_corpus()
     cut = int(corpus.offsets[N_SEQS])
