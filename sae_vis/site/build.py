@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -185,12 +188,41 @@ def _made(names: Sequence[str], data: Path, files: Files, makers: _Makers) -> It
     batches = [many[first : first + BATCH] for first in range(0, len(many), BATCH)]
     start = (makers.index, makers.chosen, makers.parts, None if makers.layout is None else makers.layout.to_json())
     with ProcessPoolExecutor(workers, get_context("spawn"), _open_in_worker, start) as pool:
-        waiting = [pool.submit(_write_in_worker, batch, data) for batch in batches]
+        with nullcontext() if _of_script(makers.parts) else _script_left_alone():
+            waiting = [pool.submit(_write_in_worker, batch, data) for batch in batches]
         for name in few:
             _write(files, data, name)
             yield name
-        for future in as_completed(waiting):
-            yield from future.result()
+        try:
+            for future in as_completed(waiting):
+                yield from future.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a process that makes cards ended; what it said is above. Where it ran out of memory, or can't import "
+                "the function that loads model and dictionary, give SiteSettings(workers=1)"
+            ) from error
+
+
+def _of_script(parts: Parts) -> bool:
+    """Whether model and dictionary are loaded by a function of the user's script, which processes must then run."""
+    return getattr(getattr(parts, "func", parts), "__module__", None) == "__main__"
+
+
+@contextmanager
+def _script_left_alone() -> Iterator[None]:
+    """Processes that start meanwhile don't run the user's script again: its calls may stand outside any function.
+
+    A process that is spawned finds the script by these attributes of its main module.
+    """
+    main = sys.modules["__main__"]
+    kept = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+    for name in kept:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(main, name, value)
 
 
 def _of_some(name: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from functools import partial
 
@@ -359,3 +361,18 @@ def test_the_command_says_what_it_wrote(path, tmp_path, capsys):
     (data,) = (tmp_path / "out" / "data").iterdir()
     assert [(page.title, page.address) for page in head_of(data).pages] == [("One prompt", "prompt.html")]
     assert head_of(data).chosen.tolist() == [3, 17]
+
+
+def test_a_script_without_a_guard_makes_a_site_by_several_processes(path, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sae_vis as sv\n"
+        f"report = sv.save_site({str(path)!r}, {str(tmp_path / 'site')!r}, settings=sv.SiteSettings(workers=2))\n"
+        "print(report.made, __file__)\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    made, file = done.stdout.split()
+    assert int(made) > 16
+    assert file == str(script)
