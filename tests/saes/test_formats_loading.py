@@ -357,7 +357,8 @@ def test_loading_leaves_the_random_state_alone(tmp_path):
 
 def test_a_release_without_sae_lens_names_the_pip_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "sae_lens", None)
-    with pytest.raises(CheckpointError, match=r"gpt2-small-res-jb:blocks\.8\.hook_resid_pre is no path .* pip install"):
+    said = r"gpt2-small-res-jb:blocks\.8\.hook_resid_pre is not a path .* pip install"
+    with pytest.raises(CheckpointError, match=said):
         load_dictionary("gpt2-small-res-jb:blocks.8.hook_resid_pre")
 
 
