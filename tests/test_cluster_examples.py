@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 import typer
 import yaml
 
+import sae_vis
 from sae_vis.cli import app
+from sae_vis.demo import run as demo
 
 CLUSTER = Path(__file__).parents[1] / "examples" / "cluster"
 SLURM, RAY_JOB = CLUSTER / "slurm.sh", CLUSTER / "rayjob.yaml"
@@ -72,6 +75,33 @@ def test_the_slurm_script_takes_what_is_given(tmp_path):
 def test_a_slurm_task_outside_of_an_array_says_so(tmp_path):
     with pytest.raises(subprocess.CalledProcessError):
         submitted(tmp_path)
+
+
+@pytest.mark.slow
+def test_two_slurm_tasks_build_one_index(tmp_path):
+    """The script as it is, with a srun that runs the command here."""
+    text, out, fake = tmp_path / "text.txt", tmp_path / "index", tmp_path / "bin" / "srun"
+    text.write_text("\n".join(demo.demo_texts())[:6000], encoding="utf-8")
+    fake.parent.mkdir()
+    fake.write_text(
+        f'#!/bin/bash\n[[ $1 == sae-vis ]] && exec {shlex.quote(sys.executable)} -m sae_vis.cli "${{@:2}}"\n'
+    )
+    fake.chmod(0o755)
+    given = {"MODEL": demo.assets() / "model", "SAE": demo.assets() / "sae-resid", "TEXT": text, "OUT": out}
+    given |= {"DEVICE": "cpu", "SEQ_LEN": "64", "SLURM_CPUS_PER_TASK": "1"}
+    given |= {"SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "2"}
+    kept = {**os.environ, "PATH": f"{fake.parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = {**kept, **{name: str(value) for name, value in given.items()}}
+    tasks = [
+        subprocess.Popen([SLURM], env={**environment, "SLURM_ARRAY_TASK_ID": str(rank)}, stderr=subprocess.PIPE)
+        for rank in range(2)
+    ]
+    told = [task.communicate(timeout=300)[1].decode() for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], told
+    tokenizer = sae_vis.load_tokenizer(given["MODEL"])
+    corpus = sae_vis.Corpus.from_texts([text.read_text(encoding="utf-8")], tokenizer, seq_len=64)
+    expected = sae_vis.index_features(corpus, demo.demo_parts(demo.RESID))
+    assert sae_vis.Index.open(out).column("n_firings").tolist() == expected.column("n_firings").tolist()
 
 
 def ray_job() -> dict[str, Any]:

@@ -43,7 +43,9 @@ PRODUCT = 70e-9
 """Of one product of two codes of a token."""
 FIRING = 0.47e-6
 """Of a firing on its way from codes to postings."""
-FEATURE_SECONDS = 34e-6
+FEATURE_SHARD = 0.84e-6
+"""Of a feature in each shard, while correlations are made."""
+FEATURE_SECONDS = 21e-6
 """Of a feature in all tables."""
 
 
@@ -123,7 +125,7 @@ def capacity_of(load: Load, config: IndexConfig | None = None, *, workers: int =
     table = FEATURE * features
     disk = kept + table + TOKEN * load.n_tokens
     cached = (SHARD_FIRING + BY_TOKEN_FIRING) * firings + SHARD_FEATURE * features * shards if pairs else 0.0
-    tables_seconds = PRODUCT * load.n_products if pairs else 0.0
+    tables_seconds = PRODUCT * load.n_products + FEATURE_SHARD * features * shards if pairs else 0.0
     return Capacity(
         cpu_seconds=FIRING * firings + FEATURE_SECONDS * features + tables_seconds,
         tables_seconds=tables_seconds,
