@@ -1,11 +1,12 @@
 """What it costs to share out a build, and what a fault costs.
 
-Two tables. *Speed*: the same index, in one process, by one and two workers of a Ray cluster that is started for it, by
-one and two ranks; one thread each. Starting (Ray, processes, what they import, sending the model) is told apart from
-working. All indices must have the same bytes. *Faults*: a model that takes a fixed time for each batch, built by two
-workers (Ray) or four ranks, with and without a worker killed in mid-shard, a machine lost, the driver killed and
-started again, a rank killed whose part the others do (stall 3 s) or that is started again; what is said is the
-difference.
+Two tables. *Speed*: the same index, in one process, by one and two workers of a Ray cluster that is started for it,
+by one and two ranks; one thread each. Starting (Ray, processes, what they import, sending the model) is told apart
+from working; CPU time, which a busy machine disturbs less, is told beside the clock, and the speed-up that the
+busiest worker's CPU time allows. All indices must have the same bytes. *Faults*: a model that takes a fixed time for
+each batch, built by two workers (Ray) or four ranks, with and without a worker killed in mid-shard, a machine lost,
+the driver killed and started again, a rank killed whose part the others do (stall 3 s) or that is started again; what
+is said is the difference.
 
 Usage: python -m benchmarks.executors [--tokens N] [--faults] [--rounds N]
 """
@@ -17,6 +18,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import platform
 import shutil
 import subprocess
@@ -40,15 +42,28 @@ SLOW = 0.1
 
 
 class Ready(logging.Handler):
-    """Keeps when workers said that they were ready."""
+    """Keeps when workers said that they were ready, and what CPU time they and this process had taken by then."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.at: list[float] = []
+        self.cpu: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.getMessage().startswith("a worker is ready"):
             self.at.append(time.perf_counter())
+            self.cpu = {**cpu_of_workers(), **self.cpu}
+
+
+def cpu_of_workers() -> dict[str, float]:
+    """CPU seconds so far of this process, and of each worker of Ray on this machine."""
+    found = {"own": time.process_time()}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes().startswith(b"ray::_Worker"):
+                fields = path.with_name("stat").read_text().rpartition(")")[2].split()
+                found[path.parent.name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def source_of(folder: Path, n_tokens: int) -> Source:
@@ -76,7 +91,12 @@ def one(kind: str, folder: Path, n_tokens: int) -> dict[str, float]:
     last = ["start", time.perf_counter()]
     begun = last[1]
 
+    ready.cpu = {"own": time.process_time()} if workers is None or name == "rank" else {}
+    cpu: dict[str, float] = {}
+
     def note(stage: str, done: int, total: int) -> None:
+        if (stage, done) == ("tables", total):  # the workers are still there
+            cpu.update(cpu_of_workers() if name == "ray" else {"own": time.process_time()})
         now = time.perf_counter()
         steps[last[0]] = steps.get(last[0], 0.0) + now - last[1]
         last[:] = [stage, now]
@@ -84,7 +104,9 @@ def one(kind: str, folder: Path, n_tokens: int) -> dict[str, float]:
     build_index(source, folder / "index", config=replace(CONFIG, workers=workers), progress=note)
     ended = time.perf_counter()
     start = (ready.at[0] if ready.at else begun) - begun
-    return {"start": start, "work": ended - begun - start, "ended": ended, **{f"step {k}": v for k, v in steps.items()}}
+    spent = [cpu[each] - ready.cpu.get(each, 0.0) for each in cpu]
+    told = {"start": start, "work": ended - begun - start, "cpu": sum(spent), "most": max(spent)}
+    return {**told, **{f"step {k}": v for k, v in steps.items()}}
 
 
 def wait_for(path: Path) -> None:
@@ -106,7 +128,8 @@ def run(kind: str, n_tokens: int) -> tuple[dict[str, float], str]:
                 time.sleep(0.05)
             (Path(folder) / "go").touch()
         told = [json.loads(process.communicate()[0].splitlines()[-1]) for process in processes]
-        return max(told, key=lambda each: float(each["work"])), digest(Path(folder) / "index")
+        whole = sum(each["cpu"] for each in told)
+        return {**max(told, key=lambda each: float(each["most"])), "cpu": whole}, digest(Path(folder) / "index")
 
 
 def digest(root: Path) -> str:
@@ -128,17 +151,24 @@ def speed(options: argparse.Namespace) -> None:
             spent, bits = run(kind, options.tokens)
             found[kind].append(spent)
             digests.add(bits)
+            print(f"  {kind}: {json.dumps({name: round(value, 1) for name, value in spent.items()})}", flush=True)
     assert len(digests) == 1, "the indices differ"
-    print(f"{'':10} {'start s':>8} {'work s':>8} {'of one process':>15} {'of one worker':>14}   steps, s")
-    work = {kind: median(each["work"] for each in rounds) for kind, rounds in found.items()}
+    print(
+        f"{'':8} {'start s':>8} {'work s':>7} {'speed-up':>9} {'CPU s':>6} {'of alone':>9} {'CPU, by balance':>16}"
+        "   steps, s"
+    )
+    work, cpu, most = (
+        {kind: median(each[what] for each in rounds) for kind, rounds in found.items()}
+        for what in ("work", "cpu", "most")
+    )
     for kind, rounds in found.items():
         single = work[kind.replace("2", "1")]
         steps = [name for name in rounds[0] if name.startswith("step ") and name != "step start"]
         told = ", ".join(f"{name[5:]} {median(each.get(name, 0.0) for each in rounds):.1f}" for name in steps)
         start = median(each["start"] for each in rounds)
         print(
-            f"{kind:10} {start:8.1f} {work[kind]:8.1f} {work[kind] / work['alone']:14.2f}x {single / work[kind]:13.2f}x"
-            f"   {told}"
+            f"{kind:8} {start:8.1f} {work[kind]:7.1f} {single / work[kind]:8.2f}x {cpu[kind]:6.1f} "
+            f"{cpu[kind] / cpu['alone']:8.2f}x {most[kind.replace('2', '1')] / most[kind]:15.2f}x   {told}"
         )
 
 

@@ -1,11 +1,11 @@
 """What correlating every feature with every other costs, by the width of the dictionary: CPU time and RAM per firing.
 
-Synthetic codes of the same number of tokens and of firings a token, over 16,384 to 1,048,576 features, are indexed one
-width after the other, each in a process of its own. What is timed are the stages "count" and "tables" of the build:
-codes by token, sums over pairs, the best of each feature, their columns. Before any time is quoted, some features'
-tables are compared with dense columns. Temporary bytes are the most that `build/` held at any time: shards, their
-codes by token, columns of parts and blocks. Frequencies are
-uniform, or those of Zipf's law (``--zipf``: feature r fires in proportion to 1 / (r + 100)).
+Synthetic codes of the same number of tokens and of firings a token, over 16,384 to 1,048,576 features, are indexed
+one width after the other, each in a process of its own. What is timed are the stages "count" and "tables" of the
+build: codes by token, sums over pairs, the best of each feature, their columns. Before any time is quoted, some
+features' tables are compared with dense columns. Temporary bytes are the most that `build/` held at any time: shards,
+their codes by token, columns of parts and blocks. Frequencies are uniform, or those of Zipf's law (``--zipf``:
+feature r fires in proportion to 1 / (r + 100)).
 
 Usage: python -m benchmarks.tables [--tokens N] [--l0 N] [--widths N ...] [--zipf] [--threads N] [--block-mib N]
            [--rounds N]

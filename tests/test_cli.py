@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,6 +120,42 @@ def test_index_info_and_feature_page(built: Path, tmp_path: Path, capsys: pytest
     assert (tmp_path / "some.html").stat().st_size > (tmp_path / "two.html").stat().st_size > 10_000
     assert "2 features" not in failure(capsys, "feature", built, 99999, "-o", tmp_path / "none.html")
     assert not (tmp_path / "none.html").exists()
+
+
+def test_ranks_leave_the_index_of_one_process(built: Path, small_text: Path, tmp_path: Path):
+    out = tmp_path / "index"
+    words = ("index", "--model", MODEL, "--sae", demo.assets() / "sae-resid", "--text", small_text, "--out", out)
+    command(*words, "--rank", 1, "--world", 2, "--stall", 0.1)
+    files = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert "postings/part-00000.parquet" in files
+    assert all((built / name).read_bytes() == data for name, data in files.items())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--rank", 0), "--rank and --world belong together: the number of this process, and how many there are"),
+        (("--rank", 0, "--world", 2, "--ray", "auto"), "--ray and --rank are two ways to share the work: give one of"),
+        (("--stall", 5), "--stall is of work that is shared: give --ray, or --rank and --world"),
+        (("--rank", 2, "--world", 2), "Ranks.rank is 2 of 2: ranks are numbered from 0 to world - 1"),
+        (("--ray", "127.0.0.1:1"), "there is no Ray cluster at '127.0.0.1:1'"),
+    ],
+)
+def test_workers_that_make_no_sense(
+    small_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options, words
+):
+    both = ("--model", MODEL, "--sae", demo.assets() / "sae-resid")
+    told = failure(capsys, "index", *both, "--text", small_text, "--out", tmp_path / "index", *options)
+    assert told.startswith(f"sae-vis: {words}")
+
+
+def test_without_the_package_ray_an_error_says_what_to_install(
+    small_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    both = ("--model", MODEL, "--sae", demo.assets() / "sae-resid")
+    told = failure(capsys, "index", *both, "--text", small_text, "--out", tmp_path / "index", "--ray", "auto")
+    assert told == "sae-vis: building with Ray needs the package ray: pip install 'sae-vis[ray]'"
 
 
 def test_activations_rounded_to_bfloat16(small_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -29,10 +29,12 @@ class InProcess(Executor):
 
     def run(self, work: Work, phase: Phase, progress: Progress) -> None:
         """One unit after the other."""
-        edges, told = work.edges(phase), phase.step in TOLD
+        edges, told, last = work.edges(phase), phase.step in TOLD, -1
 
         def within(reached: int) -> None:
-            if reached < edges[-1]:  # the end is told once, below
+            nonlocal last
+            if told and last != reached < edges[-1]:  # the end is told once, below
+                last = reached
                 progress(phase.step, reached, edges[-1])
 
         with work.ahead(phase):

@@ -64,6 +64,8 @@ class RankExecutor(Executor):
         edges, rank, world = work.edges(phase), self._options.rank, self._options.world
         lacking = {unit: size for unit, size in enumerate(sizes(edges)) if not work.done(phase, unit)}
         self._tell(phase, lacking, edges[-1], progress)
+        if phase.step == "begin" and rank != 0:  # nobody needs tokens before the end
+            return
         with work.ahead(phase):
             for unit in [unit for unit in lacking if unit % world == rank]:
                 self._do(work, phase, unit)

@@ -132,6 +132,7 @@ class _Pool:
     sent: list[Any]
     _members: list[_Member] = field(default_factory=list)
     _moved: float = 0.0
+    _last_death: str = ""
 
     def grow(self, n_units: int) -> None:
         """Ask for as many actors as so many units need; they come when there is room."""
@@ -165,15 +166,16 @@ class _Pool:
                 unit, member.unit = member.unit, None
                 try:
                     self.ray.get(member.asked)
-                except self.ray.exceptions.RayActorError as error:
+                except self.ray.exceptions.RayTaskError as error:
+                    raise error.cause from error
+                except self.ray.exceptions.RayError as error:  # the actor died, or its machine
+                    self._last_death = f"; the last worker that died: {error}"
                     if unit is not None:
                         waiting.appendleft(unit)
                         deaths[unit] += 1
                         _require_few(deaths[unit], phase, unit, error)
                     self._greet(member)
                     continue
-                except self.ray.exceptions.RayTaskError as error:
-                    raise error.cause from error
                 member.asked, self._moved = None, time.monotonic()
                 if unit is None:
                     _LOG.info("a worker is ready, %.1f s after it was asked for", self._moved - member.since)
@@ -234,6 +236,7 @@ class _Pool:
             f"{coming} of {len(self._members)} workers have not begun; each asks for {_told(asked)}, the cluster has "
             f"{_told(self.ray.cluster_resources())}, of which {_told(self.ray.available_resources())} are free. "
             "What is done is kept: make room or ask for less (RayWorkers), and run the same command again"
+            f"{self._last_death}"
         )
 
 

@@ -6,9 +6,9 @@ the same. Nothing else is shared between those that do them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -67,6 +67,9 @@ from sae_vis.index.writing import (
 )
 
 Cuts = list[tuple[int, int]]
+Note = Callable[[int], object]
+"""Called while a unit is done, with the place reached: whoever waits for it sees that it goes on."""
+_T = TypeVar("_T")
 
 
 class IndexUnits:
@@ -168,7 +171,7 @@ class IndexUnits:
         """Whether some shards are counted."""
         return self._there(counts_name(number))
 
-    def count(self, number: int) -> None:
+    def count(self, number: int, note: Note) -> None:
         """Count firings and products of some shards, and write their codes token by token, if these are needed."""
         first, stop = self.plan.counted[number]
         firings, products = (np.zeros(self.d_sae, dtype=np.int64) for _ in range(2))
@@ -180,6 +183,7 @@ class IndexUnits:
                 products += shard.sums_over_firings(np.bincount(shard.rows, minlength=len(shard.positions)))
                 if not self.store.exists(by_token_name(run)):
                     self.store.write_arrays(by_token_name(run), shard.by_token().to_arrays())
+            note(int(self.source.corpus.offsets[self.plan.runs[run][1]]))
         found = {"firings": firings, "products": products, "signed": np.array([int(signed)])}
         self.store.write_arrays(counts_name(number), found)
 
@@ -206,11 +210,13 @@ class IndexUnits:
         """Whether the postings of a part are there."""
         return self._there(rows_name(number))
 
-    def sort(self, number: int) -> None:
+    def sort(self, number: int, note: Note) -> None:
         """Postings of a part, and its statistics that need nothing else."""
         corpus, (first, stop) = self.source.corpus, self.parts[number]
         firings, _, signed = self._counts
-        postings = gather(self._shards(), first, stop, firings, position_type(corpus.n_tokens))
+        postings = gather(
+            _noted(self._shards(), lambda: note(first)), first, stop, firings, position_type(corpus.n_tokens)
+        )
         write_postings(self.store, number, postings, first)
         rows = firing_columns(postings, first, corpus.n_counted, self.config, signed=signed)
         rows |= token_columns(postings, corpus.tokens, self.config.fired_tokens)
@@ -285,8 +291,9 @@ class IndexUnits:
         """Whether the index is finished."""
         return self.store.exists(MANIFEST)
 
-    def seal(self) -> None:
+    def seal(self, note: Note) -> None:
         """Join the feature table, then the manifest, last; then forget the shards."""
+        self.begin()
         vars(self).pop("_by_token", None)  # maps of files that go
         parts, blocks = self.parts, self.blocks
         rows = Stretches(self.store, [(*part, rows_name(number)) for number, part in enumerate(parts)])
@@ -299,7 +306,8 @@ class IndexUnits:
         )
         firings = self.store.table(FEATURES, ["n_firings"])["n_firings"].to_numpy()
         records = tuple(
-            part_record(self.store, number, first, firings[first:stop]) for number, (first, stop) in enumerate(parts)
+            part_record(self.store, number, first, firings[first:stop])
+            for number, (first, stop) in enumerate(_noted(parts, lambda: note(0)))
         )
         manifest = Manifest(
             version=version(),
@@ -307,7 +315,7 @@ class IndexUnits:
             **single_records(self.store),
             versions=versions(),
             parts=records,
-            codes=self._codes_records(),
+            codes=self._codes_records(note),
             lists=lists,
             list_columns=list_columns,
             signed=self._counts[2],
@@ -315,12 +323,19 @@ class IndexUnits:
         self.store.write_json(MANIFEST, manifest.to_json())
         self.store.delete(WORK)
 
-    def _codes_records(self) -> tuple[CodesRecord, ...]:
+    def _codes_records(self, note: Note) -> tuple[CodesRecord, ...]:
         if not self.config.codes:
             return ()
         starts = self.source.corpus.offsets[[start for start, _ in self.plan.runs]].tolist()
-        shards = enumerate(zip(starts, self._shards(), strict=True))
+        shards = enumerate(zip(starts, _noted(self._shards(), lambda: note(0)), strict=True))
         return tuple(codes_record(self.store, number, first, len(shard.acts)) for number, (first, shard) in shards)
+
+
+def _noted(items: Iterable[_T], note: Callable[[], object]) -> Iterator[_T]:
+    """The items; each time one is asked for, that is noted."""
+    for item in items:
+        note()
+        yield item
 
 
 class Hand:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
@@ -13,11 +13,9 @@ from sae_vis.errors import DamagedIndexError
 from sae_vis.index.behind import Behind
 from sae_vis.index.shards import plan_batches
 from sae_vis.index.source import batches_of
-from sae_vis.index.units import IndexUnits
+from sae_vis.index.units import IndexUnits, Note
 from sae_vis.neutral import neutrally
 
-Note = Callable[[int], object]
-"""Called while a unit is done, with the place reached."""
 TRIES = 20
 WRITERS = 4
 """Shards that are written at a time, each held in memory meanwhile, while a GPU makes the next."""
@@ -126,10 +124,14 @@ class Work:
             self._index(phase, unit, note)
         elif phase.step == "join":
             _joined(one)
-        elif phase.alone:
-            one.begin() if phase.step == "begin" else one.seal()
+        elif phase.step == "begin":
+            one.begin()
+        elif phase.step == "tables":
+            one.tabulate(unit)
+        elif phase.step == "seal":
+            one.seal(note)
         else:
-            {"count": one.count, "sort": one.sort, "tables": one.tabulate}[phase.step](unit)
+            {"count": one.count, "sort": one.sort}[phase.step](unit, note)
 
     def _spans(self, phase: Phase) -> list[tuple[int, int]]:
         """The runs of each unit: sums over neurons go on from run to run within a range."""

@@ -54,7 +54,7 @@ def test_a_rank_whose_fellows_never_come_does_their_part_and_says_so(tmp_path: P
     said = [record.getMessage() for record in caplog.records]
     words = "no progress of rank 0, 2 for 0.2 s; what is left of its part of the step 'index' is done here"
     assert f"rank 1 of 3: {words}" in said
-    assert "rank 1 of 3: done with its part of the step 'begin', waiting for 1 units of rank 0" in said
+    assert any("rank 1 of 3: done with its part of the step 'index', waiting for" in line for line in said)
 
 
 def test_a_finished_index_is_opened_by_any_rank(tmp_path: Path):

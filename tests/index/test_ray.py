@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sae_vis.config import RayWorkers
+from sae_vis.demo import run as demo
 from sae_vis.errors import InputError, StalledBuildError
 from sae_vis.index import neurons
 from sae_vis.index.build import build_indices
@@ -166,6 +167,20 @@ def test_what_can_not_be_sent_is_refused(tmp_path: Path, cluster, disconnected):
     model.handle = sys.stdout.buffer
     with pytest.raises(InputError, match=r"can't be sent to other processes .* or build in ranks"):
         build(tmp_path, cluster.address, model)
+
+
+def test_the_command_builds_the_index_of_a_real_model(tmp_path: Path, cluster):
+    """Model, dictionary, logit lens and token text are sent to the workers."""
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(demo.demo_texts())[:20_000], encoding="utf-8")
+    made = []
+    for name, more in (("alone", ()), ("ray", ("--ray", cluster.address))):
+        parts = ("--model", demo.assets() / "model", "--sae", demo.assets() / "sae-mlp", "--text", text)
+        words = [sys.executable, "-m", "sae_vis.cli", "index", *map(str, parts), "--out", str(tmp_path / name), *more]
+        found = subprocess.run(words, check=False, capture_output=True, text=True, timeout=150)
+        assert found.returncode == 0, found.stderr[-3000:]
+        made.append((contents(tmp_path / name), found.stdout.replace(name, "index")))
+    assert made[0] == made[1]
 
 
 def test_a_node_lost_in_mid_build(tmp_path: Path, whole):
