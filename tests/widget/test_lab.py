@@ -227,9 +227,11 @@ parts, tokenizer = demo.demo_parts(demo.MLP), load_tokenizer(demo.assets() / "mo
 def test_a_prompt_in_a_cell(lab, index):
     notebook = lab(LIVE, "w = prompt(index, 'The cat sat on the mat', parts=parts, tokenizer=tokenizer)\nw")
     page = notebook.explorer()
-    said = notebook.python("print([int(one) for one in w._desk.layer('The cat sat on the mat')[1].features[:3]])")
-    for feature in json.loads(said):
-        page.get_by_text(str(feature), exact=True).first.wait_for()
+    tokens, found = "w._desk.layer('The cat sat on the mat')[0]", "w._desk.layer('The cat sat on the mat')[1].features"
+    n, said = int(notebook.python(f"print(len({tokens}))")), notebook.python(f"print({found}[:3].tolist())")
+    page.locator(".strip [data-t]").nth(n - 1).wait_for()
+    page.locator('.ranks [aria-label$="open its card"]').first.wait_for()
+    assert page.locator(".strip [data-t]").count() == n
     assert page.get_by_role("textbox").first.input_value() == "The cat sat on the mat"
     saved = notebook.save()
     plain = "".join(saved["cells"][2]["outputs"][0]["data"]["text/html"])
