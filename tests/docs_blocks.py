@@ -2,8 +2,8 @@
 
 The blocks of a page are one program, run from top to bottom. Its first line may say what a block is beyond that:
 
-- ``# needs the network``, ``# needs a GPU``, ``# needs a notebook``, ``# runs until you stop it``: it is compiled, and
-  every name, attribute and keyword in it is looked up;
+- ``# needs the network``, ``# needs a GPU``, ``# needs a notebook``, ``# needs several machines``,
+  ``# runs until you stop it``: it is compiled, and every name, attribute and keyword in it is looked up;
 - ``# from PATH``: it must stand in that file of the repository, word for word.
 
 A ``text`` block right after a block that prints is what it prints. A ``sql`` block is a query that DuckDB
@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
-ONLY_CHECKED = re.compile(r"# (needs (the network|a GPU|a notebook)|runs until you stop it)\b")
+ONLY_CHECKED = re.compile(r"# (needs (the network|a GPU|a notebook|several machines)|runs until you stop it)\b")
 EXCERPT = re.compile(r"# from (\S+)\n")
 
 

@@ -47,6 +47,7 @@ def demo(
         require_packages()
     from sae_vis.demo.run import is_made, serve_demo
 
+    hide_loading_bars()
     if every or not (serve and is_made(out)):
         _make_demo(out, None if every else N_FEATURES)
     if serve:
@@ -58,7 +59,6 @@ def _make_demo(out: Path, features: int | None) -> None:
     """Indices and pages of the demo, with words on what to look at."""
     from sae_vis.demo.run import SAES, demo_corpus, run_demo
 
-    hide_loading_bars()
     text = demo_corpus(labels=True)
     for sae in SAES:
         with progress_bars() as progress:
