@@ -56,7 +56,10 @@ def test_picture(name: str, chromium, stage: Stage, tmp_path: Path):
 
 def test_each_picture_has_its_entry_and_is_small():
     files = {path.stem: path.stat().st_size for path in FOLDER.glob("*.png")}
-    assert set(files) == set(ENTRIES)
+    of_explorer = {
+        name for name in files if name.startswith("explorer")
+    }  # by docs/picture_readme.py: live, so not compared
+    assert set(files) - of_explorer == set(ENTRIES)
     assert {name: size for name, size in files.items() if size > LARGEST} == {}
 
 
