@@ -82,8 +82,8 @@ pictures: demo $(READY) ## take the README's pictures and draw the rooms again; 
 	$(BIN)/python docs/rooms_picture.py
 
 .PHONY: test-slow
-test-slow: $(READY) ## builds that are stopped again and again, the scripts of examples/, the benchmark of GPUs in small
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m slow tests/index tests/test_examples.py tests/test_benchmarks.py \
+test-slow: $(READY) ## builds that are stopped again and again, the scripts of examples/, the code of the documentation
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m slow tests/index tests/test_examples.py tests/test_docs_code.py tests/test_benchmarks.py \
 		tests/models/test_tensor_parallel.py tests/test_cluster_examples.py tests/browser/test_examples.py
 
 .PHONY: test-ray

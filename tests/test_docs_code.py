@@ -77,6 +77,7 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "quarter"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", WITH_CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_code_runs(path: Path, workplace: Path, tmp_path: Path, request: pytest.FixtureRequest):
     folder = tmp_path / "here"
@@ -92,6 +93,7 @@ def test_code_runs(path: Path, workplace: Path, tmp_path: Path, request: pytest.
         layout.to_spec("prompt" if path.stem == "Prompt" else "feature")
 
 
+@pytest.mark.slow
 def test_the_first_page_of_a_public_sae(workplace: Path, tmp_path: Path):
     """The README's commands for a model and an SAE of the hub, on folders of the same names and layout here."""
     folder = tmp_path / "here"

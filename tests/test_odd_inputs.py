@@ -218,7 +218,7 @@ def test_what_is_no_prompt(given, words, index, parts, tmp_path, tokens):
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ({"metric": None}, "metric is None, expected one of act_size"),
+        ({"metric": 3}, "metric is 3, expected one of act_size"),
         ({"metric": []}, "metric is [], expected one of act_size"),
         ({"seq_pos": 1.0}, "seq_pos is 1.0 (float), expected a whole number"),
         ({"num_top_features": 0}, "num_top_features is 0, expected at least 1"),

@@ -12,6 +12,7 @@ from sae_vis.demo import run as demo
 from sae_vis.index.build import Source, build_index
 from sae_vis.models.loading import load_tokenizer
 from sae_vis.saes.directions import from_directions
+from sae_vis.views.prompt import PromptSettings
 from tests.index.test_build import some_corpus
 from tests.whole_numbers import VOCAB, SignedSae, WholeModel
 
@@ -119,7 +120,8 @@ def prompt_html(tmp_path_factory):
     corpus = Corpus.from_texts(list(islice(demo.demo_texts(), 6)), tokenizer, seq_len=64)
     index = index_features(corpus, parts, text=TokenText.from_tokenizer(tokenizer))
     path = tmp_path_factory.mktemp("prompt") / "prompt.html"
-    save_prompt_page(index, path, "def __init__(self): the United States", parts=parts, tokenizer=tokenizer)
+    text, settings = "def __init__(self): the United States", PromptSettings(metric="act_size")
+    save_prompt_page(index, path, text, parts=parts, tokenizer=tokenizer, settings=settings)
     return path.read_text(encoding="utf-8")
 
 
