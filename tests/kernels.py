@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 VARIABLE = "SAE_VIS_SHAPE_NOISE"
@@ -71,9 +72,10 @@ class ShapeNoise(TorchDispatchMode):
 
 
 def _rounds(operand: object) -> bool:
-    """Whether it is an ordinary tensor of float32 or less."""
+    """Whether it is an ordinary tensor of float32 or less, with values."""
     return (
         isinstance(operand, Tensor)
+        and not isinstance(operand, FakeTensor)
         and operand.layout == torch.strided
         and operand.dtype in {torch.float32, torch.float16, torch.bfloat16}
         and operand.device.type != "meta"
