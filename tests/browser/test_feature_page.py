@@ -2,6 +2,7 @@ import dataclasses
 import html
 import itertools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,6 +157,29 @@ def axis_x(tab, chart, histogram, value):
     line = tab.locator(HISTOGRAM).nth(chart).locator(".axis line")
     left, right = (float(line.get_attribute(name)) for name in ("x1", "x2"))
     return left + (value - histogram.low) / (histogram.high - histogram.low) * (right - left)
+
+
+TICKS = (
+    """(svg) => Array.from(svg.querySelectorAll('.axis text'), (e) => [e.textContent, Number(e.getAttribute('x'))])"""
+)
+
+
+@pytest.mark.parametrize("width", [200, 400, 660, 1000])
+@pytest.mark.parametrize("high", [0.33, 0.9, 4.4, 6.1, 2_600.0])
+def test_each_number_of_an_axis_is_that_of_its_place(open_page, high, width):
+    """Also on wide charts, where there are so many that they need a decimal more than a few would."""
+    layout = SaeVisLayoutConfig([Column(ActsHistogramConfig(), LogitsHistogramConfig(), width=width)])
+    made = synthetic_page(1, layout=layout)
+    view = made.features[0]
+    histograms = replace(view.acts_histogram, low=0, high=high), replace(view.logits_histogram, low=-high, high=high)
+    views = (replace(view, acts_histogram=histograms[0], logits_histogram=histograms[1]),)
+    tab = open_page(replace(made, features=views))
+    for chart, histogram in enumerate(histograms):
+        drawn = tab.locator(HISTOGRAM).nth(chart)
+        left, right = (float(drawn.locator(".axis line").get_attribute(name)) for name in ("x1", "x2"))
+        for words, x in drawn.evaluate(TICKS):
+            value = float(words.replace("−", "-").replace(",", ""))
+            assert axis_x(tab, chart, histogram, value) == pytest.approx(x, abs=(right - left) / 1000), words
 
 
 def test_plain_tokens_have_details_too_and_nothing_moves(open_page, page, letters):

@@ -239,12 +239,13 @@ function short(n: number): string {
 }
 
 function XAxis({ frame }: { frame: Frame }): VNode {
-  const format = tickFormat(frame.x);
+  const asked = Math.max(Math.floor(frame.width / 70), 2);
+  const format = tickFormat(frame.x, asked);
   const y = HEIGHT - MARGIN.bottom;
   return (
     <g class="axis">
       <line x1={MARGIN.left} x2={frame.width - MARGIN.right} y1={y} y2={y} />
-      {frame.x.ticks(Math.max(Math.floor(frame.width / 70), 2)).map((t) => (
+      {frame.x.ticks(asked).map((t) => (
         <text key={t} x={frame.x(t)} y={y + 15} text-anchor="middle">
           {format(t)}
         </text>

@@ -38,9 +38,9 @@ export function logarithmic(domain: Ends, range: Ends): Scale {
   });
 }
 
-/** Writes ticks of a linear scale with the decimals that a step between about five of them has. */
-export function tickFormat({ domain }: Scale): (value: number) => string {
-  const decimals = Math.max(-Math.floor(Math.log10(tickStep(...domain, 5)) + 1e-9), 0);
+/** Writes ticks of a linear scale, about as many as `asked` for, with the decimals that the step between them has. */
+export function tickFormat({ domain }: Scale, asked: number): (value: number) => string {
+  const decimals = Math.max(-Math.floor(Math.log10(tickStep(...domain, asked)) + 1e-9), 0);
   return (value) => {
     const [whole = "", rest] = Math.abs(value).toFixed(decimals).split(".");
     const size = whole.replace(/\B(?=(\d{3})+$)/g, ",") + (rest === undefined ? "" : `.${rest}`);
