@@ -256,6 +256,15 @@ class TestSeveral:
         tab.locator(".grid-row").first.wait_for()
         assert tab.locator(".grid-row").first.get_attribute("data-feature") == str(best)
 
+    def test_a_prompt_goes_along_to_another_index(self, open_explorer, demo_indices):
+        tab = open_explorer(f"#view=prompt&text={quote(PROMPT)}")
+        tab.locator(".strip [data-t]").first.wait_for()
+        with tab.expect_navigation():
+            tab.get_by_label("Index", exact=True).select_option(index=1)
+        tab.locator(".strip [data-t]").first.wait_for()
+        assert "index=" in tab.url
+        assert tab.get_by_role("textbox", name="Prompt", exact=True).input_value() == PROMPT
+
     def test_two_indices_are_compared(self, open_explorer, demo_indices):
         tab = open_explorer()
         tab.get_by_role("navigation", name="Views").get_by_role("button", name="Compare").click()

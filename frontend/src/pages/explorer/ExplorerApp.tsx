@@ -108,7 +108,7 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
   return (
     <>
       <TopBar theme={address.theme} setTheme={(theme) => move({ theme }, "replace")} openHelp={() => setHelp(true)}>
-        <Indices source={source} />
+        <Indices source={source} address={address} />
         {source.pages.map(({ title, address: to }) => (
           <a key={to} href={to}>
             {title}
@@ -214,12 +214,17 @@ function hideTip(): void {
   tip.set(null);
 }
 
-/** Which of several indices is open. */
-function Indices({ source }: { source: ExplorerSource }): VNode | null {
+function typed({ view, words, text, compare }: ExplorerAddress): string {
+  const said = { view: view === "prompt" ? view : "", q: words, text, with: compare };
+  return Object.entries(said).flatMap(([name, value]) => (value === "" ? [] : [`${name}=${encodeURIComponent(value)}`])).join("&");
+}
+
+/** Which of several indices is open. What was typed goes along to another, since it says as much there. */
+function Indices({ source, address }: { readonly source: ExplorerSource; readonly address: ExplorerAddress }): VNode | null {
   const { indices, identity } = source.info;
   if (indices.length < 2) return null;
   return (
-    <select aria-label="Index" onChange={(event) => window.location.assign(source.other(event.currentTarget.value))}>
+    <select aria-label="Index" onChange={(event) => window.location.assign(`${source.other(event.currentTarget.value)}#${typed(address)}`)}>
       {indices.map((one) => (
         <option key={one.identity} value={one.identity} selected={one.identity === identity}>
           {one.title} ({one.hook})
