@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -225,6 +225,12 @@ class Explanations:
             made.append((rows.astype(np.int64), counts / n_words[rows]))
         rare = [one for one in made if len(one[0]) <= COMMON]
         return rare or made
+
+
+@cache
+def no_explanations() -> Explanations:
+    """What an index has beside which none are kept; made once, since every card asks."""
+    return Explanations.of([])
 
 
 def words_of(text: str) -> list[str]:

@@ -19,7 +19,7 @@ from sae_vis.errors import DamagedIndexError, IndexFileError, InputError
 from sae_vis.index.by_label import read_labellings, stored_labellings
 from sae_vis.index.codes_by_position import CodeFiles
 from sae_vis.index.decoder_map import MAP, neighbours_of
-from sae_vis.index.explanations import TEXTS, WORDS, Explanations, WordTable, read_words, stored_words
+from sae_vis.index.explanations import TEXTS, WORDS, Explanations, WordTable, no_explanations, read_words, stored_words
 from sae_vis.index.feature_rows import FeatureFiles
 from sae_vis.index.manifest import MANIFEST, Manifest
 from sae_vis.index.remote import RemoteStore, is_address
@@ -148,7 +148,7 @@ class OpenedIndex:
         """
         if self._explained is None:
             if not self._store.exists(TEXTS):
-                return Explanations.of([])
+                return no_explanations()
             self._explained = Explanations(self._store.table(TEXTS), self._words_of_explanations)
         return self._explained
 

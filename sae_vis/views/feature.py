@@ -195,7 +195,7 @@ def _parts(sources: ViewSources, block: FeatureBlock, layout: SaeVisLayoutConfig
     top = layout.find(TopTokensConfig)
     columns = {
         "stats": _stats(block),
-        "explanations": [explained(index, feature) for feature in block.features],
+        "explanations": explained(index, block.features),
         "neuron_alignment": _alignments(index, block, tables),
         "correlated_neurons": _correlated(index, "correlated_neurons", block, tables),
         "correlated_features": _correlated(index, "correlated_features", block, tables),
