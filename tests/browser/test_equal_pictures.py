@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import threading
-
 import pytest
 from explorer_server import serving
+from file_server import serving_files
 from pictures import VIEW, card_picture, one_column, require_equal, with_linked
 
 from sae_vis import Index, SiteSettings, save_feature_page, save_site
 
 pytestmark = [pytest.mark.browser, pytest.mark.explorer]
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +26,8 @@ def addresses(demo_indices, feature, tmp_path_factory):
     features = with_linked(demo_indices.index, feature)
     save_feature_page(Index.open(path), folder / "page.html", features=features, layout=layout)
     save_site(path, folder / "site", features=features, layout=layout, settings=SiteSettings(workers=1))
-    handler = functools.partial(Quiet, directory=str(folder / "site"))
-    files = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=files.serve_forever, daemon=True).start()
-    with serving([path], layout=layout, notes=False) as server:
-        yield {
-            "file": (folder / "page.html").as_uri(),
-            "server": server.address,
-            "site": f"http://127.0.0.1:{files.server_port}/",
-        }
-    files.shutdown()
-    files.server_close()
+    with serving_files(folder / "site") as site, serving([path], layout=layout, notes=False) as server:
+        yield {"file": (folder / "page.html").as_uri(), "server": server.address, "site": site}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
-import threading
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
+from file_server import serving_files
 from polling import wait_until
 
 from sae_vis import (
@@ -25,11 +21,6 @@ from sae_vis.demo import run as demo
 from sae_vis.explore.search import Search
 
 pytestmark = [pytest.mark.browser, pytest.mark.explorer]
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -56,22 +47,9 @@ def root(index, tmp_path_factory):
     return folder
 
 
-@contextmanager
-def serving(folder):
-    """The address of a folder's files."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 @pytest.fixture(scope="module")
 def address(root):
-    with serving(root) as home:
+    with serving_files(root) as home:
         yield f"{home}my-sae/"
 
 
@@ -200,7 +178,7 @@ def test_some_features_as_a_site_of_their_own(chromium, index, tmp_path, tab):
     chosen = [int(one) for one in command[3:-2]]
     assert chosen == sorted(Search(index).find("self").hits[0].features.tolist())
     save_site(index._store.root, tmp_path / "some", features=chosen, settings=SiteSettings(workers=1))
-    with serving(tmp_path / "some") as address:
+    with serving_files(tmp_path / "some") as address:
         page = chromium.new_page()
         page.goto(address)
         page.get_by_text(f"{n:,} of {index.n_features:,} features").wait_for()
