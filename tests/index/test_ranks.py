@@ -12,27 +12,13 @@ import pytest
 
 from sae_vis.config import Ranks
 from sae_vis.errors import BusyIndexError, ForeignIndexError, InputError
-from sae_vis.index import neurons
 from sae_vis.index.build import build_index, build_indices
 from sae_vis.index.build_files import PLAN
 from sae_vis.index.index import Index
 from sae_vis.index.lock import LOCK, build_lock
-from tests.index.workers import CONFIG, RANGE, SlowModel, built, contents, orders_at, rank_process
+from tests.index.workers import CONFIG, SlowModel, contents, orders_at, rank_process
 
-
-@pytest.fixture(autouse=True)
-def small_ranges(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(neurons, "RANGE", RANGE)
-    monkeypatch.setattr(neurons, "CHUNK", 64)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> dict[str, bytes]:
-    """What one process leaves."""
-    out, saved = tmp_path_factory.mktemp("whole"), (neurons.RANGE, neurons.CHUNK)
-    built(out)
-    neurons.RANGE, neurons.CHUNK = saved
-    return contents(out)
+pytestmark = pytest.mark.usefixtures("small_ranges")
 
 
 def alone(out: Path, rank: int, world: int, stall: float, model: SlowModel | None = None) -> list[Index]:

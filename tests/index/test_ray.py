@@ -16,28 +16,14 @@ import pytest
 from sae_vis.config import RayWorkers
 from sae_vis.demo import run as demo
 from sae_vis.errors import InputError, StalledBuildError
-from sae_vis.index import neurons
 from sae_vis.index.build import build_indices
-from tests.index.workers import CONFIG, RANGE, SlowModel, built, contents, orders_at
+from tests.index.workers import CONFIG, SlowModel, contents, orders_at
 
 pytestmark = [
+    pytest.mark.usefixtures("small_ranges"),
     pytest.mark.ray,
     pytest.mark.filterwarnings("ignore"),
 ]  # Ray leaves sockets and processes to the collector
-
-
-@pytest.fixture(autouse=True)
-def small_ranges(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(neurons, "RANGE", RANGE)
-    monkeypatch.setattr(neurons, "CHUNK", 64)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> dict[str, bytes]:
-    out, saved = tmp_path_factory.mktemp("whole"), (neurons.RANGE, neurons.CHUNK)
-    built(out)
-    neurons.RANGE, neurons.CHUNK = saved
-    return contents(out)
 
 
 @contextlib.contextmanager
