@@ -72,7 +72,7 @@ frontend-check: $(READY) ## the committed front end is what its sources give
 
 audit: $(READY) ## axe-core's accessibility audit of the page in Chromium
 	cd frontend && npm ci --no-audit --no-fund
-	$(BIN)/python -m pytest -m audit tests/browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m audit tests/browser
 
 gallery: $(READY) ## take the pictures in docs/gallery again; look at them before you commit them
 	$(BIN)/python -m tests.gallery --update

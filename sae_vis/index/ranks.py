@@ -25,7 +25,8 @@ from sae_vis.index.work import Phase, Work, sizes
 
 _LOG = logging.getLogger("sae_vis")
 _BEATS = f"{WORK}/ranks"
-_POLL = 1.0
+_POLL, _FIRST_POLL = 1.0, 0.02
+"""Seconds between looks for the files of others: short at first, doubled while none comes."""
 _BUSY_SHARE = 20
 """Looking for files takes at most one part in so many of the time."""
 
@@ -71,16 +72,20 @@ class RankExecutor(Executor):
                 self._do(work, phase, unit)
                 del lacking[unit]
                 self._tell(phase, lacking, edges[-1], progress)
+        wait = _FIRST_POLL
         while lacking:
             unit_of_another = self._overdue(phase, list(lacking))
             if unit_of_another is not None:
                 self._do(work, phase, unit_of_another)
             began = time.monotonic()
-            for unit in [unit for unit in lacking if work.done(phase, unit)]:
+            there = [unit for unit in lacking if work.done(phase, unit)]
+            for unit in there:
                 del lacking[unit]
             self._tell(phase, lacking, edges[-1], progress)
+            wait = _FIRST_POLL if there else 2 * wait
             if lacking and unit_of_another is None:
-                time.sleep(max(min(_POLL, self._options.stall / 10), _BUSY_SHARE * (time.monotonic() - began)))
+                longest = min(_POLL, self._options.stall / 10)
+                time.sleep(max(min(wait, longest), _BUSY_SHARE * (time.monotonic() - began)))
 
     def _do(self, work: Work, phase: Phase, unit: int) -> None:
         where = f"{phase.step} {unit}"

@@ -37,7 +37,8 @@ IN_FOLDER = 1024
 """Files of cards in a folder: hosts such as Hugging Face take some thousands."""
 FILES_OF_EFFECTS = 128
 """Files of cards whose effects are computed together: each text that any of them shows is run once for all."""
-ROWS = 512
+ROWS = 384
+"""Features in a file of texts of rows: a search shows some 27 of them, each in a file of its own."""
 NO_SERVER = "a site has no server that could run a model: sae-vis serve INDEX --model … --sae … has"
 SMALLEST = 9  # how hard files are deflated: they are made once and read often
 

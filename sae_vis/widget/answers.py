@@ -12,6 +12,7 @@ from sae_vis.checks import whole_number
 from sae_vis.errors import InputError
 from sae_vis.server.served import Desk
 from sae_vis.views.prompt import PromptSettings
+from sae_vis.widget.script import packed_script
 
 Body = Mapping[str, Any]
 MOST_PAIRS = 1_000  # of a prompt whose full effects are measured at once: a cell's kernel does nothing else meanwhile
@@ -130,6 +131,8 @@ class Answers:
         n, way = WAYS.get(word, (-1, None))
         if word == "head":
             yield self.head()
+        elif word == "script":
+            yield packed_script()
         elif word == "effects":
             yield from self._effects(body or {})
         elif way is not None and n == len(at):

@@ -19,12 +19,13 @@ from sae_vis.parts import ModelAndSae
 from sae_vis.server.served import Desk, Served
 from sae_vis.views.feature import feature_views, sae_words
 from sae_vis.widget.answers import Answers, as_text
-from sae_vis.widget.script import widget_script
+from sae_vis.widget.script import LOADER, packed_text
 from sae_vis.widget.still import still_card, still_prompt
 
 try:
     import anywidget
     import traitlets
+    from ipywidgets import Widget, widget_serialization
 except ImportError as error:
     raise InputError(f'the widget needs {error.name}, which is not installed: pip install "sae-vis[widget]"') from error
 
@@ -46,6 +47,22 @@ class _Shown(Served):
         return "" if self.tokenizer is not None else "the widget was made without a tokenizer, so no text can be read"
 
 
+class _Script(Widget):  # type: ignore[misc,no-any-unimported]
+    """What the explorers of a notebook run: one model that they share, so that a notebook keeps it once."""
+
+    packed = traitlets.Unicode("").tag(sync=True)
+
+
+_scripts: list[_Script] = []
+"""The one of this process, once there is any."""
+
+
+def _shared_script() -> _Script:
+    if not _scripts or _scripts[0].comm is None:  # closed, by Widget.close_all say
+        _scripts[:] = [_Script(packed=packed_text())]
+    return _scripts[0]
+
+
 class Explorer(anywidget.AnyWidget):
     """The explorer of an index in a notebook's cell; `Index.explore` makes it.
 
@@ -57,11 +74,12 @@ class Explorer(anywidget.AnyWidget):
         height: of the widget, in pixels.
     """
 
-    _esm = widget_script()
+    _esm = LOADER
     selected = traitlets.Int(None, allow_none=True).tag(sync=True)
     filters = traitlets.List(traitlets.Dict()).tag(sync=True)
     search = traitlets.Unicode("").tag(sync=True)
     height = traitlets.Int(720, min=200).tag(sync=True)
+    _script = traitlets.Instance(_Script).tag(sync=True, **widget_serialization)
     # The rest of what the page shows, as in an address; what it begins with; the card that was open last.
     _address = traitlets.Unicode("").tag(sync=True)
     _head = traitlets.Unicode("").tag(sync=True)
@@ -79,7 +97,7 @@ class Explorer(anywidget.AnyWidget):
         self._desk = Desk(_Shown(open=lambda: index, title=title, parts=parts, tokenizer=tokenizer, layout=layout))
         self._answers = Answers(self._desk, title)
         self._still = ("", "")  # a prompt, and it as plain HTML
-        super().__init__(_head=as_text(self._answers.head()))
+        super().__init__(_head=as_text(self._answers.head()), _script=_shared_script())
         self.on_msg(self._asked)
 
     def open_prompt(self, text: str, compare: str | None = None) -> None:

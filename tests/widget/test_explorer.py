@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 from urllib.parse import parse_qs
@@ -13,6 +14,7 @@ import pytest
 pytest.importorskip("anywidget")
 
 from sae_vis import load_tokenizer, prompt
+from sae_vis.deliver.page import static_file
 from sae_vis.demo import run as demo
 from sae_vis.errors import InputError
 from sae_vis.server.served import Desk, Served
@@ -67,6 +69,20 @@ def test_what_is_chosen_is_checked(index, widget):
     with pytest.raises(InputError, match=r"begins at 3\.0, above its end, 2\.0"):
         widget.filters = [{"column": "max", "low": 3, "high": 2}]
     assert (widget.selected, widget.filters) == (None, [])
+
+
+def test_widgets_share_their_script(widget, index):
+    other = index.explore()
+    assert widget.get_state()["_script"] == other.get_state()["_script"] == f"IPY_MODEL_{widget._script.model_id}"
+    assert gzip.decompress(base64.b64decode(widget._script.packed)).decode() == static_file("widget.js")
+    assert len(json.dumps(other.get_state())) < 40_000
+    # where a notebook shares no models the page asks for it
+    sent = asked(widget, {"id": "script", "path": "script", "body": None})
+    assert sent[0]["id"] == "script"
+    assert sent[0]["block"] == widget._script.packed
+    # one that was closed is made anew
+    widget._script.close()
+    assert index.explore()._script.packed == sent[0]["block"]
 
 
 def test_filters_have_both_ends(index):

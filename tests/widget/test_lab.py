@@ -197,9 +197,10 @@ def test_without_a_kernel_what_is_shown_stays(lab, index):
 
 
 def test_a_saved_notebook_holds_the_open_card(lab, index, folder):
-    notebook = lab("w = index.explore(selected=3)\nw")
+    notebook = lab("w = index.explore(selected=3)\nw", "v = index.explore(selected=5)\nv")
     page = notebook.explorer()
     card(page, 3)
+    card(notebook.explorer(1), 5)
     notebook.python("w.selected = 21")
     card(page, 21)
     python_says(notebook, "w._card.split(':')[0]", "21")
@@ -216,6 +217,7 @@ def test_a_saved_notebook_holds_the_open_card(lab, index, folder):
     again = lab.browse(notebook.path)
     again_card = card(again.explorer(), 21)
     assert f"{index.column('n_firings')[21]:,} times" in again_card.inner_text()
+    card(again.explorer(1), 5)
 
 
 LIVE = """\
