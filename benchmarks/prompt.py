@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import platform
 import time
+from functools import reduce
 from pathlib import Path
 from statistics import median
 
@@ -24,6 +25,7 @@ import torch
 from benchmarks.page_sources import Made, demo_index, testbed
 from sae_vis.effects.ablation import DirectEffects
 from sae_vis.effects.attribution import NextTokenLoss
+from sae_vis.index.effects_cache import merged
 from sae_vis.index.many import blocks
 from sae_vis.layout import SaeVisLayoutConfig, SeqMultiGroupConfig
 from sae_vis.models.base import RunnableModel
@@ -122,7 +124,7 @@ def compare_pages(made: Made, n_features: int, rounds: int) -> None:
     times: list[list[float]] = [[], [], []]
     part = features[:PLAIN_FEATURES]
     plain = [_plain_parts(sources, groups[feature], feature) for feature in part]
-    fast = computed_effects(effects, index, asked)
+    fast = reduce(merged, computed_effects(effects, index, asked))
     for feature, (positions, _, _, found) in zip(part, plain, strict=True):
         own = fast.rows(fast.feature == feature)
         at = own.find(positions)
@@ -130,7 +132,7 @@ def compare_pages(made: Made, n_features: int, rounds: int) -> None:
         np.testing.assert_allclose(own.loss[at[known]], found[known], atol=2e-4)
     for _ in range(rounds):
         started = time.perf_counter()
-        computed_effects(effects, index, asked)
+        reduce(merged, computed_effects(effects, index, asked))
         times[0].append(time.perf_counter() - started)
         for taken, n_rows in zip(times[1:], (1 << 30, 256), strict=True):
             started = time.perf_counter()

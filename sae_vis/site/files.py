@@ -111,7 +111,11 @@ class Files:
         for first in range(0, len(names), FILES_OF_EFFECTS):
             some = names[first : first + FILES_OF_EFFECTS]
             features = [feature for name in some for feature in self._features(_number(name))]
-            compute_effects(self._desk.live, features, config)
+
+            def within(done: int, total: int, before: int = first, n: int = len(some)) -> None:
+                progress(before + n * done // total)
+
+            compute_effects(self._desk.live, features, config, within)
             progress(first + len(some))
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +18,9 @@ from sae_vis.index.index import Index, Windows
 from sae_vis.views.sources import ViewSources
 
 PART_TOKENS = 1 << 16
-"""Tokens whose residuals are held at a time, about: 0.3 GB at a width of 576."""
+"""Tokens whose effects are computed at a time, about; their residuals have 0.3 GB at a width of 576."""
+KEEPS = 60.0
+"""Seconds after which what was computed is kept: whoever ends the process loses no more."""
 
 
 class Asked(NamedTuple):
@@ -47,13 +50,31 @@ def kept_effects(sources: ViewSources, features: Sequence[int], asked: Sequence[
     return [cache.of(feature) for feature in features]
 
 
-def keep_effects(sources: ViewSources, asked: Sequence[Asked]) -> None:
-    """Compute and keep what is asked for and was not known. Needs a model."""
+def keep_effects(
+    sources: ViewSources, asked: Sequence[Asked], progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Compute and keep what is asked for and was not known. Needs a model.
+
+    Args:
+        sources: where everything comes from.
+        asked: at which tokens effects are wanted.
+        progress: called with how many of the tokens are done, and of how many.
+    """
     assert sources.effects is not None
     cache = _cache(sources)
     missing = [one for one in (_missing(one, cache.of(one.feature)) for one in asked) if len(one.positions)]
-    if missing:
-        cache.add(computed_effects(sources.effects, sources.index, missing))
+    if not missing:
+        return
+    done, total = 0, sum(len(one.positions) for one in missing)
+    found, since = no_effects(), time.monotonic()
+    for part in computed_effects(sources.effects, sources.index, missing):
+        found, done = merged(found, part), done + len(part.feature)
+        if time.monotonic() - since > KEEPS:
+            cache.add(found)
+            found, since = no_effects(), time.monotonic()
+        if progress is not None:
+            progress(done, total)
+    cache.add(found)
 
 
 def _cache(sources: ViewSources) -> EffectsCache:
@@ -69,12 +90,12 @@ def _missing(asked: Asked, kept: StoredEffects) -> Asked:
     return Asked(asked.feature, *(column[~enough] for column in asked[1:]))
 
 
-def computed_effects(effects: DirectEffects, index: Index, asked: Sequence[Asked]) -> StoredEffects:
+def computed_effects(effects: DirectEffects, index: Index, asked: Sequence[Asked]) -> Iterator[StoredEffects]:
     """All of them with one forward pass of each sequence that holds any, a part of the sequences at a time."""
     positions, acts, listed = (np.concatenate([one[i] for one in asked]) for i in (1, 2, 3))
     features = np.repeat([one.feature for one in asked], [len(one.positions) for one in asked])
-    found = no_effects()
     for part in _by_sequence(index, positions):
+        found = no_effects()
         prepared = effects.prepare_corpus(index.tokens, index.offsets, positions[part])
         for lists in (False, True):
             own = part[listed[part] == lists]
@@ -82,11 +103,11 @@ def computed_effects(effects: DirectEffects, index: Index, asked: Sequence[Asked
                 n_changed = MOST_CHANGED if lists else 0
                 table = effects.at(prepared, positions[own], features[own], acts[own], n_changed=n_changed)
                 found = merged(found, _stored(features[own], positions[own], table, listed=lists))
-    return found
+        yield found
 
 
 def _by_sequence(index: Index, positions: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Places of some positions, cut between sequences into parts of about `PART_TOKENS`."""
+    """Where each of some positions stands among them, cut between sequences into parts of about `PART_TOKENS`."""
     order = np.argsort(positions, kind="stable")
     sequences = np.searchsorted(index.offsets, positions[order], side="right")
     starts = np.flatnonzero(np.diff(sequences, prepend=-1))

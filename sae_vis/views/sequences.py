@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -96,13 +96,19 @@ def _asked(exampled: Iterable[Exampled], config: SeqMultiGroupConfig | None) -> 
     return [asked_of(one.feature, one.groups, n_listed, whole=whole) for one in exampled]
 
 
-def compute_effects(sources: ViewSources, features: Sequence[int], config: SeqMultiGroupConfig | None) -> None:
+def compute_effects(
+    sources: ViewSources,
+    features: Sequence[int],
+    config: SeqMultiGroupConfig | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
     """Compute effects at the tokens of all examples of many features, for the index to keep; needs a model.
 
-    However many features there are, each sequence is run once; so the more at a time, the less it costs.
+    However many features there are, each sequence is run once; so the more at a time, the less it costs. ``progress``
+    is called with how many tokens are done, and of how many.
     """
     every = (one for block in blocks(sources.index, features) for one in example_groups(sources, block, config))
-    keep_effects(sources, _asked(every, config))
+    keep_effects(sources, _asked(every, config), progress)
 
 
 def _attributed(

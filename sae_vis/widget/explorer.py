@@ -47,7 +47,7 @@ class _Shown(Served):
         return "" if self.tokenizer is not None else "the widget was made without a tokenizer, so no text can be read"
 
 
-class _Script(Widget):  # type: ignore[misc,no-any-unimported]
+class _Script(Widget):
     """What the explorers of a notebook run: one model that they share, so that a notebook keeps it once."""
 
     packed = traitlets.Unicode("").tag(sync=True)

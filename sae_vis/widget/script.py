@@ -9,7 +9,7 @@ from functools import cache
 from sae_vis.deliver.page import static_file
 
 LOADER = """\
-// Of sae_vis. The script itself is in the model that `_script` names; where a notebook shares no models it is asked for.
+// Of sae_vis. The script itself is in the model that `_script` names; it is asked for where none is shared.
 // It holds Preact (c) Jason Miller and fflate (c) Arjun Barrett, MIT licence, and modules of D3 (c) Mike Bostock, ISC
 // licence; the licences' texts are in sae_vis/static/licences.md of the sae_vis package.
 const NOTHING_COMES = 60_000;

@@ -330,6 +330,51 @@ def test_effects_are_the_same_however_many_texts_are_run_at_a_time(path, tmp_pat
         np.testing.assert_allclose(one.up_values, other.up_values, atol=1e-5)
 
 
+def test_effects_that_were_computed_before_an_end_are_kept(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(view_effects, "PART_TOKENS", 50)
+    monkeypatch.setattr(view_effects, "KEEPS", -1.0)
+    monkeypatch.setattr(site_files, "CARDS", 2)
+    parts, layout = demo.demo_parts(demo.MLP), SaeVisLayoutConfig.default_feature_centric_layout()
+    chosen, told, computed = Index.open(path).select(6).tolist(), [], []
+    at = DirectEffects.at
+
+    def noted(self, prepared, positions, *others, **more):
+        computed.append(len(positions))
+        return at(self, prepared, positions, *others, **more)
+
+    monkeypatch.setattr(DirectEffects, "at", noted)
+
+    def run(copy, ends):
+        def progress(done):
+            told.append(done)
+            if ends and done >= 1:
+                raise KeyboardInterrupt
+
+        served = Served(open=partial(Index.open, copy), title="", parts=parts, layout=layout)
+        names = [f"cards/0/{number}.bin" for number in range(3)]
+        site_files.Files(Desk(served), chosen).compute_effects(names, progress)
+        cache = Index.open(copy).effects("direct")
+        return [cache.of(feature) for feature in chosen]
+
+    for name in ("whole", "stopped"):
+        shutil.copytree(path, tmp_path / name)
+    whole = run(tmp_path / "whole", ends=False)
+    n, told_of_whole = sum(computed), list(told)
+    assert told_of_whole == sorted(told_of_whole)
+    assert set(told_of_whole) == {0, 1, 2, 3}
+    computed.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", ends=True)
+    before = sum(computed)
+    assert 0 < before < n
+    computed.clear()
+    again = run(tmp_path / "stopped", ends=False)
+    assert sum(computed) == n - before
+    for one, other in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(one.position, other.position)
+        np.testing.assert_allclose(one.loss, other.loss, atol=1e-5)
+
+
 @pytest.mark.parametrize("what", ["file", "other"])
 def test_other_files_are_left_as_they_are(path, tmp_path, what):
     folder = tmp_path / "mine"
