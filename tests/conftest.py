@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -44,6 +45,14 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests.kernels import noise_everywhere
 
         config.add_cleanup(noise_everywhere())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Each test draws the same numbers whatever ran before it, if it draws them from the generator of all."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(0)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
