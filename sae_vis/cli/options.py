@@ -175,6 +175,10 @@ class PromptOptions:
         int | None, typer.Option("--seq-pos", "--pos", help="position to show first; default: the whole prompt")
     ] = None
     num_top_features: Annotated[int, typer.Option("--num-top-features", "--top", help="length of a ranking")] = 10
+    max_density: Annotated[
+        float,
+        typer.Option(help="leave features denser than this out of rankings by activation; 1: none are left out"),
+    ] = 0.1
     logit_tokens: Annotated[
         list[str] | None,
         typer.Option(

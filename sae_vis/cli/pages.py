@@ -126,6 +126,7 @@ def prompt(
         metric=settings.metric,
         seq_pos=settings.seq_pos,
         num_top_features=settings.num_top_features,
+        max_density=settings.max_density,
         logit_tokens=tuple(single_token(word, tokenizer) for word in settings.logit_tokens or ()),
         full_effects=settings.full_effects,
         compare=settings.compare,

@@ -471,6 +471,8 @@ export interface PromptMetric {
   readonly meaning: string;
   /** whether large values, small ones, or those of large size come first in a ranking. */
   readonly first: "large" | "small" | "size";
+  /** a ranking leaves out features that fire on a larger share of the corpus's tokens, unless told otherwise; 1: none. */
+  readonly max_density: number;
   /** , NaN where not computed. */
   readonly values: Float32Array;
 }
