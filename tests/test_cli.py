@@ -582,16 +582,23 @@ def test_a_phrase_is_searched_in_an_index(built: Path, capsys: pytest.CaptureFix
     found = index.find_text("self")
     text = b"".join(index.text.bytes_of(int(t)) for t in index.tokens if not index.text.is_special(int(t)))
     assert len(found.starts) == text.count(b"self") > 0
-    assert lines[0] == f"'self': {len(found.starts)} matches, {found.exact.sum()} of them token-exact"
+    assert lines[0] == f"'self' stands {len(found.starts)} times in the text, {found.exact.sum()} of them as whole tokens"
     assert lines[1].count("«self»") == 1
     assert [int(line.split()[0]) for line in lines[-3:]] == index.features_of(found.positions, 3).feature.tolist()
     command("search", built, "SELF", "--ignore-case", "--exact", "--last", "--rank", "count", "-n", 1)
     lines = capsys.readouterr().out.splitlines()
     exact = found.rows(found.exact)
-    assert lines[0].startswith(f"'SELF': {len(exact.starts)} matches")
+    assert lines[0].startswith(f"'SELF' stands {len(exact.starts)} times")
     assert int(lines[-1].split()[0]) == index.features_of(exact.stops - 1, 1, rank="count").feature[0]
     command("search", built, "🚀 東京")
     assert "«🚀 東京»" in capsys.readouterr().out
+    command("search", built, "zzqx")
+    assert capsys.readouterr().out == "'zzqx' stands nowhere in the text\n"
+    part = next(p for p in ("el", "elf self", "n sel") if 0 < (m := index.find_text(p)).starts.size and not m.exact.any())
+    command("search", built, part, "--exact")
+    said = capsys.readouterr().out
+    assert said.startswith(f"{part!r} stands ")
+    assert said.endswith(" in the text, never as whole tokens: leave out --exact\n")
     assert failure(capsys, "search", built, "") == "sae-vis: the phrase is empty, expected at least one character"
 
 

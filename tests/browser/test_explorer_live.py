@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from explorer_server import serving
+from playwright.sync_api import expect
 from polling import wait_until
 
 from sae_vis.api.options import ComputeSettings
@@ -55,12 +56,12 @@ def positions_of(view):
 
 
 def strongest(view, pairs, values):
-    """The value of each feature's token where it lowers most, of some pairs; masked tokens count for none."""
+    """The value of largest size of each feature, of some pairs; masked tokens count for none."""
     counted = view.masked[positions_of(view)[pairs]] == 0
-    least = {}
+    most = {}
     for feature, value in zip(view.features[pairs][counted].tolist(), values[counted].tolist(), strict=True):
-        least[feature] = min(least.get(feature, np.inf), value)
-    return least
+        most[feature] = max(most.get(feature, 0.0), value, key=abs)
+    return most
 
 
 def note_of(tab):
@@ -147,13 +148,13 @@ class TestPrompt:
         view, ids = read(PROMPT)
         found = ranked(tab)
         assert tab.get_by_label("Rank by").input_value() == "attribution"
-        least = strongest(view, np.arange(len(view.features)), value_of(view, "attribution"))
-        expected = sorted(least, key=lambda feature: least[feature])
+        most = strongest(view, np.arange(len(view.features)), value_of(view, "attribution"))
+        expected = sorted(most, key=lambda feature: -abs(most[feature]))
         assert found == expected[: len(found)]
         shown = [
             float(text.replace("−", "-").replace("+", "")) for text in tab.locator(".ranks .value").all_inner_texts()
         ]
-        assert shown == pytest.approx([least[feature] for feature in found], rel=0.006, abs=5e-4)
+        assert shown == pytest.approx([most[feature] for feature in found], rel=0.006, abs=5e-4)
         assert tab.locator(".strip [data-t]").count() == len(ids)
 
     def test_a_second_prompt_beside_it(self, open_explorer):
@@ -166,23 +167,29 @@ class TestPrompt:
 
     def test_full_effects_are_those_of_editing_the_model(self, open_explorer, read, sources):
         tab = open_prompt(open_explorer)
+        full = tab.get_by_label("Rank by").locator("option[value=full_loss_effect]")
+        assert full.is_disabled()
+        assert full.inner_text() == "Loss effect, full: measure first"
         tab.get_by_role("button", name=re.compile("^Measure the full effects")).click()
-        tab.get_by_role("button", name=re.compile("^Measure the full effects")).wait_for()
-        tab.get_by_label("Rank by").select_option("full_loss_effect")
-        tab.locator(".ranks tbody tr").first.wait_for()
+        expect(tab.locator(".measuring")).to_have_text("64 full effects measured.")
+        assert full.is_enabled()
+        tab.get_by_role("button", name="Rank by the measured full effects").click()
+        tab.locator(".ranks th", has_text="Loss effect, full").wait_for()
+        assert tab.get_by_label("Rank by").input_value() == "full_loss_effect"
+        assert tab.get_by_role("button", name="Rank by the measured full effects").count() == 0
         view, ids = read(PROMPT)
         order = np.argsort(-np.abs(value_of(view, "attribution")), kind="stable")[:64]
         acts = value_of(view, "act_size")
         measured = FullEffects(sources.model, sources.sae, sources.hook).at(
             torch.tensor(ids), positions_of(view)[order], view.features[order], acts[order]
         )
-        least = strongest(view, order, measured.loss_at_first)
+        most = strongest(view, order, measured.loss_at_first)
         found = ranked(tab)
         shown = [
             float(text.replace("−", "-").replace("+", "")) for text in tab.locator(".ranks .value").all_inner_texts()
         ]
         assert len(found) > 5
-        assert shown == pytest.approx([least[feature] for feature in found], rel=0.01, abs=2e-3)
+        assert shown == pytest.approx([most[feature] for feature in found], rel=0.01, abs=2e-3)
 
     def test_an_error_on_the_way_is_told_and_what_was_measured_stays(self, open_explorer, monkeypatch):
         measure, calls = FullEffects.at, []

@@ -753,7 +753,10 @@ export interface Hits {
 
 /** What was found, way by way; ways that found nothing are there with no features. */
 export interface SearchAnswer {
+  /** of each way. */
   readonly hits: readonly Hits[];
+  /** what the model read, without what the mask leaves out; none where no model was asked. */
+  readonly tokens: Int32Array;
 }
 
 /** A text of the user's own, run through model and dictionary; token ``i`` has the codes from ``offsets[i]`` on. */

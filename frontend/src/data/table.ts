@@ -2,7 +2,7 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 3857061770;
+export const DIGEST = 3455825582;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
@@ -57,7 +57,7 @@ export const TABLE: Table = {
   NumberColumn: [["values", ["float32", "plain", "n_features"]]],
   WholeColumn: [["values", ["int32", "plain", "n_features"]]],
   Hits: [["way", ["choice", "fires", "pushes", "phrase", "explanation", "note", "text"]], ["said", "str"], ["n_places", "int"], ["features", ["int32", "plain", "n_found"]], ["scores", ["float32", "plain", "n_found"]]],
-  SearchAnswer: [["hits", ["many", ["record", "Hits"]]]],
+  SearchAnswer: [["hits", ["many", ["record", "Hits"]]], ["tokens", ["int32", "token", "n_read"]]],
   TriedText: [["tokens", ["int32", "token", "n_positions"]], ["masked", ["int32", "plain", "n_positions"]], ["offsets", ["int32", "offsets", "n_positions+1", "n_codes"]], ["features", ["int32", "delta", "n_codes"]], ["acts", ["float32", "plain", "n_codes"]]],
   MeasuredEffects: [["side", "int"], ["done", "int"], ["total", "int"], ["pairs", ["int32", "plain", "n_measured"]], ["loss", ["float32", "plain", "n_measured"]], ["later", ["float32", "plain", "n_measured"]]],
   ComparisonHead: [["overview", ["record", "Overview"]], ["layout", ["record", "LayoutSpec"]]],

@@ -103,7 +103,7 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
   const wait = <p class="message">Loading…</p>;
   const found =
     address.words.trim() === "" ? null : (
-      <Ways words={address.words} search={search} shown={hits} choose={(way) => move({ way, sort: "score", down: true }, "replace")} go={go} clear={() => move({ words: "", way: null }, "replace")} n={source.n} />
+      <Ways words={address.words} search={search} shown={hits} choose={(way) => move({ way, sort: "score", down: true }, "replace")} go={go} clear={() => move({ words: "", way: null }, "replace")} n={source.n} texts={texts} />
     );
   return (
     <>
