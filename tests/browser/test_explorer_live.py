@@ -281,6 +281,29 @@ class TestSeveral:
         shown = [int(text) for text in tab.locator(".pairs tbody tr td:first-child").all_inner_texts()]
         assert shown == partners[: len(shown)].tolist()
 
+    def test_the_open_feature_goes_along_to_the_comparison_and_back(self, open_explorer):
+        views = {"name": "Views"}
+        tab = open_explorer("#f=111")
+        tab.get_by_role("article", name="Feature 111").wait_for()
+        tab.get_by_role("navigation", **views).get_by_role("button", name="Compare").click()
+        picker = tab.locator(".compare-page .picker input")
+        expect(picker).to_have_value("111")
+        tab.locator(".pairs tbody tr").nth(1).get_by_role("link").first.click()
+        wait_until(tab, "location.hash.includes('c.b=')")
+        picker.fill("228")
+        picker.press("Enter")
+        expect(picker).to_have_value("228")
+        wait_until(tab, "location.hash.includes('f=228') && !location.hash.includes('c.b=')")
+        tab.get_by_role("navigation", **views).get_by_role("button", name="Features").click()
+        tab.get_by_role("article", name="Feature 228").wait_for()
+        tab.locator(".grid-row").nth(3).click()
+        wait_until(tab, "!location.hash.includes('f=228')")
+        chosen = re.search(r"f=(\d+)", tab.url)[1]
+        tab.get_by_role("navigation", **views).get_by_role("button", name="Compare").click()
+        expect(picker).to_have_value(chosen)
+        tab.reload()
+        expect(picker).to_have_value(chosen)
+
 
 class TestGone:
     def test_a_server_that_was_stopped(self, open_explorer, demo_indices):

@@ -114,7 +114,7 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
             {title}
           </a>
         ))}
-        {views.length > 1 && <Views views={views} view={view} go={(to) => move({ view: to })} />}
+        {views.length > 1 && <Views views={views} view={view} go={(to) => move({ view: to, partner: null })} />}
         {searched && (
           <SearchBox box={box} words={address.words} setWords={(words) => move({ words, way: null }, "replace")} open={openFound} leave={() => grid.current?.focus()} />
         )}
@@ -122,7 +122,7 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
       {about}
       <main class={beside ? "explorer" : ""}>
         {view === "prompt" && panes.prompt !== undefined && <Drawn part={panes.prompt} props={{ texts, ...pane }} wait={wait} />}
-        {view === "compare" && panes.compare !== undefined && <Drawn part={panes.compare} props={pane} wait={wait} />}
+        {view === "compare" && panes.compare !== undefined && <Drawn part={panes.compare} props={{ current: feature, ...pane }} wait={wait} />}
         {beside && <TableKeys step={step} find={() => box.current?.focus()} help={help} setHelp={setHelp} reader={reader} />}
         {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} found={found} grid={grid} lasso={lasso} brush={brush} />}
         {view === "map" && panes.map !== undefined && <Drawn part={panes.map} props={{ source, texts, table, address, move, current: feature, lasso, found }} wait={wait} />}
@@ -172,9 +172,9 @@ function TableKeys(keys: ExplorerKeys): VNode | null {
   return keys.help ? <Help keys={KEYS} close={() => keys.setHelp(false)} /> : null;
 }
 
-/** What belongs to a prompt or a comparison in the address. */
+/** What belongs to a prompt or a comparison alone in the address. */
 function isPanes(name: string): boolean {
-  return /^[pc]\./.test(name);
+  return /^[pc]\./.test(name) && name !== "c.b";
 }
 
 /** Opens the document of an example's token, coloured by its feature. */
