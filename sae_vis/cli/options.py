@@ -232,6 +232,7 @@ class ServeOptions:
         typer.Option(help="another name with port for this server, such as a proxy's; give several times"),
     ] = None
     browser: Annotated[bool, typer.Option(help="open the page in a browser")] = True
+    first: Annotated[int | None, typer.Option(help="feature to open first; default: the first row of the table")] = None
 
 
 @dataclass(frozen=True, kw_only=True)

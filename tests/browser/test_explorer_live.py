@@ -16,6 +16,7 @@ from sae_vis.api.options import ComputeSettings
 from sae_vis.api.prompt_pages import named_prompts, prompt_sources
 from sae_vis.effects.intervention import FullEffects
 from sae_vis.explore.layers import layer_features
+from sae_vis.explore.reader import Reader
 from sae_vis.index.between import between
 from sae_vis.views.prompt import PromptSettings, prompt_view
 
@@ -303,6 +304,38 @@ class TestSeveral:
         expect(picker).to_have_value(chosen)
         tab.reload()
         expect(picker).to_have_value(chosen)
+
+
+class TestText:
+    def test_it_opens_at_the_strongest_firing_of_the_open_feature(self, open_explorer, index):
+        tab = open_explorer("#f=111")
+        tab.get_by_role("article", name="Feature 111").wait_for()
+        go = tab.get_by_role("navigation", name="Views").get_by_role("button", name="Text")
+        go.click()
+        place = Reader(index).place(int(index.top_examples(111, 1).positions[0]))
+        wait_until(tab, "location.hash.includes('tok=')")
+        said = dict(part.split("=") for part in tab.url.partition("#")[2].split("&"))
+        assert (int(said["doc"]), int(said.get("page", 0)), int(said["tok"])) == (place.document, place.page, place.token)
+        assert said["pins"] == "111"
+        tab.locator(f".reader-text [data-t='{place.token}']").wait_for()
+
+    def test_it_stays_where_one_has_read(self, open_explorer):
+        tab = open_explorer("#f=111&view=text&doc=3&pins=111")
+        tab.locator(".reader-text [data-t]").first.wait_for()
+        views = tab.get_by_role("navigation", name="Views")
+        views.get_by_role("button", name="Features").click()
+        tab.locator(".grid-row").first.wait_for()
+        views.get_by_role("button", name="Text").click()
+        tab.locator(".reader-text [data-t]").first.wait_for()
+        wait_until(tab, "location.hash.includes('doc=3')")
+
+    def test_without_a_chosen_feature_it_begins_with_the_first_document(self, open_explorer):
+        tab = open_explorer()
+        tab.locator(".grid-row").first.wait_for()
+        tab.get_by_role("navigation", name="Views").get_by_role("button", name="Text").click()
+        tab.locator(".reader-text [data-t]").first.wait_for()
+        wait_until(tab, "location.hash.includes('view=text')")
+        assert "doc=" not in tab.url
 
 
 class TestGone:

@@ -241,6 +241,18 @@ function tokenAt({ contexts: c }: SequenceGroup, t: number): TokenAt | null {
   };
 }
 
+/** The firing of largest size among a card's examples; null: it shows none. */
+export function strongest({ sequences }: FeatureView): TokenAt | null {
+  let best: TokenAt | null = null;
+  let most = 0;
+  for (const group of sequences) {
+    group.contexts.acts.forEach((act, t) => {
+      if (Math.abs(act) > most) [best, most] = [tokenAt(group, t), Math.abs(act)];
+    });
+  }
+  return best;
+}
+
 /** The group that a number belongs to, by the numbers that groups start with. */
 function groupOf(starts: readonly number[], number: number): number {
   let g = starts.length - 1;

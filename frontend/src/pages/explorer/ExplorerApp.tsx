@@ -10,7 +10,7 @@ import type { Read } from "../../components/types";
 import type { ExplorerSource } from "../../data/explorer";
 import { TokenTexts } from "../../data/tokens";
 import { Tooltips } from "../../marks/Tooltip";
-import { tip } from "../../state/card";
+import { strongest, tip } from "../../state/card";
 import { narrowed, useBrush } from "../../state/explorer/brush";
 import { explorerFields, MOST_PINS, VIEWS, type ExplorerAddress, type View } from "../../state/explorer/address";
 import { useLasso } from "../../state/explorer/lasso";
@@ -95,6 +95,11 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
   const about = useMemo(() => <About source={source} />, [source]);
   const reader = useRef<ReaderKeys | null>(null);
   const read = useMemo(() => readIn(source, address.pins, move), [source, address.pins, move]);
+  const show = (to: View): void => {
+    const chosen = address.feature;
+    if (to === "text" && chosen !== null && !address.pins.includes(chosen)) void readStrongest(source, chosen, read, () => move({ view: to }));
+    else move({ view: to, partner: null });
+  };
   const views = viewsOf(source).filter((one) => one === "table" || panes[one] !== undefined);
   const view = views.includes(address.view) ? address.view : "table";
   const searched = view === "table" || view === "map";
@@ -114,7 +119,7 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
             {title}
           </a>
         ))}
-        {views.length > 1 && <Views views={views} view={view} go={(to) => move({ view: to, partner: null })} />}
+        {views.length > 1 && <Views views={views} view={view} go={show} />}
         {searched && (
           <SearchBox box={box} words={address.words} setWords={(words) => move({ words, way: null }, "replace")} open={openFound} leave={() => grid.current?.focus()} />
         )}
@@ -187,6 +192,17 @@ function readIn(source: ExplorerSource, pins: readonly number[], move: Moves<Exp
       say(reasonOf(error));
     }
   };
+}
+
+/** Opens the document of a feature's strongest firing; `otherwise` where its card shows none. */
+async function readStrongest(source: ExplorerSource, feature: number, read: Read, otherwise: () => void): Promise<void> {
+  try {
+    const at = strongest(await source.card(feature));
+    if (at === null) otherwise();
+    else read(feature, at.sequence, at.position);
+  } catch {
+    otherwise(); // opening the card says why it can't be had
+  }
 }
 
 /** What the source has something for. */
