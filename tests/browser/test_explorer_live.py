@@ -158,6 +158,32 @@ class TestPrompt:
         assert shown == pytest.approx([most[feature] for feature in found], rel=0.006, abs=5e-4)
         assert tab.locator(".strip [data-t]").count() == len(ids)
 
+    def test_an_empty_prompt_offers_a_text_of_the_corpus(self, open_explorer, index):
+        tab = open_explorer("#view=prompt&f=111")
+        offered = tab.locator(".prompt-pane .earlier")
+        expect(offered).to_contain_text("where feature 111 fires most strongly")
+        asked = []
+        tab.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+        text = offered.get_by_role("button").get_attribute("title")
+        position = int(index.top_examples(111, 1).positions[0])
+        around = index.tokens[max(position - 16, 0) : position + 7]
+        window = b"".join(index.text.bytes_of(int(token)) for token in around if not index.text.is_special(int(token)))
+        assert text.encode() in window
+        assert index.text.bytes_of(int(index.tokens[position])) in text.encode()
+        assert "prompt" not in asked
+        offered.get_by_role("button").click()
+        tab.locator(".strip [data-t]").first.wait_for()
+        assert asked.count("prompt") == 1
+        assert tab.get_by_role("textbox", name="Prompt", exact=True).input_value() == text
+        assert offered.get_by_text("Try").count() == 0
+
+    def test_without_an_open_feature_it_is_the_beginning_of_the_corpus(self, open_explorer, index):
+        tab = open_explorer("#view=prompt")
+        button = tab.locator(".prompt-pane .earlier").get_by_role("button")
+        tokens = [int(token) for token in index.tokens[:22] if not index.text.is_special(int(token))]
+        first = b"".join(index.text.bytes_of(token) for token in tokens).decode("utf-8", "replace")
+        assert button.get_attribute("title") == first
+
     def test_a_second_prompt_beside_it(self, open_explorer):
         tab = open_prompt(open_explorer)
         tab.get_by_label("Compare with").fill(SECOND)

@@ -8,6 +8,8 @@ import { count, plural } from "../../data/format";
 import type { TokenTexts } from "../../data/tokens";
 import { tip } from "../../state/card";
 import type { ExplorerAddress } from "../../state/explorer/address";
+import { useAsked } from "../../state/explorer/asked";
+import { exampleFor, type Example } from "../../state/explorer/example";
 import { promptSource, useLivePrompt, type LivePrompt } from "../../state/explorer/prompt";
 import type { Moves, Within } from "../../state/history";
 import { useKeys } from "../../state/keys";
@@ -37,6 +39,9 @@ export function PromptPane({ source, texts, address, move, help, setHelp }: Prom
   const { text, compare } = address;
   const several = source.info.indices.length > 1;
   const live = useLivePrompt(source, text, compare);
+  const { feature } = address;
+  const asked = text === "" && source.info.can.reader;
+  const { found: example } = useAsked({ ask: asked ? (signal) => exampleFor(source, texts, feature, signal) : null, pause: 0, clear: "never" }, [source, feature, asked]);
   const [earlier, setEarlier] = useState<readonly string[]>([]);
   useLayoutEffect(() => {
     if (live.state === "there") setEarlier((before) => [text, ...before.filter((one) => one !== text)].slice(0, 8));
@@ -63,6 +68,7 @@ export function PromptPane({ source, texts, address, move, help, setHelp }: Prom
           ))}
         </p>
       )}
+      {text === "" && example !== null && <Begin example={example} begin={() => move({ text: example.text })} />}
       <div class="progress">
         <Progress live={live} />
         {several && (
@@ -74,6 +80,19 @@ export function PromptPane({ source, texts, address, move, help, setHelp }: Prom
       {several && address.every && <Layers source={source} texts={texts} text={text} />}
       {live.part !== null && <Shown source={source} part={live.part} measured={live.measured} help={help} setHelp={setHelp} />}
     </section>
+  );
+}
+
+/** A text to begin with; nothing runs before it is chosen. */
+function Begin({ example, begin }: { readonly example: Example; readonly begin: () => void }): VNode {
+  const brief = example.text.replace(/\s+/g, " ").trim();
+  return (
+    <p class="earlier">
+      <span class="quiet">{example.feature === null ? "Try the beginning of the corpus:" : `Try a text of the corpus, where feature ${example.feature} fires most strongly:`}</span>{" "}
+      <button type="button" class="filter-chip" title={example.text} onClick={begin}>
+        {brief.length > 80 ? `${brief.slice(0, 79)}…` : brief}
+      </button>
+    </p>
   );
 }
 
