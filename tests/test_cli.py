@@ -336,6 +336,58 @@ def test_prompt_page(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert page.read_bytes() == before
 
 
+def test_a_prompt_finds_model_and_sae_where_the_index_was_made_from(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    command("prompt", built, "self.tk", "-o", tmp_path / "found.html")
+    command(
+        "prompt", built, "self.tk", "--model", MODEL, "--sae", demo.assets() / "sae-resid", "-o", tmp_path / "b.html"
+    )
+    assert (tmp_path / "found.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    moved = shutil.copytree(built, tmp_path / "moved")
+    manifest = moved / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(str(MODEL), "/nowhere/model"))
+    capsys.readouterr()
+    said = failure(capsys, "prompt", moved, "self.tk", "-o", tmp_path / "c.html")
+    assert said == (
+        "sae-vis: the index was made with the model /nowhere/model, of which this machine has no folder: "
+        f"say where to load from, as in sae-vis prompt {moved} TEXT --model MODEL"
+    )
+    command("prompt", moved, "self.tk", "--model", MODEL, "-o", tmp_path / "c.html")
+    assert (tmp_path / "c.html").exists()
+
+
+def test_what_cards_lack_without_model_and_sae_is_said(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    lacking = (
+        "  without --model and --sae the cards have no logit effects of the tokens shown, "
+        "no effects on the loss that the index does not keep yet, no decoder neighbours (sae-vis map keeps them)"
+    )
+    command("feature", built, 1945, "-o", tmp_path / "a.html")
+    assert lacking in capsys.readouterr().out.splitlines()
+    command("site", built, 1945, "-o", tmp_path / "site")
+    assert lacking in capsys.readouterr().out.splitlines()
+    command("feature", built, 1945, "--model", MODEL, "--sae", demo.assets() / "sae-resid", "-o", tmp_path / "b.html")
+    assert "without --model" not in capsys.readouterr().out
+
+
+def test_progress_of_cards_and_of_effects(built: Path, tmp_path: Path):
+    told: list[tuple[str, int, int]] = []
+    compute = ComputeSettings(progress=lambda *one: told.append(one))
+    save_feature_page(Index.open(built), tmp_path / "a.html", features=[1945, 111, 18], compute=compute)
+    assert told == [("cards", done, 3) for done in range(4)]
+    told.clear()
+    index = shutil.copytree(built, tmp_path / "index")
+    parts = demo.demo_parts(demo.RESID)
+    sae_vis.save_site(
+        index, tmp_path / "site", features=range(100, 260), parts=parts, progress=lambda *one: told.append(one)
+    )
+    effects = [done for stage, done, _ in told if stage == "effects"]
+    assert {total for stage, _, total in told if stage == "effects"} == {3}  # files of 64 cards
+    assert (effects[0], effects[-1]) == (0, 3)
+    assert effects == sorted(effects)
+    assert effects.count(3) == 1
+
+
 def test_what_a_page_says_of_itself(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     page = tmp_path / "a.html"
     said = ("--title", "Two features", "--selection", "picked", "--first", 18, "--seed", 3)

@@ -109,6 +109,19 @@ class NewRunOptions(HookOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReadersOptions:
+    """Model and SAE that read a prompt, and how they are run."""
+
+    model: Annotated[
+        str | None, typer.Option(help="the index's model: local path or hub name; default: the folder it was made from")
+    ] = None
+    sae: Annotated[str | None, typer.Option(help="the index's SAE; default: the folder it was made from")] = None
+    hook: Hook = None
+    hook_out: HookOut = None
+    dtype: Dtype = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PartsOptions:
     """Model and SAE of an index; none, or both."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from sae_vis.api import FeatureSettings, index_features, save_feature_page, save_prompt_page
+from sae_vis.api import ComputeSettings, FeatureSettings, index_features, save_feature_page, save_prompt_page
 from sae_vis.corpus.labels import LabelledText
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
@@ -135,9 +135,14 @@ def run_demo(
     index = index_features(corpus, parts, out / f"index-{sae.name}", text=spelled, progress=progress)
     title = f"sae_vis demo: {sae.reads}"
     ids, rule = _shown(index, sae, features)
-    path = out / f"features-{sae.name}.html"
+    path, first = out / f"features-{sae.name}.html", sae.first if sae.first in ids else None
     page = save_feature_page(
-        index, path, features=ids, parts=parts, settings=FeatureSettings(title=title, selection=rule, first=sae.first)
+        index,
+        path,
+        features=ids,
+        parts=parts,
+        settings=FeatureSettings(title=title, selection=rule, first=first),
+        compute=ComputeSettings(progress=progress),
     )
     prompt = save_prompt_page(
         index,
@@ -146,6 +151,7 @@ def run_demo(
         parts=parts,
         tokenizer=load_tokenizer(assets() / "model"),
         settings=PromptSettings(metric="loss_effect", full_effects=FULL_EFFECTS, title=f"{title}, on one prompt"),
+        compute=ComputeSettings(progress=progress),
     )
     return DemoResult(index, page, prompt)
 

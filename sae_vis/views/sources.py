@@ -12,6 +12,7 @@ from sae_vis.effects.attention import AttentionAttribution, NoAttention
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.effects.probes import Probes
 from sae_vis.index.between import Between
+from sae_vis.index.build import Progress
 from sae_vis.index.index import Index
 from sae_vis.layout import FeatureQuery
 from sae_vis.saes.base import Dictionary
@@ -52,6 +53,7 @@ class ViewSources:
         b: a second dictionary over the same tokens; None: pages have no table of its features.
         place_lenses: for each place of a dictionary that writes at several the logit lens of its direction there, None
             where the way to the logits is not known; empty for other dictionaries, and without the model.
+        progress: called with stage, done, total as the cards of a page are made; None: nobody looks.
     """
 
     index: Index
@@ -65,6 +67,7 @@ class ViewSources:
     seed: int = 0
     b: SecondDictionary | None = None
     place_lenses: tuple[LogitLens | None, ...] = ()
+    progress: Progress | None = None
 
     @property
     def loss_against(self) -> Literal["next", "reference"]:
