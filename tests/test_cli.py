@@ -17,6 +17,7 @@ import sae_vis
 from sae_vis import Corpus, Index, ModelAndSae, TokenText, index_features, save_feature_page
 from sae_vis.api import ComputeSettings, FeatureSettings
 from sae_vis.cli import main
+from sae_vis.corpus.labels import LabelledText
 from sae_vis.demo import run as demo
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.models import half
@@ -530,7 +531,8 @@ def test_vectorised_queries_equal_single_ones(built: Path):
 def test_demo_writes_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_text: Path, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(demo, "demo_texts", lambda: [small_text.read_text(encoding="utf-8")])
+    labelled = LabelledText(small_text.read_text(encoding="utf-8"), {"source": "python_stdlib", "kind": "code"})
+    monkeypatch.setattr(demo, "demo_documents", lambda: [labelled])
     command("demo", "--out", tmp_path)
     said = capsys.readouterr().out
     for name in ("resid", "mlp"):
