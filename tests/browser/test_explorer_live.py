@@ -341,7 +341,11 @@ class TestText:
         place = Reader(index).place(int(index.top_examples(111, 1).positions[0]))
         wait_until(tab, "location.hash.includes('tok=')")
         said = dict(part.split("=") for part in tab.url.partition("#")[2].split("&"))
-        assert (int(said["doc"]), int(said.get("page", 0)), int(said["tok"])) == (place.document, place.page, place.token)
+        assert (int(said["doc"]), int(said.get("page", 0)), int(said["tok"])) == (
+            place.document,
+            place.page,
+            place.token,
+        )
         assert said["pins"] == "111"
         tab.locator(f".reader-text [data-t='{place.token}']").wait_for()
 

@@ -96,7 +96,11 @@ def cases(part, n, seed):
     spans = [None, (1, 4), (3, 12), (0, 0), (0, 2), (5, last), (SILENT, SILENT), (SILENT, SILENT + 1)]
     every = list(
         itertools.product(
-            METRICS, spans, ["max", "mean", "sum", "count"], [None, "large", "small", "size"], [(0, None), (0, 100), (0.1, 5)]
+            METRICS,
+            spans,
+            ["max", "mean", "sum", "count"],
+            [None, "large", "small", "size"],
+            [(0, None), (0, 100), (0.1, 5)],
         )
     )
     for i in rng.choice(len(every), n, replace=False):
