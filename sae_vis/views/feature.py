@@ -92,7 +92,9 @@ def feature_page(
     layout = layout or SaeVisLayoutConfig.default_feature_centric_layout(labels=bool(index.labellings))
     spec = layout.to_spec("feature" if prompt is None else "prompt")
     sources = with_game(sources, layout)
-    views = tuple(_told(feature_views(sources, [int(feature) for feature in features], layout), sources, len(features)))
+    views = tuple(
+        sources.watched(feature_views(sources, [int(feature) for feature in features], layout), len(features))
+    )
     if draws_boards(layout) and sources.game is not None:
         views = with_boards(sources.index, sources.game, views)
     ids_of_page = np.asarray(features, dtype=np.int64)
@@ -118,15 +120,6 @@ def feature_page(
         token_bytes={token: sources.text.bytes_of(token) for token in ids},
         special=tuple(token for token in ids if sources.text.is_special(token)),
     )
-
-
-def _told(views: Iterator[FeatureView], sources: ViewSources, n: int) -> Iterator[FeatureView]:
-    """The ``n`` views as they come, each told to whoever looks on."""
-    told = sources.progress or (lambda stage, done, total: None)
-    told("cards", 0, n)
-    for done, view in enumerate(views, start=1):
-        told("cards", done, n)
-        yield view
 
 
 def meta_of(sources: ViewSources, layout: SaeVisLayoutConfig, meta: PageMeta) -> PageMeta:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sae_vis.boards.base import BoardGame
 from sae_vis.corpus.text import TokenText
@@ -16,6 +17,8 @@ from sae_vis.index.build import Progress
 from sae_vis.index.index import Index
 from sae_vis.layout import FeatureQuery
 from sae_vis.saes.base import Dictionary
+
+Card = TypeVar("Card")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,14 @@ class ViewSources:
     def loss_against(self) -> Literal["next", "reference"]:
         """What loss effects are of: the token that follows, or a reference distribution."""
         return "next" if self.effects is None or self.effects.reference is None else "reference"
+
+    def watched(self, cards: Iterator[Card], n: int) -> Iterator[Card]:
+        """The ``n`` cards of a page as they come, each told to whoever looks on."""
+        told = self.progress or (lambda stage, done, total: None)
+        told("cards", 0, n)
+        for done, card in enumerate(cards, start=1):
+            told("cards", done, n)
+            yield card
 
     def query(self, feature: int) -> FeatureQuery:
         """What the user's own components may ask about a feature."""

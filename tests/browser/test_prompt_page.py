@@ -292,6 +292,25 @@ def test_keys_change_the_metric_and_open_cards(open_page, page):
     says(tab, "#metric=act_size")
 
 
+def test_words_have_their_meaning_as_a_tip_and_in_the_list_of_keys(open_page, page):
+    numbers = Path(__file__).parents[2] / "docs" / "numerics.md"
+    table = numbers.read_text(encoding="utf-8").partition("## Words on the pages")[2]
+    meanings = dict(re.findall(r"^\| ([a-z ]+) \| (.*) \|$", table, re.MULTILINE))
+    del meanings["word"]
+    tab = open_page(page)
+    tips = tab.locator(".word").evaluate_all("all => all.map((word) => [word.textContent, word.title])")
+    assert {"fires on", "max", "density", "Pushed up"} <= {text for text, _ in tips}
+    assert {meaning for _, meaning in tips} <= set(meanings.values())
+    assert tab.locator(".legend .word").get_attribute("title") == meanings["masked"]
+    press(tab, "?")
+    keys = tab.get_by_role("dialog", name="Keys")
+    keys.get_by_text("What the words mean").click()
+    lines = keys.locator(".words dl > div").evaluate_all(
+        "all => all.map((line) => [...line.children].map((c) => c.textContent))"
+    )
+    assert dict(lines) == meanings
+
+
 def test_keys_in_fields_stay_there(open_page, page):
     tab = open_page(page)
     tab.get_by_label("Features", exact=True).click()

@@ -2,6 +2,7 @@
 import type { VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, number, percent, plural } from "../data/format";
+import { WORDS } from "../data/words";
 import { Chip } from "../marks/TokenText";
 import { SHARED } from "./ModelDiff";
 import { useLoaded } from "../state/load";
@@ -293,8 +294,8 @@ function Heads({ order, setOrder, examples, source, labelling }: HeadsProps): VN
     <thead>
       <tr>
         {sort("feature", "Feature")}
-        {columns.has("density") && sort("density", "Density")}
-        {columns.has("max") && sort("max", source.head.meta.signed ? "Peak" : "Max")}
+        {columns.has("density") && sort("density", "Density", WORDS.density)}
+        {columns.has("max") && sort("max", source.head.meta.signed ? "Peak" : "Max", WORDS.max)}
         <th>{examples ? "In an example" : "Strongest token"}</th>
         {labelling !== undefined && sort("uneven", `By ${labelling.name}`, UNEVEN)}
         {models !== null && sort("share", `Share of ${models[1]}`)}
