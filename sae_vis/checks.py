@@ -42,6 +42,18 @@ def whole_number(value: object, name: str, least: int | None = None) -> int:
     return number
 
 
+def a_share(value: object, name: str) -> float:
+    """A share of a whole, of Python, NumPy or PyTorch, as Python's number.
+
+    Raises:
+        InputError: no number from 0 to 1.
+    """
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number <= 1:
+        raise InputError(f"{name} is {shown(value)}, expected a share from 0 to 1, such as 0.1 for 10%")
+    return float(number)
+
+
 def is_whole_number(value: object) -> bool:
     """Whether `whole_number` takes a value."""
     number = plain(value)

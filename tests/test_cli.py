@@ -17,6 +17,7 @@ import sae_vis
 from sae_vis import Corpus, Index, ModelAndSae, TokenText, index_features, save_feature_page
 from sae_vis.api import ComputeSettings, FeatureSettings
 from sae_vis.cli import main
+from sae_vis.corpus.labels import LabelledText
 from sae_vis.demo import run as demo
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.models import half
@@ -336,6 +337,58 @@ def test_prompt_page(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert page.read_bytes() == before
 
 
+def test_a_prompt_finds_model_and_sae_where_the_index_was_made_from(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    command("prompt", built, "self.tk", "-o", tmp_path / "found.html")
+    command(
+        "prompt", built, "self.tk", "--model", MODEL, "--sae", demo.assets() / "sae-resid", "-o", tmp_path / "b.html"
+    )
+    assert (tmp_path / "found.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    moved = shutil.copytree(built, tmp_path / "moved")
+    manifest = moved / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(str(MODEL), "/nowhere/model"))
+    capsys.readouterr()
+    said = failure(capsys, "prompt", moved, "self.tk", "-o", tmp_path / "c.html")
+    assert said == (
+        "sae-vis: the index was made with the model /nowhere/model, of which this machine has no folder: "
+        f"say where to load from, as in sae-vis prompt {moved} TEXT --model MODEL"
+    )
+    command("prompt", moved, "self.tk", "--model", MODEL, "-o", tmp_path / "c.html")
+    assert (tmp_path / "c.html").exists()
+
+
+def test_what_cards_lack_without_model_and_sae_is_said(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    lacking = (
+        "  without --model and --sae the cards have no logit effects of the tokens shown, "
+        "no effects on the loss that the index does not keep yet, no decoder neighbours (sae-vis map keeps them)"
+    )
+    command("feature", built, 1945, "-o", tmp_path / "a.html")
+    assert lacking in capsys.readouterr().out.splitlines()
+    command("site", built, 1945, "-o", tmp_path / "site")
+    assert lacking in capsys.readouterr().out.splitlines()
+    command("feature", built, 1945, "--model", MODEL, "--sae", demo.assets() / "sae-resid", "-o", tmp_path / "b.html")
+    assert "without --model" not in capsys.readouterr().out
+
+
+def test_progress_of_cards_and_of_effects(built: Path, tmp_path: Path):
+    told: list[tuple[str, int, int]] = []
+    compute = ComputeSettings(progress=lambda *one: told.append(one))
+    save_feature_page(Index.open(built), tmp_path / "a.html", features=[1945, 111, 18], compute=compute)
+    assert told == [("cards", done, 3) for done in range(4)]
+    told.clear()
+    index = shutil.copytree(built, tmp_path / "index")
+    parts = demo.demo_parts(demo.RESID)
+    sae_vis.save_site(
+        index, tmp_path / "site", features=range(100, 260), parts=parts, progress=lambda *one: told.append(one)
+    )
+    effects = [done for stage, done, _ in told if stage == "effects"]
+    assert {total for stage, _, total in told if stage == "effects"} == {3}  # files of 64 cards
+    assert (effects[0], effects[-1]) == (0, 3)
+    assert effects == sorted(effects)
+    assert effects.count(3) == 1
+
+
 def test_what_a_page_says_of_itself(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     page = tmp_path / "a.html"
     said = ("--title", "Two features", "--selection", "picked", "--first", 18, "--seed", 3)
@@ -478,7 +531,8 @@ def test_vectorised_queries_equal_single_ones(built: Path):
 def test_demo_writes_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_text: Path, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(demo, "demo_texts", lambda: [small_text.read_text(encoding="utf-8")])
+    labelled = LabelledText(small_text.read_text(encoding="utf-8"), {"source": "python_stdlib", "kind": "code"})
+    monkeypatch.setattr(demo, "demo_documents", lambda: [labelled])
     command("demo", "--out", tmp_path)
     said = capsys.readouterr().out
     for name in ("resid", "mlp"):
@@ -582,16 +636,26 @@ def test_a_phrase_is_searched_in_an_index(built: Path, capsys: pytest.CaptureFix
     found = index.find_text("self")
     text = b"".join(index.text.bytes_of(int(t)) for t in index.tokens if not index.text.is_special(int(t)))
     assert len(found.starts) == text.count(b"self") > 0
-    assert lines[0] == f"'self': {len(found.starts)} matches, {found.exact.sum()} of them token-exact"
+    assert (
+        lines[0] == f"'self' stands {len(found.starts)} times in the text, {found.exact.sum()} of them as whole tokens"
+    )
     assert lines[1].count("«self»") == 1
     assert [int(line.split()[0]) for line in lines[-3:]] == index.features_of(found.positions, 3).feature.tolist()
     command("search", built, "SELF", "--ignore-case", "--exact", "--last", "--rank", "count", "-n", 1)
     lines = capsys.readouterr().out.splitlines()
     exact = found.rows(found.exact)
-    assert lines[0].startswith(f"'SELF': {len(exact.starts)} matches")
+    assert lines[0].startswith(f"'SELF' stands {len(exact.starts)} times")
     assert int(lines[-1].split()[0]) == index.features_of(exact.stops - 1, 1, rank="count").feature[0]
     command("search", built, "🚀 東京")
     assert "«🚀 東京»" in capsys.readouterr().out
+    command("search", built, "zzqx")
+    assert capsys.readouterr().out == "'zzqx' stands nowhere in the text\n"
+    inside = {part: index.find_text(part) for part in ("elf", "eturn", "lass")}  # of self, return, class
+    part = next(part for part, at in inside.items() if len(at.starts) > 0 and not at.exact.any())
+    command("search", built, part, "--exact")
+    said = capsys.readouterr().out
+    assert said.startswith(f"{part!r} stands ")
+    assert said.endswith(" in the text, never as whole tokens: leave out --exact\n")
     assert failure(capsys, "search", built, "") == "sae-vis: the phrase is empty, expected at least one character"
 
 

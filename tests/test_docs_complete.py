@@ -148,3 +148,11 @@ def test_messages_of_the_troubleshooting_page_are_the_librarys():
     parts = [part.strip() for text in quoted for part in text.split("…") if part.strip()]
     assert len(parts) > 5
     assert [part for part in parts if part.lower() not in every.lower()] == []
+
+
+def test_words_of_the_pages_mean_what_the_docs_say():
+    words = (ROOT / "frontend" / "src" / "data" / "words.ts").read_text(encoding="utf-8")
+    said = dict(re.findall(r'^  "?([a-z ]+)"?: "(.*)",$', words, re.MULTILINE))
+    assert len(said) == words.count('",\n') > 10
+    page = (ROOT / "docs" / "numerics.md").read_text(encoding="utf-8").partition("## Words on the pages")[2]
+    assert dict(re.findall(r"^\| ([a-z ]+) \| (.*) \|$", page, re.MULTILINE)) == {"word": "meaning", **said}

@@ -54,7 +54,7 @@ class ComputeSettings:
         target_logits: `Reference`, or what it takes: the loss is then the cross entropy against it; need ``parts``.
         game: whose boards are drawn where the layout asks for boards; None: Othello, by the tokens' names.
         seed: of the interval samples.
-        progress: called with stage, done, total where two dictionaries are correlated.
+        progress: called with stage, done, total where two dictionaries are correlated, and as cards are made.
     """
 
     effects: bool | None = None

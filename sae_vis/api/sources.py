@@ -33,7 +33,9 @@ def view_sources(index: Index, parts: ModelAndSae | None, compute: ComputeSettin
     if parts is None:
         if compute.target_logits is not None:
             raise InputError("target_logits= change the loss that effects are of: give parts=, the model and the SAE")
-        return ViewSources(index=index, text=index.text, probes=probes, game=compute.game, seed=seed)
+        return ViewSources(
+            index=index, text=index.text, probes=probes, game=compute.game, seed=seed, progress=compute.progress
+        )
     reference = reference_of(index, parts, compute.target_logits)
     effects = effects if compute.effects is None else compute.effects
     return ViewSources(
@@ -46,6 +48,7 @@ def view_sources(index: Index, parts: ModelAndSae | None, compute: ComputeSettin
         probes=probes,
         game=compute.game,
         seed=seed,
+        progress=compute.progress,
     )
 
 

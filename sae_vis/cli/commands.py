@@ -113,13 +113,17 @@ def search(
 ) -> None:
     """Find a phrase in an index's text, and the features that fire there."""
     from sae_vis.index.index import Index
-    from sae_vis.views.search_lines import feature_lines, match_lines
+    from sae_vis.views.search_lines import feature_lines, match_lines, times
 
     opened = Index.open(index, verify="sizes")
     found = opened.find_text(phrase, ignore_case=ignore_case)
     chosen = found.rows(found.exact) if exact else found
     positions = chosen.stops - 1 if last else chosen.positions
-    for line in [*match_lines(opened, phrase, chosen, matches), *feature_lines(opened, positions, rank, count)]:
+    ranked = feature_lines(opened, positions, rank, count)
+    if exact and len(chosen.starts) == 0 < len(found.starts):
+        say(f"{phrase!r} stands {times(len(found.starts))} in the text, never as whole tokens: leave out --exact")
+        return
+    for line in match_lines(opened, phrase, chosen, matches) + (ranked if len(chosen.starts) else []):
         say(line)
 
 

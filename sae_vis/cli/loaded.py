@@ -28,6 +28,41 @@ def load_parts(
     return ModelAndSae(model=load_placed(model, dtype, device), sae=found, hook=hook, hook_out=hook_out)
 
 
+def known_parts(index: Index, at: str, model: str | None, sae: str | None) -> tuple[str, str]:
+    """Where model and SAE are: as given, else in the folders that the index was made from, where they are still there.
+
+    Args:
+        index: the index.
+        at: where it is, for the message.
+        model: as given, None for nothing.
+        sae: likewise.
+
+    Raises:
+        InputError: not given, and not to be found.
+    """
+    from sae_vis.errors import InputError
+
+    made = index.manifest.provenance
+    sources = {"model": str((made.model or {}).get("source", "")), "sae": str(made.sae.get("source", ""))}
+    given = {"model": model, "sae": sae}
+    found = {name: given[name] or (sources[name] if _is_there(sources[name]) else None) for name in given}
+    if found["model"] is not None and found["sae"] is not None:
+        return found["model"], found["sae"]
+    names = {"model": str((made.model or {}).get("name", "MODEL")), "sae": "SAE"}  # of a hub, where it was no folder
+    lacking = [name for name in given if found[name] is None]
+    what = " and ".join(f"the {name.replace('sae', 'SAE')} {sources[name] or names[name]}" for name in lacking)
+    options = " ".join(f"--{name} {name.upper() if sources[name] else names[name]}" for name in lacking)
+    raise InputError(
+        f"the index was made with {what}, of which this machine has no folder: say where to load from, as in "
+        f"sae-vis prompt {at} TEXT {options}"
+    )
+
+
+def _is_there(source: str) -> bool:
+    """Whether a source is a file or a folder of this machine."""
+    return Path(source).is_absolute() and Path(source).exists()
+
+
 def load_placed(model: str, dtype: str | None, device: str | None) -> HuggingFaceModel:
     """A model by its name, on a device, or, where that is ``auto``, spread over what there is."""
     from sae_vis.models.loading import load_model

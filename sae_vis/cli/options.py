@@ -109,6 +109,19 @@ class NewRunOptions(HookOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReadersOptions:
+    """Model and SAE that read a prompt, and how they are run."""
+
+    model: Annotated[
+        str | None, typer.Option(help="the index's model: local path or hub name; default: the folder it was made from")
+    ] = None
+    sae: Annotated[str | None, typer.Option(help="the index's SAE; default: the folder it was made from")] = None
+    hook: Hook = None
+    hook_out: HookOut = None
+    dtype: Dtype = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PartsOptions:
     """Model and SAE of an index; none, or both."""
 
@@ -175,6 +188,10 @@ class PromptOptions:
         int | None, typer.Option("--seq-pos", "--pos", help="position to show first; default: the whole prompt")
     ] = None
     num_top_features: Annotated[int, typer.Option("--num-top-features", "--top", help="length of a ranking")] = 10
+    max_density: Annotated[
+        float,
+        typer.Option(help="leave features denser than this out of rankings by activation; 1: none are left out"),
+    ] = 0.1
     logit_tokens: Annotated[
         list[str] | None,
         typer.Option(
@@ -228,6 +245,7 @@ class ServeOptions:
         typer.Option(help="another name with port for this server, such as a proxy's; give several times"),
     ] = None
     browser: Annotated[bool, typer.Option(help="open the page in a browser")] = True
+    first: Annotated[int | None, typer.Option(help="feature to open first; default: the first row of the table")] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sae_vis.cli.loaded import dtype_of, load_parts, read_layout
+from sae_vis.cli.loaded import dtype_of, known_parts, load_parts, read_layout
 from sae_vis.cli.options import (
     BothPartsOptions,
     ChosenOfAOptions,
@@ -20,10 +20,10 @@ from sae_vis.cli.options import (
     Out,
     PartsOptions,
     PromptOptions,
-    RunOptions,
+    ReadersOptions,
     SecondOptions,
 )
-from sae_vis.cli.said import progress_bars, say
+from sae_vis.cli.said import progress_bars, say, say_what_lacks
 
 if TYPE_CHECKING:
     from sae_vis.api import Index, SecondIndex
@@ -49,17 +49,20 @@ def feature(
     opened = Index.open(index)
     made = _parts_of(opened, parts)
     features, rule = _features(opened, chosen)
-    report = save_feature_page(
-        opened,
-        out,
-        features=features,
-        parts=made,
-        layout=read_layout(layout),
-        settings=FeatureSettings(title=settings.title, selection=settings.selection or rule, first=settings.first),
-        compute=ComputeSettings(effects=compute.effects, seed=compute.seed),
-        second=_second(second),
-    )
+    with progress_bars() as progress:
+        report = save_feature_page(
+            opened,
+            out,
+            features=features,
+            parts=made,
+            layout=read_layout(layout),
+            settings=FeatureSettings(title=settings.title, selection=settings.selection or rule, first=settings.first),
+            compute=ComputeSettings(effects=compute.effects, seed=compute.seed, progress=progress),
+            second=_second(second),
+        )
     say(f"wrote {report.path} ({report.sizes})")
+    if made is None:
+        say_what_lacks(opened)
 
 
 def _require_one_choice(chosen: ChosenOptions, parts: PartsOptions) -> None:
@@ -107,39 +110,43 @@ def _second(given: SecondOptions) -> SecondIndex | None:
 def prompt(
     index: IndexAt,
     text: Annotated[str, typer.Argument(help="the prompt")],
-    model: Annotated[str, typer.Option(help="the index's model: local path or hub name")],
-    sae: Annotated[str, typer.Option(help="the index's SAE")],
+    readers: ReadersOptions,
     settings: PromptOptions,
-    run: RunOptions,
     out: Out = Path("prompt.html"),
     layout: Layout = None,
 ) -> None:
     """Write a page about one text: at every token, the features that matter most, by several metrics."""
-    from sae_vis.api import Index, save_prompt_page, single_token
+    from sae_vis.api import ComputeSettings, Index, save_prompt_page, single_token
     from sae_vis.deliver.output import output_file
     from sae_vis.models.loading import load_tokenizer
     from sae_vis.views.prompt import PromptSettings
 
     output_file(out)
-    opened, tokenizer = Index.open(index), load_tokenizer(model)
+    opened = Index.open(index)
+    model, sae = known_parts(opened, index, readers.model, readers.sae)
+    tokenizer = load_tokenizer(model)
     made = PromptSettings(
         metric=settings.metric,
         seq_pos=settings.seq_pos,
         num_top_features=settings.num_top_features,
+        max_density=settings.max_density,
         logit_tokens=tuple(single_token(word, tokenizer) for word in settings.logit_tokens or ()),
         full_effects=settings.full_effects,
         compare=settings.compare,
         title=settings.title,
     )
-    report = save_prompt_page(
-        opened,
-        out,
-        text,
-        parts=load_parts(model, sae, (run.hook, run.hook_out), run.dtype or dtype_of(opened)),
-        tokenizer=tokenizer,
-        layout=read_layout(layout),
-        settings=made,
-    )
+    parts = load_parts(model, sae, (readers.hook, readers.hook_out), readers.dtype or dtype_of(opened))
+    with progress_bars() as progress:
+        report = save_prompt_page(
+            opened,
+            out,
+            text,
+            parts=parts,
+            tokenizer=tokenizer,
+            layout=read_layout(layout),
+            settings=made,
+            compute=ComputeSettings(progress=progress),
+        )
     say(f"wrote {report.path} ({report.sizes})")
 
 

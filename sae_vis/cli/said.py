@@ -24,6 +24,7 @@ STAGES = {
     "map": "map, steps",
     "between": "A and B, features",
     "effects": "effects, files of cards",
+    "cards": "cards, features",
     "site": "site, files",
 }
 
@@ -70,6 +71,13 @@ def say_index(index: Index, place: str = "") -> None:
     silent = index.n_features - fires
     where = f"{place}: " if place else ""
     say(f"{where}{index.n_features:,} features ({silent:,} never fire), {n:,} firings on {index.n_counted:,} tokens")
+
+
+def say_what_lacks(index: Index) -> None:
+    """Say what cards lack that were made without model and SAE."""
+    lacking = ["logit effects of the tokens shown", "effects on the loss that the index does not keep yet"]
+    neighbours = [] if index.has_map else ["decoder neighbours (sae-vis map keeps them)"]
+    say(f"  without --model and --sae the cards have no {', no '.join([*lacking, *neighbours])}")
 
 
 def say(line: str) -> None:

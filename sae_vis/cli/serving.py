@@ -44,6 +44,7 @@ def serve(
             token=settings.token,
             names=tuple(settings.name or ()),
             open_browser=settings.browser,
+            first=settings.first,
         ),
     )
     end_at_once()

@@ -10,7 +10,7 @@ import typer
 
 from sae_vis.cli.loaded import dtype_of, load_parts, read_layout
 from sae_vis.cli.options import IndexAt, Layout, PartsOptions, SiteOptions
-from sae_vis.cli.said import progress_bars, say
+from sae_vis.cli.said import progress_bars, say, say_what_lacks
 
 
 def site(
@@ -55,4 +55,6 @@ def site(
             progress=progress,
         )
     say(f"{report.folder}: {report.files:,} files, {report.n_bytes / 1e6:.1f} MB, {report.made:,} of them made now")
+    if made is None:
+        say_what_lacks(Index.open(index, verify="sizes"))
     say(f"  look at it: python -m http.server -d {report.folder}, then open http://localhost:8000")

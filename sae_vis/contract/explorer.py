@@ -290,9 +290,15 @@ class Hits:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchAnswer:
-    """What was found, way by way; ways that found nothing are there with no features."""
+    """What was found, way by way; ways that found nothing are there with no features.
+
+    Attributes:
+        hits: of each way.
+        tokens: what the model read, without what the mask leaves out; none where no model was asked.
+    """
 
     hits: tuple[Hits, ...]
+    tokens: Annotated[I32, Array("n_read", "token")]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,8 @@ class PromptMetric:
         title: in words.
         meaning: what the number is, its unit, and its sign, in a sentence.
         first: whether large values, small ones, or those of large size come first in a ranking.
+        max_density: a ranking leaves out features that fire on a larger share of the corpus's tokens, unless told
+            otherwise; 1: none.
         values: , NaN where not computed.
     """
 
@@ -25,6 +27,7 @@ class PromptMetric:
     title: str
     meaning: str
     first: Literal["large", "small", "size"]
+    max_density: float
     values: Annotated[F32, Array("n_pairs")]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from sae_vis.api import FeatureSettings, index_features, save_feature_page, save_prompt_page
+from sae_vis.api import ComputeSettings, FeatureSettings, index_features, save_feature_page, save_prompt_page
 from sae_vis.corpus.labels import LabelledText
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
@@ -32,18 +32,20 @@ class DemoSae:
         name: in the names of the demo's files.
         folder: of its checkpoint.
         reads: what it reads, in words.
+        first: the feature that the page and the explorer open with.
         picked: features worth a look, always on the page; ``FEATURES.md`` beside the checkpoints says what they are.
     """
 
     name: str
     folder: str
     reads: str
+    first: int
     picked: tuple[int, ...]
 
 
 RESID_PICKED = (18, 111, 228, 353, 564, 626, 704, 955, 1008, 1025, 1574, 1594, 1604, 1855, 1945, 2004)
-RESID = DemoSae("resid", "sae-resid", "residual stream after layer 2", RESID_PICKED)
-MLP = DemoSae("mlp", "sae-mlp", "MLP neurons of layer 2", (464, 475, 823, 905))
+RESID = DemoSae("resid", "sae-resid", "residual stream after layer 2", 1594, RESID_PICKED)
+MLP = DemoSae("mlp", "sae-mlp", "MLP neurons of layer 2", 905, (464, 475, 823, 905))
 SAES = (RESID, MLP)
 
 
@@ -133,9 +135,14 @@ def run_demo(
     index = index_features(corpus, parts, out / f"index-{sae.name}", text=spelled, progress=progress)
     title = f"sae_vis demo: {sae.reads}"
     ids, rule = _shown(index, sae, features)
-    path = out / f"features-{sae.name}.html"
+    path, first = out / f"features-{sae.name}.html", sae.first if sae.first in ids else None
     page = save_feature_page(
-        index, path, features=ids, parts=parts, settings=FeatureSettings(title=title, selection=rule)
+        index,
+        path,
+        features=ids,
+        parts=parts,
+        settings=FeatureSettings(title=title, selection=rule, first=first),
+        compute=ComputeSettings(progress=progress),
     )
     prompt = save_prompt_page(
         index,
@@ -144,6 +151,7 @@ def run_demo(
         parts=parts,
         tokenizer=load_tokenizer(assets() / "model"),
         settings=PromptSettings(metric="loss_effect", full_effects=FULL_EFFECTS, title=f"{title}, on one prompt"),
+        compute=ComputeSettings(progress=progress),
     )
     return DemoResult(index, page, prompt)
 
@@ -178,5 +186,5 @@ def serve_demo(out: Path, *, open_browser: bool = True) -> None:
         [out / f"index-{sae.name}" for sae in SAES],
         parts=[demo_parts(sae) for sae in SAES],
         tokenizer=load_tokenizer(assets() / "model"),
-        settings=ServerSettings(open_browser=open_browser),
+        settings=ServerSettings(open_browser=open_browser, first=SAES[0].first),
     )

@@ -38,7 +38,10 @@ NUMBERS = (
 """Columns of the feature table, shown as they are."""
 MIN = ColumnInfo(name="min", title="Min", meaning="Its most negative activation.", kind="number", best="low")
 TOP_TOKEN = ColumnInfo(
-    name="top_token", title="Top token", meaning="The token on which it fires most strongly.", kind="token"
+    name="top_token",
+    title="Strongest token",
+    meaning="The token of the corpus on which it fires most strongly.",
+    kind="token",
 )
 TOP_SHARE = ColumnInfo(
     name="top_share",
@@ -86,8 +89,8 @@ NEAREST = ColumnInfo(
 )
 SCORE = ColumnInfo(
     name="explained",
-    title="Score",
-    meaning="Score of its best explanation, as its author gave it.",
+    title="Explanation score",
+    meaning="Score of its best explanation, as the explanation's author gave it; larger is better.",
     kind="number",
 )
 EXPLANATION = ColumnInfo(name="explanation", title="Explanation", meaning="What is said that it means.", kind="words")

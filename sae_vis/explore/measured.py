@@ -30,7 +30,14 @@ def _with_places(view: PromptView, *, signed: bool) -> PromptView:
     none = np.full(len(view.features), np.nan, dtype=np.float32)
     infos = [(name, METRICS[name]) for name in FULL]
     more = [
-        PromptMetric(name=name, title=info.title, meaning=info.meaning, first=info.first_of(signed=signed), values=none)
+        PromptMetric(
+            name=name,
+            title=info.title,
+            meaning=info.meaning,
+            first=info.first_of(signed=signed),
+            max_density=1.0,
+            values=none,
+        )
         for name, info in infos
     ]
     return replace(view, metrics=(*view.metrics, *more))

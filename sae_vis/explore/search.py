@@ -51,8 +51,12 @@ class Search:
         if not words.strip():
             raise InputError("there is nothing to look for: type a token, words or a number")
         tokens = self._tokens(words.strip().lower())
-        found = (self._fires(tokens), self._pushes(tokens), self._phrase(words))
-        return SearchAnswer(hits=(*found, self._explained(words)) if self._index.has_explanations else found)
+        found = [self._fires(tokens), self._pushes(tokens)]
+        if self._index.manifest.vocabulary is not None and self._index.manifest.codes:
+            found.append(self._phrase(words))
+        if self._index.has_explanations:
+            found.append(self._explained(words))
+        return SearchAnswer(hits=tuple(found), tokens=np.zeros(0, dtype=np.int32))
 
     def _tokens(self, words: str) -> NDArray[np.int64]:
         """Ids of the tokens whose text is ``words``, or begins with it where none is."""
@@ -93,10 +97,8 @@ class Search:
         return np.searchsorted(lists.offsets.to_numpy(), place, side="right") - 1, place
 
     def _phrase(self, words: str) -> Hits:
-        """By how much more a feature fires where the phrase stands than elsewhere; none where nothing can say so."""
+        """By how much more a feature fires where the phrase stands than elsewhere."""
         index = self._index
-        if index.manifest.vocabulary is None or not index.manifest.codes:
-            return hits("phrase", 0)
         matches = index.find_text(words, limit=MOST_MATCHES, ignore_case=words.isascii())
         found = index.features_of(matches.positions, MOST_FOUND)
         return Hits(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -341,11 +342,13 @@ class HuggingFaceModel(HuggingFacePlaces):
         return self._fingerprints[state]
 
     def describe(self) -> dict[str, object]:
-        """JSON-able facts: class, name or path, architecture, sizes, dtype, names of adapters that work."""
+        """JSON-able facts: class, name, folder, architecture, sizes, dtype, names of adapters that work."""
         adapters = adapters_of(self.model)
+        loaded = str(self.model.name_or_path)
         return {
             "class": type(self.model).__name__,
             "name": self.name,
+            **({"source": str(Path(loaded).absolute())} if loaded and Path(loaded).is_dir() else {}),
             "model_type": str(self.model.config.model_type),
             "n_layers": self.n_layers,
             "d_model": self.d_model,

@@ -42,6 +42,7 @@ class ServerSettings:
         token: first part of the printed address; None: a random one.
         names: further names, with their ports, by which others reach this server, such as ``explorer.lab.org``.
         open_browser: whether to open the page in a browser.
+        first: feature that the printed address opens; None: the first row of the table.
     """
 
     host: str = "127.0.0.1"
@@ -49,11 +50,14 @@ class ServerSettings:
     token: str | None = None
     names: tuple[str, ...] = ()
     open_browser: bool = True
+    first: int | None = None
 
     def __post_init__(self) -> None:
         """An address that others reach needs a token that they were told."""
         if self.port is not None and not 0 <= whole_number(self.port, "port") <= 65535:
             raise InputError(f"port is {self.port}, expected 0 to 65535, 0 for any that is free")
+        if self.first is not None:
+            whole_number(self.first, "first", 0)
         if self.host not in LOOPBACK and self.token is None:
             raise InputError(
                 f"host is {self.host!r}, which others can reach: give a token, too, that only they know (--token)"

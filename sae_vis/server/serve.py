@@ -44,17 +44,20 @@ def serve(
 
     Raises:
         InputError: called where an event loop runs, as in a notebook; no index, more or fewer parts than indices, a
-            port that is taken, a package that is missing.
+            first feature that the first index lacks, a port that is taken, a package that is missing.
         DamagedIndexError: no whole index there.
         ForeignIndexError: ``parts`` are not those of the index.
     """
     _require_a_thread_of_its_own()
     server = make_server(index, parts=parts, tokenizer=tokenizer, layout=layout, notes=notes, settings=settings)
 
+    first = None if settings is None else settings.first
+    address = server.address if first is None else f"{server.address}#f={first}"
+
     def began() -> None:
-        print(f"sae_vis explorer: {server.address}  (Ctrl-C stops it)", flush=True)
+        print(f"sae_vis explorer: {address}  (Ctrl-C stops it)", flush=True)
         if settings is None or settings.open_browser:
-            open_in_browser(server.address)
+            open_in_browser(address)
 
     server.run(began)
 
@@ -86,6 +89,8 @@ def make_server(
     every = every * len(paths) if every == [None] else every
     if len(every) != len(paths):
         raise InputError(f"parts= has {len(every)} entries for {len(paths)} indices: give one for each, or None")
+    if settings is not None and settings.first is not None and paths:
+        Index.open(paths[0], verify="sizes").require_feature(settings.first)
     titles = _titles(paths)
     served = [
         _served(path, title, one, tokenizer, layout, notes=notes)

@@ -257,8 +257,10 @@ class Desk:
         return answer(TriedText, self._tried(text), self.sources.text)
 
     def wakes(self, text: str) -> bytes:
-        """Features by what a text wakes."""
-        return answer(SearchAnswer, SearchAnswer(hits=(woken(self.index, self._tried(text)),)))
+        """Features that fire when the model reads a text."""
+        tried = self._tried(text)
+        found = SearchAnswer(hits=(woken(self.index, tried),), tokens=tried.tokens[tried.masked == 0])
+        return answer(SearchAnswer, found, self.sources.text)
 
     def _tried(self, text: str) -> TriedText:
         self._require_live()

@@ -113,8 +113,9 @@ class Files:
             features = [feature for name in some for feature in self._features(_number(name))]
 
             def within(done: int, total: int, before: int = first, n: int = len(some)) -> None:
-                progress(before + n * done // total)
+                progress(before + min(n * done // total, n - 1))
 
+            progress(first)
             compute_effects(self._desk.live, features, config, within)
             progress(first + len(some))
 

@@ -92,7 +92,9 @@ def feature_page(
     layout = layout or SaeVisLayoutConfig.default_feature_centric_layout(labels=bool(index.labellings))
     spec = layout.to_spec("feature" if prompt is None else "prompt")
     sources = with_game(sources, layout)
-    views = tuple(feature_views(sources, [int(feature) for feature in features], layout))
+    views = tuple(
+        sources.watched(feature_views(sources, [int(feature) for feature in features], layout), len(features))
+    )
     if draws_boards(layout) and sources.game is not None:
         views = with_boards(sources.index, sources.game, views)
     ids_of_page = np.asarray(features, dtype=np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sae_vis.checks import a_text, plain, shown, whole_number
+from sae_vis.checks import a_share, a_text, plain, shown, whole_number
 from sae_vis.contract import FeaturePage, PromptMetric, PromptPart, PromptView
 from sae_vis.corpus.mask import MaskConfig
 from sae_vis.effects.attribution import AttributionTable, NextTokenLoss, Target, attribute
@@ -39,12 +39,15 @@ class MetricInfo(NamedTuple):
         meaning: in a sentence.
         first: the end.
         both_sides: whether values below zero count by their size where the dictionary is signed.
+        dense_first: whether features that fire nearly everywhere come first in a ranking by it, so that it leaves them
+            out (`PromptSettings.max_density`).
     """
 
     title: str
     meaning: str
     first: Order
     both_sides: bool = False
+    dense_first: bool = False
 
     def first_of(self, *, signed: bool) -> Order:
         """Which end comes first, of a signed dictionary or another."""
@@ -55,7 +58,9 @@ Prompt = str | Sequence[int] | Sequence[dict[str, str]]
 """A text, token ids, or the messages of a chat."""
 
 METRICS: dict[str, MetricInfo] = {
-    "act_size": MetricInfo("Activation", "The feature's activation at the token.", "large", both_sides=True),
+    "act_size": MetricInfo(
+        "Activation", "The feature's activation at the token.", "large", both_sides=True, dense_first=True
+    ),
     "act_quantile": MetricInfo(
         "Activation quantile", "Share of the corpus's unmasked tokens whose activation is at most this one.", "large"
     ),
@@ -69,30 +74,33 @@ METRICS: dict[str, MetricInfo] = {
         "Loss effect, direct",
         "Loss of the next token with the feature minus without it, its contribution taken out of the final residual, "
         "in nats. Negative: it helps.",
-        "small",
+        "size",
     ),
     "logit_effect": MetricInfo(
-        "Logit effect, direct", "What the feature adds to the logit of the chosen token, directly.", "large"
+        "Logit effect, direct", "What the feature adds to the logit of the chosen token, directly.", "size"
     ),
     "attribution": MetricInfo(
         "Attribution",
         "Activation times gradient: to first order, the target with the feature minus without it, in nats.",
-        "small",
+        "size",
     ),
     "full_loss_effect": MetricInfo(
         "Loss effect, full",
         "Loss of the next token with the feature minus without it, its contribution taken out at the hook and the rest "
         "of the model run again, in nats. Negative: it helps.",
-        "small",
+        "size",
     ),
     "full_later_effect": MetricInfo(
         "Loss effect on the rest, full",
         "As the full loss effect, summed over this and all later tokens of the prompt.",
-        "small",
+        "size",
     ),
 }
 N_PREDICTED = 5  # likeliest next tokens named at each position
 MOST_CARDS = 1000  # features whose cards a page holds, at most
+MAX_DENSITY = 0.1
+"""Features denser than this are left out of a ranking by activation: the bound from which on features are called dense
+in the literature (Sun et al. 2025, "Dense SAE latents are features, not bugs")."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +113,9 @@ class PromptSettings:
             features says little of it.
         seq_pos: position to begin with, negative from the end; None: the whole prompt.
         num_top_features: features in a ranking.
+        max_density: features that fire on a larger share of the corpus's tokens than this are left out of a ranking by
+            activation, which they would lead on every text; 1: none. The page shows it and lets it be changed. No other
+            ranking leaves any out.
         target: what attribution is to; None: the sum of the losses of all next tokens.
         target_words: the target in words.
         logit_tokens: token ids whose logits a feature's effect is also known on, at every position; the token that
@@ -118,6 +129,7 @@ class PromptSettings:
     metric: str | None = None
     seq_pos: int | None = None
     num_top_features: int = 10
+    max_density: float = MAX_DENSITY
     target: Target | None = None
     target_words: str = "the summed loss of all next tokens"
     logit_tokens: tuple[int, ...] = ()
@@ -130,6 +142,7 @@ class PromptSettings:
         if self.metric is not None and (not isinstance(self.metric, str) or self.metric not in METRICS):
             raise InputError(f"metric is {self.metric!r}, expected one of {', '.join(METRICS)}")
         object.__setattr__(self, "num_top_features", whole_number(self.num_top_features, "num_top_features", 1))
+        object.__setattr__(self, "max_density", a_share(self.max_density, "max_density"))
         object.__setattr__(self, "full_effects", whole_number(self.full_effects, "full_effects"))
         if self.title is not None:
             object.__setattr__(self, "title", a_text(self.title, "title"))
@@ -202,7 +215,7 @@ def prompt_page(
     layout = layout or SaeVisLayoutConfig.default_prompt_centric_layout()
     part = prompt_part(sources, prompts, config)
     firing = part.firing.feature.astype(np.int64)
-    cards = firing if len(firing) <= MOST_CARDS else np.sort(best(part.prompts, MOST_CARDS))
+    cards = firing if len(firing) <= MOST_CARDS else np.sort(best(part, MOST_CARDS))
     rule = f"{len(cards)} of the {len(firing)} features that fire on the prompt"
     return feature_page(sources.views, cards.tolist(), layout, title=title, selection=rule, prompt=part)
 
@@ -282,6 +295,7 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
                 title=info.title,
                 meaning=info.meaning if unknown.get(name) is None else f"Not known here: {unknown[name]}.",
                 first=info.first_of(signed=sources.views.index.signed),
+                max_density=config.max_density if info.dense_first else 1.0,
                 values=values[name],
             )
             for name, info in METRICS.items()
@@ -381,14 +395,15 @@ def aligned(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.array(found, dtype=np.int32).reshape(-1)
 
 
-def best(views: Sequence[PromptView], n: int) -> NDArray[np.int64]:
+def best(part: PromptPart, n: int) -> NDArray[np.int64]:
     """The ``n`` features that stand highest in a ranking of any metric at any position; equal ones by number."""
-    ranks = {int(feature): len(view.features) for view in views for feature in view.features}
-    for view in views:
+    ranks = {int(feature): len(view.features) for view in part.prompts for feature in view.features}
+    for view in part.prompts:
         positions = np.repeat(np.arange(len(view.tokens)), np.diff(view.offsets))
+        density = part.firing.density[np.searchsorted(part.firing.feature, view.features)]
         for metric in view.metrics:
             worth = {"large": metric.values, "small": -metric.values, "size": np.abs(metric.values)}[metric.first]
-            known = np.flatnonzero(~np.isnan(worth))
+            known = np.flatnonzero(~np.isnan(worth) & (density <= np.float32(metric.max_density)))
             order = known[np.lexsort((-worth[known], positions[known]))]
             starts = np.searchsorted(positions[known], positions[order])
             rank = np.arange(len(order)) - starts

@@ -20,8 +20,10 @@ TOKENS = 3  # of those that a feature fires on most
 
 def match_lines(index: Index, phrase: str, matches: Matches, n: int) -> list[str]:
     """How many matches there are, and the first ``n`` in their context, between ``«`` and ``»``."""
-    whole = len(matches.starts)
-    lines = [f"{phrase!r}: {whole:,} matches, {int(matches.exact.sum()):,} of them token-exact"]
+    whole, exact = len(matches.starts), int(matches.exact.sum())
+    if whole == 0:
+        return [f"{phrase!r} stands nowhere in the text"]
+    lines = [f"{phrase!r} stands {times(whole)} in the text, {exact:,} of them as whole tokens"]
     text = index.text
     for start, stop, before, after in zip(*(column[:n].tolist() for column in matches), strict=True):
         sequence, place = (int(one[0]) for one in index.place(np.array([start])))
@@ -61,6 +63,11 @@ def feature_lines(index: Index, positions: NDArray[np.int64], rank: str, n: int)
         line = f"{feature:>8} {score:>11,.1f} {count:>8,} {share:>7.1%} {elsewhere:>9.3%} {mass:>10,.1f}"
         lines.append(line + (f"  {_fires_on(index, text, int(feature))}" if listed else ""))
     return lines
+
+
+def times(n: int) -> str:
+    """How often, in words."""
+    return "once" if n == 1 else f"{n:,} times"
 
 
 def _fires_on(index: Index, text: TokenText, feature: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sae_vis.boards.base import BoardGame
 from sae_vis.corpus.text import TokenText
@@ -12,9 +13,12 @@ from sae_vis.effects.attention import AttentionAttribution, NoAttention
 from sae_vis.effects.logit_lens import LogitLens
 from sae_vis.effects.probes import Probes
 from sae_vis.index.between import Between
+from sae_vis.index.build import Progress
 from sae_vis.index.index import Index
 from sae_vis.layout import FeatureQuery
 from sae_vis.saes.base import Dictionary
+
+Card = TypeVar("Card")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ class ViewSources:
         b: a second dictionary over the same tokens; None: pages have no table of its features.
         place_lenses: for each place of a dictionary that writes at several the logit lens of its direction there, None
             where the way to the logits is not known; empty for other dictionaries, and without the model.
+        progress: called with stage, done, total as the cards of a page are made; None: nobody looks.
     """
 
     index: Index
@@ -65,11 +70,20 @@ class ViewSources:
     seed: int = 0
     b: SecondDictionary | None = None
     place_lenses: tuple[LogitLens | None, ...] = ()
+    progress: Progress | None = None
 
     @property
     def loss_against(self) -> Literal["next", "reference"]:
         """What loss effects are of: the token that follows, or a reference distribution."""
         return "next" if self.effects is None or self.effects.reference is None else "reference"
+
+    def watched(self, cards: Iterator[Card], n: int) -> Iterator[Card]:
+        """The ``n`` cards of a page as they come, each told to whoever looks on."""
+        told = self.progress or (lambda stage, done, total: None)
+        told("cards", 0, n)
+        for done, card in enumerate(cards, start=1):
+            told("cards", done, n)
+            yield card
 
     def query(self, feature: int) -> FeatureQuery:
         """What the user's own components may ask about a feature."""

@@ -29,6 +29,9 @@ def letters(request):
 def chromium():
     try:
         with launched() as browser:
+            from playwright.sync_api import expect
+
+            expect.set_options(timeout=60_000)  # for slow machines; nothing waits for it to pass
             yield browser
     except NoChromiumError as absent:
         pytest.fail(str(absent)) if os.environ.get("CI") else pytest.skip(str(absent))

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pytest
 from explorer_server import serving
+from playwright.sync_api import expect
 from polling import wait_until
 
 from examples.first_letters.first_letters import layout as own_layout
@@ -345,7 +346,7 @@ class TestColumns:
     def test_columns_are_chosen(self, open_explorer):
         tab = open_explorer()
         before = self.titles(tab)
-        assert before == ["Feature", "Density", "Max", "Top token", "Fires on", "Pushes up"]
+        assert before == ["Feature", "Density", "Max", "Strongest token", "Fires on", "Pushes up"]
         open_chooser(tab)
         tab.get_by_role("checkbox", name="Kurtosis").check()
         tab.get_by_role("checkbox", name="Max", exact=True).uncheck()
@@ -539,7 +540,23 @@ class TestSearch:
         parts, mask = demo_indices.parts[0], mask_of(index)
         ids = prompt_ids(text, demo_indices.tokenizer, mask)
         expected = woken(index, tried_text(parts.reader, parts.read, parts.sae, mask, ids))
-        assert self.found(open_explorer(), text, "woken by it") == expected.features.tolist()
+        tab = open_explorer()
+        assert self.found(tab, text, "fire when the model reads it") == expected.features.tolist()
+        read = tab.locator(".reading .chip").all_inner_texts()
+        assert read == [index.text.bytes_of(token).decode().replace(" ", "·") for token in ids[1:]]  # without the BOS
+        assert f" fires when the model reads it, in {len(ids) - 1} tokens: " in tab.locator(".reading").inner_text()
+
+    def test_a_space_in_front_is_another_token(self, open_explorer, index, demo_indices):
+        tab = open_explorer()
+        for words in ("United", " United"):
+            ids = prompt_ids(words, demo_indices.tokenizer, mask_of(index))[1:]
+            shown = [index.text.bytes_of(token).decode().replace(" ", "·") for token in ids]
+            tab.get_by_label("Find features").fill(words)
+            way = tab.locator(".ways button", has_text="fire when the model reads it")
+            way.wait_for()
+            way.click()
+            expect(tab.locator(".reading .chip")).to_have_text(shown)
+            assert ("no space in front" in tab.locator(".reading").inner_text()) == (words == "United")
 
     def test_a_number(self, open_explorer, index):
         tab = open_explorer()
@@ -558,6 +575,16 @@ class TestSearch:
         self.search(tab, "xqzzyqx")
         assert tab.locator(".ways button", has_text="where it stands (0 places)").is_disabled()
         assert tab.locator(".ways button", has_text="0 fire on it").is_disabled()
+        said = tab.locator(".reading")
+        expect(said).to_contain_text("No token, phrase of the text or note holds “xqzzyqx”.")
+        expect(said).to_contain_text("What is listed fires when the model reads it, in ")
+
+    def test_the_column_says_what_a_match_is(self, open_explorer):
+        tab = open_explorer()
+        self.found(tab, "self", "fire on it")
+        head = tab.get_by_role("columnheader", name="Match")
+        said = "How well it matches the search: share of its firings that are on such tokens"
+        assert head.get_attribute("title") == said
 
 
 class TestTakingAlong:

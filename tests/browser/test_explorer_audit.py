@@ -35,7 +35,7 @@ def try_text(tab):
 
 def found(tab):
     at_rest(tab)
-    tab.locator(".ways button", has_text="woken").wait_for()
+    tab.locator(".ways button", has_text="when the model reads it").wait_for()
 
 
 def prompt(tab):

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from explorer_server import serving
+from playwright.sync_api import expect
 from polling import wait_until
 
 from sae_vis.api.options import ComputeSettings
 from sae_vis.api.prompt_pages import named_prompts, prompt_sources
 from sae_vis.effects.intervention import FullEffects
 from sae_vis.explore.layers import layer_features
+from sae_vis.explore.reader import Reader
 from sae_vis.index.between import between
 from sae_vis.views.prompt import PromptSettings, prompt_view
 
@@ -55,12 +57,12 @@ def positions_of(view):
 
 
 def strongest(view, pairs, values):
-    """The value of each feature's token where it lowers most, of some pairs; masked tokens count for none."""
+    """The value of largest size of each feature, of some pairs; masked tokens count for none."""
     counted = view.masked[positions_of(view)[pairs]] == 0
-    least = {}
+    most = {}
     for feature, value in zip(view.features[pairs][counted].tolist(), values[counted].tolist(), strict=True):
-        least[feature] = min(least.get(feature, np.inf), value)
-    return least
+        most[feature] = max(most.get(feature, 0.0), value, key=abs)
+    return most
 
 
 def note_of(tab):
@@ -147,14 +149,40 @@ class TestPrompt:
         view, ids = read(PROMPT)
         found = ranked(tab)
         assert tab.get_by_label("Rank by").input_value() == "attribution"
-        least = strongest(view, np.arange(len(view.features)), value_of(view, "attribution"))
-        expected = sorted(least, key=lambda feature: least[feature])
+        most = strongest(view, np.arange(len(view.features)), value_of(view, "attribution"))
+        expected = sorted(most, key=lambda feature: -abs(most[feature]))
         assert found == expected[: len(found)]
         shown = [
             float(text.replace("−", "-").replace("+", "")) for text in tab.locator(".ranks .value").all_inner_texts()
         ]
-        assert shown == pytest.approx([least[feature] for feature in found], rel=0.006, abs=5e-4)
+        assert shown == pytest.approx([most[feature] for feature in found], rel=0.006, abs=5e-4)
         assert tab.locator(".strip [data-t]").count() == len(ids)
+
+    def test_an_empty_prompt_offers_a_text_of_the_corpus(self, open_explorer, index):
+        tab = open_explorer("#view=prompt&f=111")
+        offered = tab.locator(".prompt-pane .earlier")
+        expect(offered).to_contain_text("where feature 111 fires most strongly")
+        asked = []
+        tab.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+        text = offered.get_by_role("button").get_attribute("title")
+        position = int(index.top_examples(111, 1).positions[0])
+        around = index.tokens[max(position - 16, 0) : position + 7]
+        window = b"".join(index.text.bytes_of(int(token)) for token in around if not index.text.is_special(int(token)))
+        assert text.encode() in window
+        assert index.text.bytes_of(int(index.tokens[position])) in text.encode()
+        assert "prompt" not in asked
+        offered.get_by_role("button").click()
+        tab.locator(".strip [data-t]").first.wait_for()
+        assert asked.count("prompt") == 1
+        assert tab.get_by_role("textbox", name="Prompt", exact=True).input_value() == text
+        assert offered.get_by_text("Try").count() == 0
+
+    def test_without_an_open_feature_it_is_the_beginning_of_the_corpus(self, open_explorer, index):
+        tab = open_explorer("#view=prompt")
+        button = tab.locator(".prompt-pane .earlier").get_by_role("button")
+        tokens = [int(token) for token in index.tokens[:22] if not index.text.is_special(int(token))]
+        first = b"".join(index.text.bytes_of(token) for token in tokens).decode("utf-8", "replace")
+        assert button.get_attribute("title") == first
 
     def test_a_second_prompt_beside_it(self, open_explorer):
         tab = open_prompt(open_explorer)
@@ -166,23 +194,29 @@ class TestPrompt:
 
     def test_full_effects_are_those_of_editing_the_model(self, open_explorer, read, sources):
         tab = open_prompt(open_explorer)
+        full = tab.get_by_label("Rank by").locator("option[value=full_loss_effect]")
+        assert full.is_disabled()
+        assert full.inner_text() == "Loss effect, full: measure first"
         tab.get_by_role("button", name=re.compile("^Measure the full effects")).click()
-        tab.get_by_role("button", name=re.compile("^Measure the full effects")).wait_for()
-        tab.get_by_label("Rank by").select_option("full_loss_effect")
-        tab.locator(".ranks tbody tr").first.wait_for()
+        expect(tab.locator(".measuring")).to_have_text("64 full effects measured.")
+        assert full.is_enabled()
+        tab.get_by_role("button", name="Rank by the measured full effects").click()
+        tab.locator(".ranks th", has_text="Loss effect, full").wait_for()
+        assert tab.get_by_label("Rank by").input_value() == "full_loss_effect"
+        assert tab.get_by_role("button", name="Rank by the measured full effects").count() == 0
         view, ids = read(PROMPT)
         order = np.argsort(-np.abs(value_of(view, "attribution")), kind="stable")[:64]
         acts = value_of(view, "act_size")
         measured = FullEffects(sources.model, sources.sae, sources.hook).at(
             torch.tensor(ids), positions_of(view)[order], view.features[order], acts[order]
         )
-        least = strongest(view, order, measured.loss_at_first)
+        most = strongest(view, order, measured.loss_at_first)
         found = ranked(tab)
         shown = [
             float(text.replace("−", "-").replace("+", "")) for text in tab.locator(".ranks .value").all_inner_texts()
         ]
         assert len(found) > 5
-        assert shown == pytest.approx([least[feature] for feature in found], rel=0.01, abs=2e-3)
+        assert shown == pytest.approx([most[feature] for feature in found], rel=0.01, abs=2e-3)
 
     def test_an_error_on_the_way_is_told_and_what_was_measured_stays(self, open_explorer, monkeypatch):
         measure, calls = FullEffects.at, []
@@ -273,6 +307,65 @@ class TestSeveral:
         partners = between(demo_indices.index, demo_indices.second).of_a.other[feature]
         shown = [int(text) for text in tab.locator(".pairs tbody tr td:first-child").all_inner_texts()]
         assert shown == partners[: len(shown)].tolist()
+
+    def test_the_open_feature_goes_along_to_the_comparison_and_back(self, open_explorer):
+        views = {"name": "Views"}
+        tab = open_explorer("#f=111")
+        tab.get_by_role("article", name="Feature 111").wait_for()
+        tab.get_by_role("navigation", **views).get_by_role("button", name="Compare").click()
+        picker = tab.locator(".compare-page .picker input")
+        expect(picker).to_have_value("111")
+        tab.locator(".pairs tbody tr").nth(1).get_by_role("link").first.click()
+        wait_until(tab, "location.hash.includes('c.b=')")
+        picker.fill("228")
+        picker.press("Enter")
+        expect(picker).to_have_value("228")
+        wait_until(tab, "location.hash.includes('f=228') && !location.hash.includes('c.b=')")
+        tab.get_by_role("navigation", **views).get_by_role("button", name="Features").click()
+        tab.get_by_role("article", name="Feature 228").wait_for()
+        tab.locator(".grid-row").nth(3).click()
+        wait_until(tab, "!location.hash.includes('f=228')")
+        chosen = re.search(r"f=(\d+)", tab.url)[1]
+        tab.get_by_role("navigation", **views).get_by_role("button", name="Compare").click()
+        expect(picker).to_have_value(chosen)
+        tab.reload()
+        expect(picker).to_have_value(chosen)
+
+
+class TestText:
+    def test_it_opens_at_the_strongest_firing_of_the_open_feature(self, open_explorer, index):
+        tab = open_explorer("#f=111")
+        tab.get_by_role("article", name="Feature 111").wait_for()
+        go = tab.get_by_role("navigation", name="Views").get_by_role("button", name="Text")
+        go.click()
+        place = Reader(index).place(int(index.top_examples(111, 1).positions[0]))
+        wait_until(tab, "location.hash.includes('tok=')")
+        said = dict(part.split("=") for part in tab.url.partition("#")[2].split("&"))
+        assert (int(said["doc"]), int(said.get("page", 0)), int(said["tok"])) == (
+            place.document,
+            place.page,
+            place.token,
+        )
+        assert said["pins"] == "111"
+        tab.locator(f".reader-text [data-t='{place.token}']").wait_for()
+
+    def test_it_stays_where_one_has_read(self, open_explorer):
+        tab = open_explorer("#f=111&view=text&doc=3&pins=111")
+        tab.locator(".reader-text [data-t]").first.wait_for()
+        views = tab.get_by_role("navigation", name="Views")
+        views.get_by_role("button", name="Features").click()
+        tab.locator(".grid-row").first.wait_for()
+        views.get_by_role("button", name="Text").click()
+        tab.locator(".reader-text [data-t]").first.wait_for()
+        wait_until(tab, "location.hash.includes('doc=3')")
+
+    def test_without_a_chosen_feature_it_begins_with_the_first_document(self, open_explorer):
+        tab = open_explorer()
+        tab.locator(".grid-row").first.wait_for()
+        tab.get_by_role("navigation", name="Views").get_by_role("button", name="Text").click()
+        tab.locator(".reader-text [data-t]").first.wait_for()
+        wait_until(tab, "location.hash.includes('view=text')")
+        assert "doc=" not in tab.url
 
 
 class TestGone:

@@ -96,7 +96,11 @@ def cases(part, n, seed):
     spans = [None, (1, 4), (3, 12), (0, 0), (0, 2), (5, last), (SILENT, SILENT), (SILENT, SILENT + 1)]
     every = list(
         itertools.product(
-            METRICS, spans, ["max", "mean", "sum", "count"], [None, "large", "small", "size"], [(0, 100), (0.1, 5)]
+            METRICS,
+            spans,
+            ["max", "mean", "sum", "count"],
+            [None, "large", "small", "size"],
+            [(0, None), (0, 100), (0.1, 5)],
         )
     )
     for i in rng.choice(len(every), n, replace=False):
@@ -137,6 +141,65 @@ def test_the_filter_acts_before_the_cut(open_page, page):
     assert listed(tab) == [feature for feature, _ in ranked(page.prompt, Asked(high=0.5))[:4]]
     assert "left out by their density" in tab.inner_text(".ranking")
     assert "max=0.5" in address(tab)
+
+
+def test_a_ranking_by_activation_leaves_out_dense_features_until_asked(open_page, page):
+    tab = open_page(page, "#n=500")
+    dense = {f for f, d in zip(page.prompt.firing.feature, page.prompt.firing.density, strict=True) if d > 0.1}
+    every = [feature for feature, _ in ranked(page.prompt, Asked(high=100))]
+    assert dense & set(every)
+    assert listed(tab) == [feature for feature in every if feature not in dense]
+    assert tab.get_by_label("to", exact=True).input_value() == "10"
+    assert f"{len(dense & set(every))} left out by their density" in tab.inner_text(".ranking")
+    assert "fire on more than 10% of the corpus" in tab.inner_text(".meaning")
+    tab.get_by_label("Rank by").select_option(label="Rarity-weighted activation")
+    says(tab, "#metric=rarity&n=500")
+    assert tab.get_by_label("to", exact=True).input_value() == "100"
+    assert "left out" not in tab.inner_text(".ranking")
+    tab.get_by_label("Rank by").select_option(label="Activation")
+    tab.get_by_role("button", name="rank them, too").click()
+    says(tab, "#metric=act_size&n=500&max=100")
+    assert listed(tab) == every
+    assert tab.get_by_role("button", name="rank them, too").count() == 0
+
+
+def test_effects_are_ranked_by_size_unless_asked_otherwise(open_page, page):
+    tab = open_page(page, "#metric=attribution")
+    values = dict(ranked(page.prompt, Asked("attribution")))
+    order = tab.get_by_label("Order")
+    offered = ["largest effect first, either way", "raises most first", "lowers most first"]
+    assert order.locator("option").all_inner_texts() == offered
+    assert order.input_value() == "size"
+    assert listed(tab) == sorted(values, key=lambda f: (-abs(values[f]), f))[:10]
+    assert any(values[f] > 0 for f in listed(tab))
+    assert any(values[f] < 0 for f in listed(tab))
+    for label, value in (("lowers most first", "small"), ("raises most first", "large")):
+        order.select_option(label=label)
+        says(tab, f"#metric=attribution&order={value}")
+        expected = ranked(page.prompt, Asked("attribution", order=value))
+        assert listed(tab) == [feature for feature, _ in expected[:10]]
+
+
+def test_a_metric_without_a_value_is_not_offered(open_page, page):
+    view = page.prompt.prompts[0]
+    unmeasured = {"full_loss_effect", "full_later_effect", "attribution"}
+    metrics = tuple(
+        replace(m, values=np.full(len(m.values), np.nan, np.float32)) if m.name in unmeasured else m
+        for m in view.metrics
+    )
+    tab = open_page(replace(page, prompt=replace(page.prompt, prompts=(replace(view, metrics=metrics),))))
+    options = tab.get_by_label("Rank by").locator("option")
+    off = [one.inner_text() for one in options.all() if one.is_disabled()]
+    assert off == [
+        "Attribution: not known here",
+        "Loss effect, full: measure first",
+        "Loss effect on the rest, full: measure first",
+    ]
+    press(tab, "M")
+    says(tab, "#metric=logit_effect")
+    go(tab, "#metric=full_loss_effect")
+    said = tab.inner_text("[data-message=unmeasured]")
+    assert said == "Full effects are not measured yet on this prompt: measure them first, or rank by another metric."
 
 
 def test_choosers_change_the_ranking(open_page, page):
@@ -227,6 +290,25 @@ def test_keys_change_the_metric_and_open_cards(open_page, page):
     assert f"f={best[0]}" in address(tab)
     press(tab, "Escape")
     says(tab, "#metric=act_size")
+
+
+def test_words_have_their_meaning_as_a_tip_and_in_the_list_of_keys(open_page, page):
+    numbers = Path(__file__).parents[2] / "docs" / "numerics.md"
+    table = numbers.read_text(encoding="utf-8").partition("## Words on the pages")[2]
+    meanings = dict(re.findall(r"^\| ([a-z ]+) \| (.*) \|$", table, re.MULTILINE))
+    del meanings["word"]
+    tab = open_page(page)
+    tips = tab.locator(".word").evaluate_all("all => all.map((word) => [word.textContent, word.title])")
+    assert {"fires on", "max", "density", "Pushed up"} <= {text for text, _ in tips}
+    assert {meaning for _, meaning in tips} <= set(meanings.values())
+    assert tab.locator(".legend .word").get_attribute("title") == meanings["masked"]
+    press(tab, "?")
+    keys = tab.get_by_role("dialog", name="Keys")
+    keys.get_by_text("What the words mean").click()
+    lines = keys.locator(".words dl > div").evaluate_all(
+        "all => all.map((line) => [...line.children].map((c) => c.textContent))"
+    )
+    assert dict(lines) == meanings
 
 
 def test_keys_in_fields_stay_there(open_page, page):
@@ -334,7 +416,7 @@ def test_nothing_fires_and_nothing_passes_and_nothing_measured(open_page, page):
     assert "The density filter leaves none" in tab.inner_text("[data-message=filtered]")
     go(tab, f"#metric=loss_effect&pos={len(page.prompt.prompts[0].tokens) - 1}")
     said = tab.inner_text("[data-message=unmeasured]")
-    assert "was not computed at this token" in said
+    assert "Loss effect, direct was not computed at this token." in said
     assert "No token follows the last one" in said
 
 
@@ -546,7 +628,7 @@ def test_a_real_page(demo_index, open_page, tmp_path):
     assert "naïve </script> 🙂" in shown
     values = [shown_number(text) for text in tab.evaluate(VALUES)]
     assert len(values) == 10
-    assert values == sorted(values)
+    assert [abs(value) for value in values] == sorted((abs(value) for value in values), reverse=True)
     press(tab, "Escape", "m", "ArrowRight", "Shift+ArrowRight", "Enter")
     assert tab.locator("article .own-prompt [data-t]").count() == tab.locator(".strip [data-t]").count()
     tab.get_by_label("Rank by").select_option(label="Loss effect, full")

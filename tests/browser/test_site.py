@@ -130,7 +130,7 @@ def test_the_table_and_the_card_say_what_a_feature_is_said_to_mean(tab, index):
     tab.evaluate("location.hash = '#f=8&sort=explained'")
     said = tab.locator('article[aria-label="Feature 8"] [aria-label="Explanations"]')
     said.wait_for()
-    assert said.inner_text().split() == ["legal", "score", "0.0200"]
+    assert said.inner_text().split() == ["legal", "explanation", "score", "0.0200"]
     tab.locator('.grid-row[data-feature="15"] .words', has_text="naïve names in texts").wait_for()
 
 

@@ -188,6 +188,7 @@ def test_weights_that_are_not_in_memory(make) -> None:
 
 def test_description_is_plain_json(saved) -> None:
     facts = load_model(saved).describe()
+    assert facts.pop("source") == str(saved.absolute())
     assert json.loads(json.dumps(facts)) == {
         "class": "GPT2LMHeadModel",
         "name": "gpt2",  # of a local folder the last part

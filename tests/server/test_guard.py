@@ -12,7 +12,8 @@ import pytest
 from sae_vis.errors import InputError
 from sae_vis.server.guard import LARGEST
 from sae_vis.server.kept import KeptAnswers
-from sae_vis.server.run import HTTP, ServerSettings, _hosts
+from sae_vis.server.run import HTTP, Server, ServerSettings, _hosts
+from sae_vis.server.serve import serve
 from tests.fixtures.live_server import Answer, Client
 from tests.server.conftest import server_of
 
@@ -382,6 +383,23 @@ def test_names_of_a_server():
     assert "localhost" in _hosts(ServerSettings(), HTTP), "browsers leave this port out"
     away = ServerSettings(host="10.0.0.5", token="abcd1234", names=("Explorer.Lab.org",))
     assert _hosts(away, 99) == {"10.0.0.5:99", "explorer.lab.org"}
+
+
+def test_a_feature_to_open_first(made, monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr(Server, "run", lambda self, began: (began(), self._socket.close(), self._app.close()))
+    monkeypatch.setattr("sae_vis.server.serve.open_in_browser", opened.append)
+    serve(made, settings=ServerSettings(port=0, token="abcd1234", first=5))
+    serve(made, settings=ServerSettings(port=0, token="abcd1234"))
+    assert [re.sub(r":\d+/", ":P/", one) for one in opened] == [
+        "http://127.0.0.1:P/abcd1234/#f=5",
+        "http://127.0.0.1:P/abcd1234/",
+    ]
+    assert opened[0] in capsys.readouterr().out
+    with pytest.raises(InputError, match="feature 99999 does not exist"):
+        serve(made, settings=ServerSettings(port=0, first=99999))
+    with pytest.raises(InputError, match="first is -1"):
+        ServerSettings(first=-1)
 
 
 def test_tokens_are_never_the_same(made):

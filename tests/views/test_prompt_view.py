@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +182,24 @@ def test_tokens_asked_for_are_targets_at_every_position(sources, tokens, view):
     np.testing.assert_allclose(effects[i, -2:], (clean - without)[list(asked)].numpy(), atol=1e-4)
 
 
+def test_only_a_ranking_by_activation_leaves_out_dense_features(sources, tokens, view):
+    usual = {found.name: found.max_density for found in view.metrics}
+    assert usual.pop("act_size") == 0.1
+    assert set(usual.values()) == {1.0}
+    other = prompt_view(sources, "it", tokens, PromptSettings(max_density=1))
+    assert {found.max_density for found in other.metrics} == {1.0}
+
+
+def test_dense_features_take_no_card_that_activation_would_give_them(sources, tokens):
+    part = prompt_part(sources, [("it", tokens)], PromptSettings())
+    by_act = replace(part.prompts[0], metrics=part.prompts[0].metrics[:1])
+    bound = float(np.median(part.firing.density))
+    metric = replace(by_act.metrics[0], max_density=bound)
+    part = replace(part, prompts=(replace(by_act, metrics=(metric,)),))
+    sparse = {f for f, d in zip(part.firing.feature.tolist(), part.firing.density.tolist(), strict=True) if d <= bound}
+    assert set(best(part, len(sparse)).tolist()) == sparse
+
+
 def test_a_prompt_of_one_token(sources, tokens):
     view = prompt_view(sources, "it", tokens[1:2], PromptSettings())
     assert np.isnan(metric(view, "attribution")).all()
@@ -241,18 +260,25 @@ def test_alignment_is_monotone_and_takes_equal_prompts_whole(a, b):
     assert aligned(left, left).tolist() == [i for k in range(len(a)) for i in (k, k)]
 
 
-def test_the_best_stand_first_in_some_ranking(view):
-    chosen = best([view], 30)
+def test_the_best_stand_first_in_some_ranking(sources, tokens):
+    part = prompt_part(sources, [("it", tokens)], PromptSettings(full_effects=6))
+    (view,) = part.prompts
+    density = dict(zip(part.firing.feature.tolist(), part.firing.density.tolist(), strict=True))
+    chosen = best(part, 30)
     assert len(set(chosen.tolist())) == 30
     firsts = set()
     for found in view.metrics:
         for at in range(len(view.tokens)):
-            own = slice(view.offsets[at], view.offsets[at + 1])
-            values = found.values[own] * (-1 if found.first == "large" else 1)
-            if len(values) and not np.isnan(values).all():
-                firsts.add(int(view.features[own][np.nanargmin(values)]))
-    assert set(best([view], len(firsts)).tolist()) == firsts
-    assert set(best([view], 10**6).tolist()) == set(view.features.tolist())
+            own = range(view.offsets[at], view.offsets[at + 1])
+            worth = {
+                pair: found.values[pair] if found.first == "large" else abs(found.values[pair])
+                for pair in own
+                if not np.isnan(found.values[pair]) and density[int(view.features[pair])] <= found.max_density
+            }
+            if worth:
+                firsts.add(int(view.features[max(worth, key=lambda pair: (worth[pair], -pair))]))
+    assert set(best(part, len(firsts)).tolist()) == firsts
+    assert set(best(part, 10**6).tolist()) == set(view.features.tolist())
 
 
 @pytest.mark.parametrize(
@@ -261,6 +287,7 @@ def test_the_best_stand_first_in_some_ranking(view):
         ({"metric": "size"}, ("metric is 'size'", "act_size, act_quantile", "attribution")),
         ({"num_top_features": 0}, ("num_top_features is 0",)),
         ({"full_effects": -1}, ("full_effects is -1",)),
+        ({"max_density": 10}, ("max_density is 10", "a share from 0 to 1, such as 0.1 for 10%")),
         ({"metric": "full_loss_effect"}, ("full_effects is 0",)),
     ],
 )

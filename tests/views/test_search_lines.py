@@ -32,14 +32,15 @@ def test_matches_stand_in_their_context():
     index = index_of([0, 1, 2, 3, 4, 1], [0, 7, 5, 6, 2, 3], [0, 2, 3, 2, 3, 1])
     found = index.find_text("two")
     assert match_lines(index, "two", found, 3) == [
-        "'two': 4 matches, 0 of them token-exact",
+        "'two' stands 4 times in the text, 0 of them as whole tokens",
         "  sequence 0, position 2: one «two»\\none",
         "  sequence 1, position 4:  seven🚀 «two»",
         "  sequence 2, position 1:  «two» twoone",
         "  … 1 more",
     ]
     assert match_lines(index, "\x9f", index.find_text(b"\x9f"), 1)[1].endswith("seven\\xf0«\\x9f»\\x9a\\x80 two")
-    assert match_lines(index, "zz", index.find_text("zz"), 3) == ["'zz': 0 matches, 0 of them token-exact"]
+    assert match_lines(index, "zz", index.find_text("zz"), 3) == ["'zz' stands nowhere in the text"]
+    assert match_lines(index, "seven", index.find_text("seven"), 0)[0].startswith("'seven' stands once in the text, ")
 
 
 @pytest.mark.parametrize("rank", ["lift", "count", "mass"])

@@ -2,6 +2,7 @@
 import type { VNode } from "preact";
 import { barStops } from "../marks/colours";
 import { Bars } from "../marks/Bars";
+import { Meaning } from "../marks/Meaning";
 import { count, number, percent, plural } from "../data/format";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
@@ -13,7 +14,7 @@ export function ActsHistogram({ card, log, set }: ComponentProps): VNode {
       <header class="titled">
         <h3>Activations</h3>
         <span class="quiet">
-          density {percent(stats.density)} · {plural(stats.n_firings, "firing")}
+          <Meaning of="density">density</Meaning> {percent(stats.density)} · <Meaning of="firing">{plural(stats.n_firings, "firing")}</Meaning>
         </span>
         {histogram !== null && !card.dead && (
           <label class="switch">

@@ -1,5 +1,6 @@
 // The top of a card: which feature, and how much it fires. Of several side by side, each has its own way to others.
 import type { ComponentChildren, VNode } from "preact";
+import { Meaning } from "../marks/Meaning";
 import type { Card } from "../state/card";
 import { number, percent, plural } from "../data/format";
 import type { Panes } from "../state/panes";
@@ -49,13 +50,13 @@ export function Stats({ stats, signed }: { stats: FeatureStats; signed: boolean 
   return (
     <p class="stats">
       <span>
-        fires on <b>{percent(stats.density)}</b> of tokens
+        <Meaning of="density">fires on</Meaning> <b>{percent(stats.density)}</b> of tokens
       </span>
       <span>
         <b>{plural(stats.n_firings, "time")}</b>
       </span>
       <span>
-        max <b>{number(stats.max)}</b>
+        <Meaning of="max">max</Meaning> <b>{number(stats.max)}</b>
       </span>
       {signed && (
         <span>
@@ -63,7 +64,7 @@ export function Stats({ stats, signed }: { stats: FeatureStats; signed: boolean 
         </span>
       )}
       <span>
-        mean <b>{number(stats.mean)}</b> ± {number(stats.std)}
+        <Meaning of="mean">mean</Meaning> <b>{number(stats.mean)}</b> ± {number(stats.std)}
       </span>
     </p>
   );

@@ -2,6 +2,7 @@
 import type { VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, number, percent, plural } from "../data/format";
+import { WORDS } from "../data/words";
 import { Chip } from "../marks/TokenText";
 import { SHARED } from "./ModelDiff";
 import { useLoaded } from "../state/load";
@@ -26,7 +27,7 @@ export interface FeatureListProps {
 
 /** What the list is narrowed down to. */
 interface Filter {
-  /** Begins a feature's number, or is in its top token. */
+  /** Begins a feature's number, or is in its strongest token. */
   readonly words: string;
   readonly example: string;
   /** Shares, 0 to 1. */
@@ -164,8 +165,8 @@ function Filters({ change, source }: FiltersProps): VNode {
       <input
         ref={first}
         type="search"
-        placeholder="Number, or text of the top token"
-        aria-label="Search by number or top token"
+        placeholder="Number, or text of its strongest token"
+        aria-label="Search by number or strongest token"
         onInput={(event) => change({ words: event.currentTarget.value.trim().toLowerCase() })}
       />
       {can.search && (
@@ -293,9 +294,9 @@ function Heads({ order, setOrder, examples, source, labelling }: HeadsProps): VN
     <thead>
       <tr>
         {sort("feature", "Feature")}
-        {columns.has("density") && sort("density", "Density")}
-        {columns.has("max") && sort("max", source.head.meta.signed ? "Peak" : "Max")}
-        <th>{examples ? "In an example" : "Top token"}</th>
+        {columns.has("density") && sort("density", "Density", WORDS.density)}
+        {columns.has("max") && sort("max", source.head.meta.signed ? "Peak" : "Max", WORDS.max)}
+        <th>{examples ? "In an example" : "Strongest token"}</th>
         {labelling !== undefined && sort("uneven", `By ${labelling.name}`, UNEVEN)}
         {models !== null && sort("share", `Share of ${models[1]}`)}
         <th>

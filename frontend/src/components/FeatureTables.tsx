@@ -1,6 +1,7 @@
 // Neurons and features that go with the feature.
 import type { ComponentChildren, VNode } from "preact";
 import { percent, signed } from "../data/format";
+import { Meaning } from "../marks/Meaning";
 import type { AlignmentTable, CorrelationTable, NeighbourTable, OtherDictionary } from "../data/contract";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
@@ -62,7 +63,9 @@ function CorrelatedB({ feature, table, b }: { feature: number; table: Correlatio
 function Alignment({ table }: { table: AlignmentTable | null }): VNode {
   return (
     <section>
-      <h3>Neuron alignment</h3>
+      <h3>
+        <Meaning of="neuron alignment">Neuron alignment</Meaning>
+      </h3>
       {table === null ? (
         <NotComputed what="neuron alignment" />
       ) : (
@@ -116,8 +119,12 @@ function Correlation({ title, noun, table, missing, link, children }: Correlatio
           <thead>
             <tr>
               <th>{noun}</th>
-              <th title="Pearson correlation over all unmasked tokens">Pearson</th>
-              <th title="Cosine similarity over all unmasked tokens">Cosine</th>
+              <th>
+                <Meaning of="pearson">Pearson</Meaning>
+              </th>
+              <th>
+                <Meaning of="cosine">Cosine</Meaning>
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -138,7 +145,9 @@ function Correlation({ title, noun, table, missing, link, children }: Correlatio
 function Neighbours({ table, links }: { table: NeighbourTable | null; links: Links }): VNode {
   return (
     <section>
-      <h3>Decoder neighbours</h3>
+      <h3>
+        <Meaning of="decoder neighbours">Decoder neighbours</Meaning>
+      </h3>
       {table === null ? (
         <NotComputed what="decoder neighbours (the page was made without the SAE)" />
       ) : (

@@ -1,6 +1,7 @@
 // What the keys and the pointer do.
 import type { VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { WORDS } from "../data/words";
 import { keyWords, type KeyMap } from "../state/keys";
 
 export function Help<S>({ keys, close }: { keys: KeyMap<S>; close: () => void }): VNode {
@@ -43,6 +44,17 @@ export function Help<S>({ keys, close }: { keys: KeyMap<S>; close: () => void })
           </dl>
         </section>
       ))}
+      <details class="words">
+        <summary>What the words mean</summary>
+        <dl>
+          {Object.entries(WORDS).map(([word, meaning]) => (
+            <div key={word}>
+              <dt>{word}</dt>
+              <dd>{meaning}</dd>
+            </div>
+          ))}
+        </dl>
+      </details>
     </dialog>
   );
 }

@@ -3,6 +3,7 @@ import type { VNode } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { tip, type Card } from "../state/card";
 import { count, number, percent, plural, signed } from "../data/format";
+import { Meaning } from "../marks/Meaning";
 import type { LabellingWords, LabelProfile } from "../data/contract";
 import { useSignal } from "../state/signal";
 import { NotComputed } from "./Messages";
@@ -40,17 +41,20 @@ function OneLabelling({ card, profile, least }: { card: Card; profile: LabelProf
     <section class="by-label">
       <header class="titled">
         <h3>By {words.name}</h3>
-        <span class="quiet" title={UNEVEN}>
-          {card.dead ? "never fires" : `unevenness ${number(profile.unevenness)} bits`}
+        <span class="quiet">
+          {card.dead ? (
+            "never fires"
+          ) : (
+            <>
+              <Meaning of="unevenness">unevenness</Meaning> {number(profile.unevenness)} bits
+            </>
+          )}
         </span>
       </header>
       {words.labels.length === 0 ? <p class="quiet">No text has a label.</p> : <Table card={card} words={words} profile={profile} least={least} />}
     </section>
   );
 }
-
-const UNEVEN =
-  "How far the labels of its firings are from those of all tokens, in bits per firing, less what chance would give with as many documents. 0: as the tokens are.";
 
 interface TableProps {
   readonly card: Card;
@@ -115,8 +119,8 @@ function Table({ card, words, profile, least }: TableProps): VNode {
           <th scope="col" title="Share of the label's unmasked tokens on which it fires">
             Density
           </th>
-          <th scope="col" title="Density here over density on all tokens">
-            Lift
+          <th scope="col">
+            <Meaning of="lift">Lift</Meaning>
           </th>
         </tr>
       </thead>

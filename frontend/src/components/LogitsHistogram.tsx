@@ -1,6 +1,7 @@
 // What the feature does to the logit of every token of the vocabulary.
 import type { VNode } from "preact";
 import { Bars, type Stop } from "../marks/Bars";
+import { Meaning } from "../marks/Meaning";
 import { count, number, plural } from "../data/format";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
@@ -11,7 +12,9 @@ export function LogitsHistogram({ card }: ComponentProps): VNode {
   return (
     <section>
       <header class="titled">
-        <h3>Logit effects</h3>
+        <h3>
+          <Meaning of="logit effect">Logit effects</Meaning>
+        </h3>
         {histogram !== null && <span class="quiet">{plural(total, "vocabulary token")}</span>}
       </header>
       {histogram === null ? (

@@ -1,6 +1,7 @@
 // The output tokens that the feature pushes down most and up most.
 import type { VNode } from "preact";
 import { signed } from "../data/format";
+import { Meaning } from "../marks/Meaning";
 import { Chip } from "../marks/TokenText";
 import { point, type Card, type TokenAt } from "../state/card";
 import type { LogitTable } from "../data/contract";
@@ -44,7 +45,9 @@ function Half({ title, tone, card, tokens, values, most }: HalfProps): VNode {
   return (
     <table class={`logits ${tone}`}>
       <caption>
-        <h3>{title}</h3>
+        <h3>
+          <Meaning of="logit effect">{title}</Meaning>
+        </h3>
       </caption>
       <thead class="unseen">
         <tr>

@@ -13,7 +13,7 @@ export function Said({ card }: { readonly card: Card }): VNode | null {
         <li key={i}>
           {text}{" "}
           <small>
-            {[source, score === null ? "" : `${measure || "score"} ${number(score)}`].filter((word) => word !== "").join(" · ")}
+            {[source, score === null ? "" : `${measure || "explanation score"} ${number(score)}`].filter((word) => word !== "").join(" · ")}
           </small>
         </li>
       ))}

@@ -21,7 +21,7 @@ export function TopBar({ theme, setTheme, openHelp, children }: TopBarProps): VN
       {children}
       <span class="settings">
         <ThemeChoice theme={theme} set={setTheme} />
-        <button type="button" class="icon" aria-label="Keys" title="Keys (?)" onClick={openHelp}>
+        <button type="button" class="icon" aria-label="Keys" title="Keys, and what the words mean (?)" onClick={openHelp}>
           ?
         </button>
       </span>

@@ -471,6 +471,8 @@ export interface PromptMetric {
   readonly meaning: string;
   /** whether large values, small ones, or those of large size come first in a ranking. */
   readonly first: "large" | "small" | "size";
+  /** a ranking leaves out features that fire on a larger share of the corpus's tokens, unless told otherwise; 1: none. */
+  readonly max_density: number;
   /** , NaN where not computed. */
   readonly values: Float32Array;
 }
@@ -751,7 +753,10 @@ export interface Hits {
 
 /** What was found, way by way; ways that found nothing are there with no features. */
 export interface SearchAnswer {
+  /** of each way. */
   readonly hits: readonly Hits[];
+  /** what the model read, without what the mask leaves out; none where no model was asked. */
+  readonly tokens: Int32Array;
 }
 
 /** A text of the user's own, run through model and dictionary; token ``i`` has the codes from ``offsets[i]`` on. */

@@ -1,5 +1,5 @@
 // What the explorer asks for: everything about one index that does not fit into a page.
-import type { DecoderMap, EveryLayer, ExplorerHead, FeatureView, FirstRows, Hits, MeasuredEffects, Note, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SitePage, TokenLogits, TriedText } from "./contract";
+import type { DecoderMap, EveryLayer, ExplorerHead, FeatureView, FirstRows, Hits, MeasuredEffects, Note, PromptPart, ReaderFiring, ReaderPage, ReaderPlace, RowTexts, SearchAnswer, SitePage, TokenLogits, TriedText } from "./contract";
 import type { TokenStore } from "./blocks";
 import type { Comparison, Head, Late, Named, Source } from "./source";
 
@@ -44,8 +44,8 @@ export interface ExplorerSource {
   readonly map: () => Promise<DecoderMap>;
   readonly rows: (features: readonly number[]) => Promise<RowTexts>;
   readonly search: (words: string, signal: AbortSignal) => Promise<readonly Hits[]>;
-  /** Features that a text wakes, through the model. */
-  readonly wakes: (text: string, signal: AbortSignal) => Promise<readonly Hits[]>;
+  /** Features that fire when the model reads a text, and the tokens that it read. */
+  readonly wakes: (text: string, signal: AbortSignal) => Promise<SearchAnswer>;
   readonly tried: (text: string, signal: AbortSignal) => Promise<TriedText>;
   readonly prompt: (text: string, compare: string | null, signal: AbortSignal) => Promise<PromptPart>;
   /** Full effects of the pairs of largest attribution, as they are measured. */

@@ -102,8 +102,7 @@ class AskingSource implements ExplorerSource {
   readonly search = async (words: string, signal: AbortSignal): Promise<SearchAnswer["hits"]> =>
     (await this.get<SearchAnswer>(`search?q=${encodeURIComponent(words)}`, "SearchAnswer", { signal })).hits;
 
-  readonly wakes = async (text: string, signal: AbortSignal): Promise<SearchAnswer["hits"]> =>
-    (await this.get<SearchAnswer>("wakes", "SearchAnswer", { ...posted({ text }), signal })).hits;
+  readonly wakes = (text: string, signal: AbortSignal): Promise<SearchAnswer> => this.get("wakes", "SearchAnswer", { ...posted({ text }), signal });
 
   readonly tried = (text: string, signal: AbortSignal): Promise<TriedText> => this.get("try", "TriedText", { ...posted({ text }), signal });
 

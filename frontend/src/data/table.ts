@@ -2,7 +2,7 @@
 import type { Table } from "./kinds";
 
 /** Differs where the table does: a page and its reader are always written together. */
-export const DIGEST = 4251300539;
+export const DIGEST = 3455825582;
 
 /** The fields of every record, in the order in which they travel. */
 export const TABLE: Table = {
@@ -38,7 +38,7 @@ export const TABLE: Table = {
   Boards: [["pieces", ["uint8", "plain", "n_squares"]], ["marks", ["uint8", "plain", "n_squares"]], ["to_move", ["int32", "plain", "n_boards"]]],
   ProbeReadout: [["classes", ["int32", "plain", "n_classes"]], ["n_top", "int"], ["values", ["float32", "plain", "n_classes"]], ["cosines", ["float32", "plain", "n_cosines"]]],
   FeatureView: [["feature", "int"], ["stats", ["record", "FeatureStats"]], ["explanations", ["many", ["record", "FeatureExplanation"]]], ["neuron_alignment", ["maybe", ["record", "AlignmentTable"]]], ["correlated_neurons", ["maybe", ["record", "CorrelationTable"]]], ["correlated_features", ["maybe", ["record", "CorrelationTable"]]], ["correlated_b_features", ["maybe", ["record", "CorrelationTable"]]], ["decoder_neighbours", ["maybe", ["record", "NeighbourTable"]]], ["acts_histogram", ["maybe", ["record", "Histogram"]]], ["logits_histogram", ["maybe", ["record", "Histogram"]]], ["logits_table", ["maybe", ["record", "LogitTable"]]], ["acts_by_position", ["maybe", ["record", "PositionProfile"]]], ["top_tokens", ["maybe", ["record", "TopTokens"]]], ["labels", ["many", ["record", "LabelProfile"]]], ["places", ["maybe", ["record", "PlaceWeights"]]], ["sequences", ["many", ["record", "SequenceGroup"]]], ["boards", ["maybe", ["record", "Boards"]]], ["probes", ["many", ["record", "ProbeReadout"]]], ["custom", ["by name", "named"]]],
-  PromptMetric: [["name", "str"], ["title", "str"], ["meaning", "str"], ["first", ["choice", "large", "small", "size"]], ["values", ["float32", "plain", "n_pairs"]]],
+  PromptMetric: [["name", "str"], ["title", "str"], ["meaning", "str"], ["first", ["choice", "large", "small", "size"]], ["max_density", "float"], ["values", ["float32", "plain", "n_pairs"]]],
   PromptView: [["title", "str"], ["tokens", ["int32", "token", "n_positions"]], ["masked", ["int32", "plain", "n_positions"]], ["loss", ["float32", "plain", "n_positions"]], ["n_predicted", "int"], ["predicted", ["int32", "token", "n_positions*n_predicted"]], ["predicted_prob", ["float32", "plain", "n_positions*n_predicted"]], ["offsets", ["int32", "offsets", "n_positions+1", "n_pairs"]], ["features", ["int32", "delta", "n_pairs"]], ["metrics", ["many", ["record", "PromptMetric"]]], ["n_targets", "int"], ["targets", ["int32", "token", "n_positions*n_targets"]], ["logit_effects", ["float32", "plain", "n_pairs*n_targets"]], ["attributed", "str"]],
   PromptPart: [["prompts", ["many", ["record", "PromptView"]]], ["aligned", ["int32", "plain", "n_aligned"]], ["firing", ["record", "FeatureSummary"]], ["metric", "str"], ["position", ["maybe", "int"]], ["n_features", "int"]],
   MatchTable: [["features", ["record", "FeatureSummary"]], ["best", ["int32", "plain", "n_matched"]], ["pearson", ["float32", "plain", "n_matched"]]],
@@ -57,7 +57,7 @@ export const TABLE: Table = {
   NumberColumn: [["values", ["float32", "plain", "n_features"]]],
   WholeColumn: [["values", ["int32", "plain", "n_features"]]],
   Hits: [["way", ["choice", "fires", "pushes", "phrase", "explanation", "note", "text"]], ["said", "str"], ["n_places", "int"], ["features", ["int32", "plain", "n_found"]], ["scores", ["float32", "plain", "n_found"]]],
-  SearchAnswer: [["hits", ["many", ["record", "Hits"]]]],
+  SearchAnswer: [["hits", ["many", ["record", "Hits"]]], ["tokens", ["int32", "token", "n_read"]]],
   TriedText: [["tokens", ["int32", "token", "n_positions"]], ["masked", ["int32", "plain", "n_positions"]], ["offsets", ["int32", "offsets", "n_positions+1", "n_codes"]], ["features", ["int32", "delta", "n_codes"]], ["acts", ["float32", "plain", "n_codes"]]],
   MeasuredEffects: [["side", "int"], ["done", "int"], ["total", "int"], ["pairs", ["int32", "plain", "n_measured"]], ["loss", ["float32", "plain", "n_measured"]], ["later", ["float32", "plain", "n_measured"]]],
   ComparisonHead: [["overview", ["record", "Overview"]], ["layout", ["record", "LayoutSpec"]]],

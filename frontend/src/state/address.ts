@@ -125,9 +125,9 @@ export interface PromptAddress extends Look {
   /** Cards side by side. */
   readonly cards: number;
   readonly n: number;
-  /** Densities that a ranked feature may have, in percent. */
+  /** Densities that a ranked feature may have, in percent; `max` null: the metric's own. */
   readonly min: number;
-  readonly max: number;
+  readonly max: number | null;
 }
 
 export function promptFields(part: PromptPart): Fields<PromptAddress> {
@@ -146,7 +146,7 @@ export function promptFields(part: PromptPart): Fields<PromptAddress> {
     cards: within("cards", 1, MOST_CARDS, 1),
     n: within("n", 1, MOST_RANKED, Math.min(part.n_features, MOST_RANKED)),
     min: percentage("min", 0),
-    max: percentage("max", 100),
+    max: percentage("max", null),
     ...LOOK,
   };
 }

@@ -241,6 +241,30 @@ function tokenAt({ contexts: c }: SequenceGroup, t: number): TokenAt | null {
   };
 }
 
+/** A token of a group of examples. */
+export interface InGroup {
+  readonly group: SequenceGroup;
+  readonly t: number;
+}
+
+/** The firing of largest size among a card's examples; null: it shows none. */
+export function peakOf({ sequences }: FeatureView): InGroup | null {
+  let best: InGroup | null = null;
+  let most = 0;
+  for (const group of sequences) {
+    group.contexts.acts.forEach((act, t) => {
+      if (Math.abs(act) > most) [best, most] = [{ group, t }, Math.abs(act)];
+    });
+  }
+  return best;
+}
+
+/** Where in the corpus `peakOf` is. */
+export function strongest(view: FeatureView): TokenAt | null {
+  const peak = peakOf(view);
+  return peak === null ? null : tokenAt(peak.group, peak.t);
+}
+
 /** The group that a number belongs to, by the numbers that groups start with. */
 function groupOf(starts: readonly number[], number: number): number {
   let g = starts.length - 1;

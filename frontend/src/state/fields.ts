@@ -61,8 +61,8 @@ export function choice<T extends string, U extends T | null>(name: string, words
 }
 
 /** A percentage as a user types it. */
-export function percentage(name: string, usual: number): Field<number> {
-  return one(name, usual, (text) => percentOf(text, usual));
+export function percentage<T extends number | null>(name: string, usual: T): Field<number | T> {
+  return one<number | T>(name, usual, (text) => percentOf(text, usual));
 }
 
 export function flag(name: string): Field<boolean> {
@@ -75,7 +75,7 @@ export function wholeOf(text: string): number | null {
 }
 
 /** What the user typed as a percentage; what is none counts as no limit. */
-export function percentOf(text: string, otherwise: number): number {
+export function percentOf<T extends number | null>(text: string, otherwise: T): number | T {
   const value = text.trim() === "" ? NaN : Number(text.trim().replace("%", "").replace(",", "."));
   return value >= 0 && value <= 100 ? value : otherwise;
 }

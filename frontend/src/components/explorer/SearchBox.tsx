@@ -2,6 +2,8 @@
 import type { Ref, VNode } from "preact";
 import type { Hits } from "../../data/contract";
 import { count, plural } from "../../data/format";
+import type { TokenTexts } from "../../data/tokens";
+import { Chip } from "../../marks/TokenText";
 import type { Search } from "../../state/explorer/search";
 import type { Way } from "../../state/explorer/address";
 
@@ -57,10 +59,11 @@ export interface WaysProps {
   readonly go: (feature: number) => void;
   readonly clear: () => void;
   readonly n: number;
+  readonly texts: TokenTexts;
 }
 
 /** How many features were found in which way; a click shows them. */
-export function Ways({ words, search, shown, choose, go, clear, n }: WaysProps): VNode {
+export function Ways({ words, search, shown, choose, go, clear, n, texts }: WaysProps): VNode {
   const asked = numberIn(words);
   return (
     <div class="ways" role="group" aria-label="Found">
@@ -86,6 +89,7 @@ export function Ways({ words, search, shown, choose, go, clear, n }: WaysProps):
       <button type="button" class="clear" onClick={clear}>
         all features
       </button>
+      <Reading words={words} search={search} shown={shown} texts={texts} />
     </div>
   );
 }
@@ -96,5 +100,33 @@ const TITLES: Readonly<Record<Way, (hits: Hits) => string>> = {
   phrase: ({ features, n_places: n }) => `${count(features.length)} where it stands (${plural(n, "place")})`,
   explanation: ({ features }) => `${count(features.length)} explained so`,
   note: ({ features }) => `${count(features.length)} noted`,
-  text: ({ features }) => `${count(features.length)} woken by it`,
+  text: ({ features }) => `${count(features.length)} fire when the model reads it`,
 };
+
+/** What a way looks the words up in. */
+const PLACES: Readonly<Partial<Record<Way, string>>> = { fires: "token", phrase: "phrase of the text", explanation: "explanation", note: "note" };
+
+/** Where the words are nowhere that is said; and of what the model read, in which tokens it did. */
+function Reading({ words, search, shown, texts }: Pick<WaysProps, "words" | "search" | "shown" | "texts">): VNode | null {
+  if (search.kind !== "found") return null;
+  const nowhere = search.hits.every(({ way, n_places: n }) => way === "text" || n === 0);
+  const read = shown?.way === "text" ? search.tokens : null;
+  if (!nowhere && read === null) return null;
+  const places = search.hits.flatMap(({ way }) => PLACES[way] ?? []);
+  return (
+    <p class="quiet reading" role="status">
+      {nowhere && `No ${inWords(places)} holds “${words.trim()}”. `}
+      {read !== null && (
+        <>
+          {nowhere ? "What is listed fires when the model reads it, in " : "The model read "}
+          {plural(read.length, "token")}: {Array.from(read, (token, i) => [i > 0 && " ", <Chip key={i} list={texts.runs(token)} />])}
+          {/^\p{L}/u.test(words) && " (no space in front: with one the first token is another)"}
+        </>
+      )}
+    </p>
+  );
+}
+
+function inWords(names: readonly string[]): string {
+  return names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} or ${names.at(-1) ?? ""}`;
+}

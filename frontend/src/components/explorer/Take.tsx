@@ -101,7 +101,7 @@ function csvOf({ columns, data, scores }: Table, features: Int32Array, texts: To
     return Number.isNaN(value) ? "" : String(value);
   };
   const shown = columns.filter(({ kind }) => kind !== "tokens" && kind !== "words");
-  const head = ["feature", ...(scores === null ? [] : ["score"]), ...shown.map(({ name }) => quoted(name))].join();
+  const head = ["feature", ...(scores === null ? [] : ["match"]), ...shown.map(({ name }) => quoted(name))].join();
   const lines = Array.from(features, (feature) =>
     [feature, ...(scores === null ? [] : [scores.get(feature) ?? ""]), ...shown.map(({ name, kind }) => cell(name, kind, feature))].join(),
   );

@@ -2,7 +2,7 @@
 import { number, percent, plural, signed } from "../../data/format";
 import type { TokenTexts } from "../../data/tokens";
 import type { Aggregate, Order, Place, Span } from "../../state/address";
-import type { Measure, Prompts } from "../../state/prompt/pairs";
+import { helps, isFull, type Measure, type Prompts } from "../../state/prompt/pairs";
 import type { Ends } from "./Scale";
 
 /** Zeros after the point of the share of tokens above a quantile, from which on all look the same. */
@@ -32,11 +32,12 @@ export function extent({ metric }: Measure, value: number): number {
 /** On which side of a diverging scale a value is. */
 export type Tone = "plain" | "toward" | "against";
 
-/** The way that the metric ranks first is one colour, the other way another. */
+/** What helps is one colour, what harms another. */
 export function toneOf({ metric, signed: both }: Measure, value: number): Tone {
   if (!both) return "plain";
-  if (metric.first === "size") return value >= 0 ? "plain" : "toward"; // the colours of activations
-  return (metric.first === "large" ? value : -value) >= 0 ? "toward" : "against";
+  const sign = helps(metric);
+  if (sign === null) return value >= 0 ? "plain" : "toward"; // the colours of activations
+  return (sign === "large" ? value : -value) >= 0 ? "toward" : "against";
 }
 
 /** Of a difference: higher in the first prompt, higher in the second. */
@@ -46,26 +47,28 @@ export function differenceTone(value: number): DifferenceTone {
   return value >= 0 ? "in-a" : "in-b";
 }
 
-/** Both ends of a diverging scale in a word, that which the metric ranks first first. */
+/** Both ends of a diverging scale in a word, that which helps first. */
 export function toneWords({ metric }: Measure): readonly [toward: string, against: string] {
-  if (metric.first === "size") return ["above zero", "below zero"];
-  if (metric.name.includes("loss_effect") || metric.name === "full_later_effect") return ["helps", "harms"];
-  return metric.first === "large" ? ["raises", "lowers"] : ["lowers", "raises"];
+  const sign = helps(metric);
+  if (sign === null) return ["above zero", "below zero"];
+  if (metric.name !== "logit_effect" && metric.name !== "attribution") return ["helps", "harms"];
+  return sign === "large" ? ["raises", "lowers"] : ["lowers", "raises"];
 }
 
 /** The scale of a metric with a meaning on both sides of zero; null for another. */
 export function endsOf(measure: Measure): Ends | null {
   if (!measure.signed) return null;
-  return { tones: measure.metric.first === "size" ? ["", "below"] : ["toward", "against"], words: toneWords(measure) };
+  return { tones: helps(measure.metric) === null ? ["", "below"] : ["toward", "against"], words: toneWords(measure) };
 }
 
 export function orderWords(order: Order, measure: Measure, two: boolean): string {
   if (two) return { large: "higher in A first", small: "higher in B first", size: "largest difference first" }[order];
   const [toward, against] = toneWords(measure);
-  if (order === "size") return "either, by size";
-  if (measure.metric.first === "size") return order === "large" ? "positive first" : "negative first";
   if (measure.metric.name === "act_quantile") return order === "large" ? "highest first" : "lowest first";
-  return `${order === measure.metric.first ? toward : against} most first`;
+  const sign = helps(measure.metric);
+  if (order === "size") return sign === null ? "largest first, either sign" : "largest effect first, either way";
+  if (sign === null) return order === "large" ? "positive first" : "negative first";
+  return `${order === sign ? toward : against} most first`;
 }
 
 export const AGGREGATE_WORDS: Readonly<Record<Aggregate, string>> = {
@@ -92,9 +95,8 @@ export function dotted(text: string): string {
   return text.replace(/^ +| +$/g, (spaces) => "·".repeat(spaces.length));
 }
 
-/** "loss effects of the last token", in words that say why there is no value. */
-export function unmeasuredWords(measure: Measure, n_pairs: number, n_measured: number): string {
-  const { metric } = measure;
-  const start = metric.name.startsWith("full") ? "Full effects were measured for" : `${metric.title}: computed for`;
-  return `${start} ${n_measured} of the ${plural(n_pairs, "pair")} of token and feature here; the others are not computed and not ranked.`;
+/** Of how many pairs a metric is known, and what became of the others. */
+export function unmeasuredWords({ metric }: Measure, n_pairs: number, n_measured: number): string {
+  const start = isFull(metric) ? "Full effects were measured for" : `${metric.title} is known of`;
+  return `${start} ${n_measured} of the ${plural(n_pairs, "pair")} of token and feature here; the ranking leaves the others out.`;
 }

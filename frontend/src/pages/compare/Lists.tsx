@@ -111,7 +111,7 @@ export function Matches({ side }: { side: Side }): VNode {
               ["pearson", "Best Pearson", "Largest Pearson correlation with any feature of the other"],
               [null, `Best match in ${SIDE_NAMES[other]}`, ""],
               ["density", "Density", "Share of unmasked tokens on which it fires"],
-              [null, "Top token", "Token of its largest activation"],
+              [null, "Strongest token", "The token of the corpus on which it fires most strongly"],
             ]}
           />
           <tbody>

@@ -12,18 +12,20 @@ import { reasonOf } from "../../state/load";
 import { CompareBody, FeatureOfA } from "../compare/CompareBody";
 import { KEYS, ON_TABS } from "../compare/keys";
 
-/** The comparison's part of the address, which it shares with the explorer's. */
-const WITHIN: Within = { prefix: "c.", others: (name) => !name.startsWith("c.") };
+/** The comparison's part of the address, which it shares with the explorer's; the open feature is that of both. */
+const WITHIN: Within = { prefix: "c.", others: (name) => name !== "f" && !name.startsWith("c.") };
 
 export interface ComparePaneProps {
   readonly source: ExplorerSource;
   readonly address: ExplorerAddress;
   readonly move: Moves<ExplorerAddress>;
+  /** The feature that is open in the explorer. */
+  readonly current: number | null;
   readonly help: boolean;
   readonly setHelp: (open: boolean) => void;
 }
 
-export function ComparePane({ source, address, move, help, setHelp }: ComparePaneProps): VNode {
+export function ComparePane({ source, address, move, current, help, setHelp }: ComparePaneProps): VNode {
   const others = source.info.indices.filter(({ identity, same_text: same }) => same && identity !== source.info.identity);
   const other = others.find(({ identity }) => identity === address.other) ?? others[0];
   const [found, setFound] = useState<{ readonly identity: string; readonly beside: Beside | null; readonly failed: string | null } | null>(null);
@@ -67,20 +69,29 @@ export function ComparePane({ source, address, move, help, setHelp }: ComparePan
           The two can't be compared: {now.failed}
         </p>
       )}
-      {now !== null && now.beside !== null && <Shown key={identity} beside={now.beside} help={help} setHelp={setHelp} />}
+      {now !== null && now.beside !== null && <Shown key={identity} beside={now.beside} current={current} open={(feature, partner) => move({ feature, partner }, "replace")} help={help} setHelp={setHelp} />}
     </section>
   );
 }
 
 interface ShownProps {
   readonly beside: Beside;
+  readonly current: number | null;
+  /** The pair that is open becomes the explorer's. */
+  readonly open: (feature: number, partner: number | null) => void;
   readonly help: boolean;
   readonly setHelp: (open: boolean) => void;
 }
 
-function Shown({ beside, help, setHelp }: ShownProps): VNode {
-  const state = useCompareState(beside.source, beside.comparison, WITHIN);
-  const { address } = state;
+function Shown({ beside, current, open, help, setHelp }: ShownProps): VNode {
+  const [within] = useState(() => ({ ...WITHIN, first: current }));
+  const own = useCompareState(beside.source, beside.comparison, within);
+  const { address } = own;
+  const move: typeof own.move = (change, how) => {
+    own.move(change, how);
+    open(change.a ?? address.a, "b" in change ? (change.b ?? null) : address.b);
+  };
+  const state = { ...own, move };
   useKeys(KEYS, { ...state, help, setHelp }, ON_TABS);
   useLayoutEffect(() => () => tip.set(null), [address.a, address.b, address.view]);
   return (

@@ -10,7 +10,7 @@ import type { Read } from "../../components/types";
 import type { ExplorerSource } from "../../data/explorer";
 import { TokenTexts } from "../../data/tokens";
 import { Tooltips } from "../../marks/Tooltip";
-import { tip } from "../../state/card";
+import { strongest, tip } from "../../state/card";
 import { narrowed, useBrush } from "../../state/explorer/brush";
 import { explorerFields, MOST_PINS, VIEWS, type ExplorerAddress, type View } from "../../state/explorer/address";
 import { useLasso } from "../../state/explorer/lasso";
@@ -95,6 +95,11 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
   const about = useMemo(() => <About source={source} />, [source]);
   const reader = useRef<ReaderKeys | null>(null);
   const read = useMemo(() => readIn(source, address.pins, move), [source, address.pins, move]);
+  const show = (to: View): void => {
+    const chosen = address.feature;
+    if (to === "text" && chosen !== null && !address.pins.includes(chosen)) void readStrongest(source, chosen, read, () => move({ view: to }));
+    else move({ view: to, partner: null });
+  };
   const views = viewsOf(source).filter((one) => one === "table" || panes[one] !== undefined);
   const view = views.includes(address.view) ? address.view : "table";
   const searched = view === "table" || view === "map";
@@ -103,7 +108,7 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
   const wait = <p class="message">Loading…</p>;
   const found =
     address.words.trim() === "" ? null : (
-      <Ways words={address.words} search={search} shown={hits} choose={(way) => move({ way, sort: "score", down: true }, "replace")} go={go} clear={() => move({ words: "", way: null }, "replace")} n={source.n} />
+      <Ways words={address.words} search={search} shown={hits} choose={(way) => move({ way, sort: "score", down: true }, "replace")} go={go} clear={() => move({ words: "", way: null }, "replace")} n={source.n} texts={texts} />
     );
   return (
     <>
@@ -114,7 +119,7 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
             {title}
           </a>
         ))}
-        {views.length > 1 && <Views views={views} view={view} go={(to) => move({ view: to })} />}
+        {views.length > 1 && <Views views={views} view={view} go={show} />}
         {searched && (
           <SearchBox box={box} words={address.words} setWords={(words) => move({ words, way: null }, "replace")} open={openFound} leave={() => grid.current?.focus()} />
         )}
@@ -122,7 +127,7 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
       {about}
       <main class={beside ? "explorer" : ""}>
         {view === "prompt" && panes.prompt !== undefined && <Drawn part={panes.prompt} props={{ texts, ...pane }} wait={wait} />}
-        {view === "compare" && panes.compare !== undefined && <Drawn part={panes.compare} props={pane} wait={wait} />}
+        {view === "compare" && panes.compare !== undefined && <Drawn part={panes.compare} props={{ current: feature, ...pane }} wait={wait} />}
         {beside && <TableKeys step={step} find={() => box.current?.focus()} help={help} setHelp={setHelp} reader={reader} />}
         {view === "table" && <TablePane source={source} texts={texts} table={table} address={address} move={move} current={feature} book={book} found={found} grid={grid} lasso={lasso} brush={brush} />}
         {view === "map" && panes.map !== undefined && <Drawn part={panes.map} props={{ source, texts, table, address, move, current: feature, lasso, found }} wait={wait} />}
@@ -172,9 +177,9 @@ function TableKeys(keys: ExplorerKeys): VNode | null {
   return keys.help ? <Help keys={KEYS} close={() => keys.setHelp(false)} /> : null;
 }
 
-/** What belongs to a prompt or a comparison in the address. */
+/** What belongs to a prompt or a comparison alone in the address. */
 function isPanes(name: string): boolean {
-  return /^[pc]\./.test(name);
+  return /^[pc]\./.test(name) && name !== "c.b";
 }
 
 /** Opens the document of an example's token, coloured by its feature. */
@@ -187,6 +192,17 @@ function readIn(source: ExplorerSource, pins: readonly number[], move: Moves<Exp
       say(reasonOf(error));
     }
   };
+}
+
+/** Opens the document of a feature's strongest firing; `otherwise` where its card shows none. */
+async function readStrongest(source: ExplorerSource, feature: number, read: Read, otherwise: () => void): Promise<void> {
+  try {
+    const at = strongest(await source.card(feature));
+    if (at === null) otherwise();
+    else read(feature, at.sequence, at.position);
+  } catch {
+    otherwise(); // opening the card says why it can't be had
+  }
 }
 
 /** What the source has something for. */

@@ -41,7 +41,7 @@ export function Layers({ source, texts, text }: LayersProps): VNode | null {
                 <li key={feature}>
                   <a href={`${source.other(identity)}#f=${feature}&text=${encodeURIComponent(text)}`} title={`Feature ${feature} at token ${positions[i] ?? 0}: ${value(i)}`}>
                     <b>{feature}</b> {value(i)} <Chip list={texts.runs(found.tokens[positions[i] ?? -1] ?? -1)} />
-                    <span class="quiet"> fires on </span>
+                    <span class="quiet"> in the corpus strongest on </span>
                     <Chip list={texts.runs(tops[i] ?? -1)} />
                   </a>
                 </li>

@@ -4,14 +4,16 @@ import { useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { Help } from "../../components/Help";
 import type { ExplorerSource } from "../../data/explorer";
 import type { PromptPart } from "../../data/contract";
-import { count } from "../../data/format";
+import { count, plural } from "../../data/format";
 import type { TokenTexts } from "../../data/tokens";
 import { tip } from "../../state/card";
 import type { ExplorerAddress } from "../../state/explorer/address";
+import { useAsked } from "../../state/explorer/asked";
+import { exampleFor, type Example } from "../../state/explorer/example";
 import { promptSource, useLivePrompt, type LivePrompt } from "../../state/explorer/prompt";
 import type { Moves, Within } from "../../state/history";
 import { useKeys } from "../../state/keys";
-import { Prompts } from "../../state/prompt/pairs";
+import { isFull, Prompts } from "../../state/prompt/pairs";
 import { PromptContext, usePromptState } from "../../state/prompt/state";
 import { Chosen } from "../prompt/Controls";
 import { Layers } from "./Layers";
@@ -22,6 +24,7 @@ import { PromptTip } from "../prompt/PromptTip";
 /** The prompt's part of the address, which it shares with the explorer's. */
 const WITHIN: Within = { prefix: "p.", others: (name) => !name.startsWith("p.") };
 const PAIRS = 64;
+const FULL = "full_loss_effect";
 
 export interface PromptPaneProps {
   readonly source: ExplorerSource;
@@ -36,6 +39,9 @@ export function PromptPane({ source, texts, address, move, help, setHelp }: Prom
   const { text, compare } = address;
   const several = source.info.indices.length > 1;
   const live = useLivePrompt(source, text, compare);
+  const { feature } = address;
+  const asked = text === "" && source.info.can.reader;
+  const { found: example } = useAsked({ ask: asked ? (signal) => exampleFor(source, texts, feature, signal) : null, pause: 0, clear: "never" }, [source, feature, asked]);
   const [earlier, setEarlier] = useState<readonly string[]>([]);
   useLayoutEffect(() => {
     if (live.state === "there") setEarlier((before) => [text, ...before.filter((one) => one !== text)].slice(0, 8));
@@ -62,6 +68,7 @@ export function PromptPane({ source, texts, address, move, help, setHelp }: Prom
           ))}
         </p>
       )}
+      {text === "" && example !== null && <Begin example={example} begin={() => move({ text: example.text })} />}
       <div class="progress">
         <Progress live={live} />
         {several && (
@@ -71,18 +78,33 @@ export function PromptPane({ source, texts, address, move, help, setHelp }: Prom
         )}
       </div>
       {several && address.every && <Layers source={source} texts={texts} text={text} />}
-      {live.part !== null && <Shown source={source} part={live.part} help={help} setHelp={setHelp} />}
+      {live.part !== null && <Shown source={source} part={live.part} measured={live.measured} help={help} setHelp={setHelp} />}
     </section>
   );
 }
 
+/** A text to begin with; nothing runs before it is chosen. */
+function Begin({ example, begin }: { readonly example: Example; readonly begin: () => void }): VNode {
+  const brief = example.text.replace(/\s+/g, " ").trim();
+  return (
+    <p class="earlier">
+      <span class="quiet">{example.feature === null ? "Try the beginning of the corpus:" : `Try a text of the corpus, where feature ${example.feature} fires most strongly:`}</span>{" "}
+      <button type="button" class="filter-chip" title={example.text} onClick={begin}>
+        {brief.length > 80 ? `${brief.slice(0, 79)}…` : brief}
+      </button>
+    </p>
+  );
+}
+
 function Progress({ live }: { readonly live: LivePrompt }): VNode {
-  const { state, failed, measuring, part } = live;
+  const { state, failed, measuring, measured, part } = live;
+  const all = measured !== null && measured.done === measured.total;
   return (
     <div class="measuring" role="status">
       {state === "running" && <span class="quiet">The model reads…</span>}
       {failed !== null && <span class="message failed">{failed}</span>}
-      {state === "there" && part !== null && measuring === null && (
+      {measuring === null && measured !== null && <span class="quiet">{plural(measured.done, "full effect")} measured.</span>}
+      {state === "there" && part !== null && measuring === null && !all && (
         <button type="button" class="filter-chip" title="Each is a run of the model with one feature taken out at one token" onClick={() => live.measure(PAIRS)}>
           Measure the full effects of the {PAIRS} pairs of largest attribution
         </button>
@@ -102,21 +124,28 @@ function Progress({ live }: { readonly live: LivePrompt }): VNode {
 interface ShownProps {
   readonly source: ExplorerSource;
   readonly part: PromptPart;
+  readonly measured: LivePrompt["measured"];
   readonly help: boolean;
   readonly setHelp: (open: boolean) => void;
 }
 
-function Shown({ source, part, help, setHelp }: ShownProps): VNode {
+function Shown({ source, part, measured, help, setHelp }: ShownProps): VNode {
   const prompts = useMemo(() => new Prompts(part), [part]);
   const own = useMemo(() => promptSource(source, part), [source, part]);
   const state = usePromptState(own, prompts, WITHIN);
   const step = useStep(state);
   useKeys(KEYS, { ...state, step, help, setHelp }, ON_CONTROLS);
   useLayoutEffect(() => () => tip.set(null), [state.open]);
+  const full = measured !== null && prompts.known(FULL) && !isFull(state.measure.metric);
   return (
     <PromptContext.Provider value={state}>
       <div class="chosen-bar">
         <Chosen step={step} />
+        {full && (
+          <button type="button" class="filter-chip" title="The features whose full effects were measured, the largest effect first" onClick={() => state.move({ metric: FULL, order: null })}>
+            Rank by the measured full effects
+          </button>
+        )}
       </div>
       <div class={`prompt-page ${state.address.cards > 1 ? "several" : ""}`}>
         <PromptBody />

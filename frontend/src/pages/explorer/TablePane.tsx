@@ -32,7 +32,12 @@ export interface TablePaneProps {
   readonly brush: Brush;
 }
 
-const WIDTHS: Readonly<Record<ColumnInfo["kind"], string>> = { number: "82px", token: "100px", label: "110px", tokens: "minmax(150px, 1fr)", words: "minmax(150px, 1fr)" };
+const WIDTHS: Readonly<Record<Exclude<ColumnInfo["kind"], "number">, string>> = { token: "115px", label: "110px", tokens: "minmax(150px, 1fr)", words: "minmax(150px, 1fr)" };
+
+/** A column of numbers has the room of its title, its arrow included. */
+function widthOf({ kind, title }: ColumnInfo): string {
+  return kind === "number" ? `${Math.max(82, 8 * title.length + 6)}px` : WIDTHS[kind];
+}
 
 export function TablePane({ source, texts, table, address, move, current, book, found, grid, lasso, brush }: TablePaneProps): VNode {
   const { columns, data, list, scores } = table;
@@ -43,7 +48,7 @@ export function TablePane({ source, texts, table, address, move, current, book, 
     move({ where: narrowed(address.where, column, range) }, "replace");
   };
   const sorted = (name: string): "up" | "down" | null => (name === table.sort ? (address.down ? "down" : "up") : null);
-  const template = ["66px", ...(scores === null ? [] : ["66px"]), ...columns.map(({ kind }) => WIDTHS[kind])].join(" ");
+  const template = ["66px", ...(scores === null ? [] : ["66px"]), ...columns.map(widthOf)].join(" ");
   const failed = [...data.failed].filter(([name]) => columns.some((one) => one.name === name) || table.sort === name);
   return (
     <section class="table-pane" aria-label="All features">
@@ -76,8 +81,8 @@ export function TablePane({ source, texts, table, address, move, current, book, 
         template={template}
         head={
           <div class="grid-head" role="row" aria-rowindex={1}>
-            <Plain title="Feature" sorted={sorted("feature")} sort={(down) => move({ sort: "feature", down }, "replace")} />
-            {scores !== null && <Plain title="Score" sorted={sorted("score")} sort={(down) => move({ sort: "score", down }, "replace")} />}
+            <Plain title="Feature" meaning="Its number in the dictionary" sorted={sorted("feature")} sort={(down) => move({ sort: "feature", down }, "replace")} />
+            {scores !== null && <Plain title="Match" meaning={table.meaning} sorted={sorted("score")} sort={(down) => move({ sort: "score", down }, "replace")} />}
             {columns.map((column) => (
               <ColumnHead
                 key={column.name}
@@ -104,13 +109,14 @@ function nothing(): void {
 
 interface PlainProps {
   readonly title: string;
+  readonly meaning: string;
   readonly sorted: "up" | "down" | null;
   readonly sort: (down: boolean) => void;
 }
 
-function Plain({ title, sorted, sort }: PlainProps): VNode {
+function Plain({ title, meaning, sorted, sort }: PlainProps): VNode {
   return (
-    <div class="column-head" role="columnheader" aria-sort={sorted === null ? "none" : sorted === "down" ? "descending" : "ascending"}>
+    <div class="column-head" role="columnheader" aria-sort={sorted === null ? "none" : sorted === "down" ? "descending" : "ascending"} title={meaning}>
       <button type="button" class="by" onClick={() => sort(sorted === "up")}>
         {title}
         {sorted === null ? "" : sorted === "down" ? " ↓" : " ↑"}

@@ -4,7 +4,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { percent } from "../../data/format";
 import { AGGREGATES, MOST_CARDS, MOST_RANKED, ORDERS, type Order } from "../../state/address";
 import { percentOf } from "../../state/fields";
-import { usualOrder, type Measure } from "../../state/prompt/pairs";
+import { isFull, usualOrder, type Measure } from "../../state/prompt/pairs";
 import { single, usePrompt } from "../../state/prompt/state";
 import { AGGREGATE_WORDS, dotted, orderWords, spanWords } from "../../marks/prompt/words";
 
@@ -32,7 +32,7 @@ export function Chosen({ step }: { step: (by: number) => void }): VNode {
 }
 
 export function Controls(): VNode {
-  const { address, move, prompts, measure, head } = usePrompt();
+  const { address, move, prompts, measure, most, head } = usePrompt();
   const metrics = prompts.part.prompts[0]?.metrics ?? [];
   const { metric } = measure;
   return (
@@ -40,9 +40,10 @@ export function Controls(): VNode {
       <label>
         Rank by{" "}
         <select value={metric.name} onChange={(event) => move({ metric: event.currentTarget.value, order: null })}>
-          {metrics.map(({ name, title }) => (
-            <option key={name} value={name}>
-              {title}
+          {metrics.map((one) => (
+            <option key={one.name} value={one.name} disabled={!prompts.known(one.name)}>
+              {one.title}
+              {prompts.known(one.name) ? "" : isFull(one) ? ": measure first" : ": not known here"}
             </option>
           ))}
         </select>
@@ -55,12 +56,13 @@ export function Controls(): VNode {
         <legend class="unseen">Density in the corpus, in percent</legend>
         <span aria-hidden="true">Density</span>
         <NumberBox label="from" value={address.min} take={(min) => move({ min: percentOf(String(min), 0) })} />
-        <NumberBox label="to" value={address.max} take={(max) => move({ max: percentOf(String(max), 100) })} /> %
+        <NumberBox label="to" value={most} take={(max) => move({ max: percentOf(String(max), 100) })} /> %
       </fieldset>
       <Cards />
       <p class="quiet meaning">
         {metric.meaning}
         {metric.name === "attribution" && ` Target: ${prompts.part.prompts[0]?.attributed ?? ""}.`}
+        {address.max === null && most < 100 && ` Features that fire on more than ${most}% of the corpus would come first on every text: they are left out.`}
         {prompts.two && " Ranked by its value in A minus that in B; 0 where the feature does not fire."}
       </p>
     </form>

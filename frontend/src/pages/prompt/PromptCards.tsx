@@ -6,6 +6,7 @@ import { Columns, type Shared } from "../../components/Columns";
 import { DeadFeature, FailedLoad } from "../../components/Messages";
 import { Said } from "../../components/Said";
 import { count, number, percent, plural } from "../../data/format";
+import { Meaning } from "../../marks/Meaning";
 import { useLoaded } from "../../state/load";
 import { restingPlace, single, usePrompt, type PromptState } from "../../state/prompt/state";
 import { AGGREGATE_WORDS, valueWords } from "../../marks/prompt/words";
@@ -94,13 +95,13 @@ function Stats({ card }: { card: Card }): VNode {
   return (
     <p class="stats">
       <span>
-        fires on <b>{percent(density)}</b> of the corpus
+        <Meaning of="density">fires on</Meaning> <b>{percent(density)}</b> of the corpus
       </span>
       <span>
-        max <b>{number(max)}</b>
+        <Meaning of="max">max</Meaning> <b>{number(max)}</b>
       </span>
       <span>
-        mean <b>{number(mean)}</b>
+        <Meaning of="mean">mean</Meaning> <b>{number(mean)}</b>
       </span>
     </p>
   );

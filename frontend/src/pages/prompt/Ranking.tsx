@@ -4,6 +4,7 @@ import { useMemo } from "preact/hooks";
 import { count, percent, plural } from "../../data/format";
 import { Chip } from "../../marks/TokenText";
 import { SideMark } from "../../marks/SideMark";
+import { isFull } from "../../state/prompt/pairs";
 import { SIDE_NAMES } from "../../state/sides";
 import { Sparkline } from "./Sparkline";
 import { single, usePointed, usePrompt, type PromptState } from "../../state/prompt/state";
@@ -19,7 +20,7 @@ export function Ranking(): VNode {
           {listed.length > 0 ? plural(listed.length, "feature") : "Features"} {single(address.span) ? "at" : "over"}{" "}
           {spanWords(address.span, prompts, texts)}
         </h2>
-        <span class="quiet">{summary(state)}</span>
+        <Summary />
       </header>
       {listed.length === 0 ? <Empty /> : <List />}
       {listed.length > 0 && ranking.n_measured < ranking.n_pairs && (
@@ -29,23 +30,38 @@ export function Ranking(): VNode {
   );
 }
 
-function summary({ ranking, listed }: PromptState): string {
+/** How many fire, and how many of them the density filter leaves out; those that it leaves out unasked come back by one click. */
+function Summary(): VNode {
+  const { ranking, listed, address, most, move } = usePrompt();
   const out = ranking.n_firing - ranking.n_kept;
-  const filtered = out > 0 ? `, ${count(out)} left out by their density` : "";
-  return `${listed.length > 0 ? "of " : ""}${count(ranking.n_firing)} that fire${filtered}`;
+  const unasked = out > 0 && address.max === null && most < 100;
+  return (
+    <span class="quiet">
+      {listed.length > 0 ? "of " : ""}
+      {count(ranking.n_firing)} that fire{out > 0 && `, ${count(out)} left out by their density`}
+      {unasked && (
+        <>
+          {" "}
+          <button type="button" class="filter-chip" title={`They fire on more than ${most}% of the corpus`} onClick={() => move({ max: 100 })}>
+            rank them, too
+          </button>
+        </>
+      )}
+    </span>
+  );
 }
 
 /** Three reasons for an empty ranking, each in its own words. */
 function Empty(): VNode {
-  const { ranking, address, measure, prompts } = usePrompt();
-  const { n_firing, n_kept, n_pairs } = ranking;
+  const { ranking, address, measure, most, prompts } = usePrompt();
+  const { n_firing, n_kept } = ranking;
   const here = single(address.span) ? "at this token" : address.span === null ? "on this prompt" : "at these tokens";
   const last = address.span !== null && address.span.from === prompts.side(address.span.side).n - 1;
   const why = n_firing === 0 ? "silent" : n_kept === 0 ? "filtered" : "unmeasured";
   const words = {
     silent: `No feature fires ${here}.`,
-    filtered: `The density filter leaves none: the densities of all ${plural(n_firing, "feature")} that fire ${here} are outside ${address.min}% to ${address.max}%.`,
-    unmeasured: `${measure.metric.title} was not computed ${here}, for none of ${plural(n_pairs, "pair")} of token and feature.`,
+    filtered: `The density filter leaves none: the densities of all ${plural(n_firing, "feature")} that fire ${here} are outside ${address.min}% to ${most}%.`,
+    unmeasured: isFull(measure.metric) ? `Full effects are not measured yet ${here}: measure them first, or rank by another metric.` : `${measure.metric.title} was not computed ${here}.`,
   }[why];
   return (
     <p class="message" role="status" data-message={why}>
@@ -76,8 +92,12 @@ function List(): VNode {
           {prompts.two && <th scope="col"><SideMark side={0} /></th>}
           {prompts.two && <th scope="col"><SideMark side={1} /></th>}
           <th scope="col">{prompts.two ? "Activation, A up, B down" : "Activation over the prompt"}</th>
-          <th scope="col">Top token</th>
-          <th scope="col">Density</th>
+          <th scope="col" title="The token of the corpus, not of this prompt, on which it fires most strongly">
+            Strongest in corpus
+          </th>
+          <th scope="col" title="Share of the corpus's unmasked tokens on which it fires">
+            Density
+          </th>
         </tr>
       </thead>
       <tbody>

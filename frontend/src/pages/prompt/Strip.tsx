@@ -3,6 +3,7 @@ import type { VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Span } from "../../state/address";
 import type { Side } from "../../state/sides";
+import { Meaning } from "../../marks/Meaning";
 import { colouring } from "../../marks/prompt/colours";
 import { PromptText } from "../../marks/prompt/PromptText";
 import { SideMark } from "../../marks/SideMark";
@@ -102,7 +103,7 @@ function StripLegend(): VNode {
       <Scale ends={endsOf(measure)} most={valueWords(measure, most)} />
       {masked && (
         <span>
-          <span class="tok masked">masked</span> left out of spans
+          <span class="tok masked">masked</span> <Meaning of="masked">in no statistic, and in no ranking over several tokens</Meaning>
         </span>
       )}
       {alone && (

@@ -101,7 +101,8 @@ function cross({ address, move, prompts }: PromptState, side: Side): boolean {
 
 function nextMetric({ prompts, measure, move }: PromptState, _: number, key: string): void {
   const by = key === "m" ? 1 : -1;
-  const names = (prompts.part.prompts[0]?.metrics ?? []).map((metric) => metric.name);
+  const known = (prompts.part.prompts[0]?.metrics ?? []).filter(({ name }) => name === measure.metric.name || prompts.known(name));
+  const names = known.map(({ name }) => name);
   const next = names[(names.indexOf(measure.metric.name) + by + names.length) % names.length];
   if (next !== undefined) move({ metric: next, order: null });
 }

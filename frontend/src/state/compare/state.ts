@@ -4,7 +4,7 @@ import { useContext, useMemo } from "preact/hooks";
 import { useLoaded, type State } from "../load";
 import type { Compared } from "../../data/contract";
 import { compareFields, type CompareAddress } from "../address";
-import { prefixed } from "../fields";
+import { prefixed, whole, type Fields } from "../fields";
 import type { Within } from "../history";
 import { holds, usePage, type Page } from "../page";
 import type { Comparison, Source } from "../../data/source";
@@ -26,10 +26,15 @@ export function useCompare(): CompareState {
   return state;
 }
 
-export function useCompareState(source: Source, comparison: Comparison, within?: Within): CompareState {
+/** `within`, the open feature of the explorer that it is a part of, and `first`, its feature where none was chosen, stay the same. */
+export function useCompareState(source: Source, comparison: Comparison, within?: Within & { readonly first: number | null }): CompareState {
   const fields = useMemo(() => {
     const own = compareFields(source.head);
-    return within === undefined ? own : prefixed(within.prefix, own);
+    if (within === undefined) return own;
+    const { prefix, first } = within;
+    const a = whole("f", null);
+    const open: Fields<CompareAddress>["a"] = { read: (text) => a.read(text) ?? first ?? own.a.read(() => ""), write: a.write };
+    return { ...prefixed(prefix, own), a: open };
   }, [source, within]);
   const page = usePage(source, fields, undefined, within?.others);
   const hasB = useMemo(() => holds(comparison.b.head), [comparison]);

@@ -29,8 +29,9 @@ export interface ExplorerAddress extends Look {
   readonly compare: string;
   /** Whether a prompt is shown at every index. */
   readonly every: boolean;
-  /** The index that this one is compared with. */
+  /** The index that this one is compared with, and the feature of it that stands beside the open one; null: the nearest. */
   readonly other: string;
+  readonly partner: number | null;
   /** The column that colours the map, or `none`. */
   readonly colour: string;
   /** Of the corpus, as it is read: document, page, the token that is held, the features that colour it. */
@@ -65,6 +66,7 @@ export function explorerFields(info: ExplorerHead): Fields<ExplorerAddress> {
     compare: plainText("with"),
     every: flag("every"),
     other: plainText("b"),
+    partner: whole("c.b", null),
     colour: choice<string, string>("colour", ["none", ...info.columns.filter(({ kind }) => kind === "number").map(({ name }) => name)], info.sort),
     document: whole("doc", 0),
     page: whole("page", 0),

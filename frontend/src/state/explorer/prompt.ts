@@ -9,12 +9,20 @@ import { useAsked } from "./asked";
 /** Milliseconds after the last key until the model runs. */
 const PAUSE = 400;
 
+/** Pairs of token and feature whose full effects were measured, of those that were asked for. */
+interface Progress {
+  readonly done: number;
+  readonly total: number;
+}
+
 export interface LivePrompt {
   /** What is shown: of these texts, or of those before while they are on their way. */
   readonly part: PromptPart | null;
   readonly state: "none" | "running" | "there";
   readonly failed: string | null;
-  readonly measuring: { readonly done: number; readonly total: number } | null;
+  readonly measuring: Progress | null;
+  /** How far the full effects of this prompt are known; null: none was measured. */
+  readonly measured: Progress | null;
   readonly measure: (pairs: number) => void;
   readonly cancel: () => void;
 }
@@ -42,12 +50,12 @@ export function useLivePrompt(source: ExplorerSource, text: string, compare: str
     if (found === null) return;
     const stop = new AbortController();
     running.current = stop;
-    const change = (to: Partial<Measured>): void => setMeasured((before) => ({ part: found, failed: null, ...(before?.of === found ? before : {}), ...to, of: found }));
+    const change = (to: Partial<Measured>): void => setMeasured((before) => ({ part: found, progress: null, failed: null, ...(before?.of === found ? before : {}), ...to, of: found }));
     change({ failed: null });
     setMeasuring({ done: 0, total: pairs });
     const take = (some: MeasuredEffects): void => {
       if (stop.signal.aborted) return;
-      setMeasured((before) => (before?.of === found ? { ...before, part: withEffects(before.part, some) } : before));
+      setMeasured((before) => (before?.of === found ? { ...before, part: withEffects(before.part, some), progress: furthest(before.progress, some) } : before));
       setMeasuring({ done: some.done, total: some.total });
     };
     source.effects({ text, compare: second, pairs }, take, stop.signal).then(
@@ -60,7 +68,7 @@ export function useLivePrompt(source: ExplorerSource, text: string, compare: str
     );
   };
   const state = asking ? "running" : failed !== null || found === null ? "none" : "there";
-  return { part: own?.part ?? found, state, failed: asking ? null : (failed ?? own?.failed ?? null), measuring, measure, cancel };
+  return { part: own?.part ?? found, state, failed: asking ? null : (failed ?? own?.failed ?? null), measuring, measured: own?.progress ?? null, measure, cancel };
 }
 
 /** A prompt with the full effects that were measured so far. */
@@ -68,8 +76,14 @@ interface Measured {
   /** As it was answered. */
   readonly of: PromptPart;
   readonly part: PromptPart;
+  readonly progress: Progress | null;
   /** Why no more could be measured; null: nothing is wrong. */
   readonly failed: string | null;
+}
+
+/** What is measured again is known already. */
+function furthest(before: Progress | null, { done, total }: Progress): Progress {
+  return before !== null && before.done > done ? before : { done, total };
 }
 
 /** A prompt with some more full effects. */

@@ -15,6 +15,8 @@ export type Search =
       readonly kind: "found";
       readonly words: string;
       readonly hits: readonly Hits[];
+      /** The tokens that the model read; null: it did not, or not yet. */
+      readonly tokens: Int32Array | null;
       /** Whether the model still reads the words; else why it could not, null: it could, or there is none. */
       readonly model: "reading" | { readonly failed: string } | null;
     };
@@ -37,7 +39,7 @@ export function useSearch(source: ExplorerSource, words: string, notes: Readonly
     const begin = async (): Promise<void> => {
       try {
         const hits = [...(await source.search(words, cancel.signal)), inNotes(words, notes)];
-        say({ kind: "found", words, hits, model: live ? "reading" : null });
+        say({ kind: "found", words, hits, tokens: null, model: live ? "reading" : null });
         if (live) await byModel(hits);
       } catch (error) {
         say({ kind: "failed", words, reason: reasonOf(error) });
@@ -45,9 +47,10 @@ export function useSearch(source: ExplorerSource, words: string, notes: Readonly
     };
     const byModel = async (hits: readonly Hits[]): Promise<void> => {
       try {
-        say({ kind: "found", words, hits: [...hits, ...(await source.wakes(words, cancel.signal))], model: null });
+        const read = await source.wakes(words, cancel.signal);
+        say({ kind: "found", words, hits: [...hits, ...read.hits], tokens: read.tokens, model: null });
       } catch (error) {
-        say({ kind: "found", words, hits, model: { failed: reasonOf(error) } });
+        say({ kind: "found", words, hits, tokens: null, model: { failed: reasonOf(error) } });
       }
     };
     const timer = setTimeout(() => void begin(), PAUSE);

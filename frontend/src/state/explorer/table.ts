@@ -20,7 +20,10 @@ export interface Table {
   readonly mask: Uint8Array;
   /** Features that pass all filters but that of one column: what its histogram shows. */
   readonly but: (column: string) => Uint8Array;
+  /** How well features match a search, by number; null: nothing is searched for. */
   readonly scores: ReadonlyMap<number, number> | null;
+  /** What that is, in words. */
+  readonly meaning: string;
   /** Whether the order is that of the search's scores. */
   readonly byScore: boolean;
   /** The column that it is sorted by, `score` of a search, or `feature`. */
@@ -71,6 +74,7 @@ export function useTable(source: ExplorerSource, address: ExplorerAddress, where
     mask,
     but: (column) => others.get(column) ?? mask,
     scores,
+    meaning: `How well it matches the search: ${hits?.said ?? ""}`,
     byScore,
     sort: byScore ? "score" : sort,
     waiting: late,

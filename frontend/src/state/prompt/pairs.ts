@@ -123,8 +123,13 @@ export class Prompts {
       const own = metrics[i]?.values ?? new Float32Array(view.features.length).fill(NaN);
       return name === "logit_effect" && target > 0 ? own.map((_, pair) => view.logit_effects[pair * view.n_targets + target] ?? NaN) : own;
     });
-    const signed = metric.first === "small" || values.some((all) => all.some((v) => v < 0));
+    const signed = helps(metric) !== null || values.some((all) => all.some((v) => v < 0));
     return { metric, values, signed };
+  }
+
+  /** Whether a metric has a value anywhere. */
+  known(name: string): boolean {
+    return this.measure(name, 0).values.some((all) => all.some((v) => !Number.isNaN(v)));
   }
 
   /** For each prompt, 1 at the positions of a span and at those that stand for them. */
@@ -172,6 +177,23 @@ function pillarsOf([first, second]: readonly Int32Array[]): Pillar[] {
   });
   for (; b < (second?.length ?? 0); b++) out.push({ a: -1, b });
   return out;
+}
+
+/** Which sign of an effect helps what it is on: a lower loss, a higher logit; null: the metric is no effect. */
+export function helps({ name }: PromptMetric): "large" | "small" | null {
+  return name === "logit_effect" ? "large" : ["loss_effect", "attribution", ...FULL].includes(name) ? "small" : null;
+}
+
+/** Metrics that are measured by running the model for each pair. */
+const FULL: readonly string[] = ["full_loss_effect", "full_later_effect"];
+
+export function isFull({ name }: PromptMetric): boolean {
+  return FULL.includes(name);
+}
+
+/** The density, in percent, up to which features are ranked by a metric unless told otherwise. */
+export function usualMost({ metric }: Measure): number {
+  return Number((100 * metric.max_density).toPrecision(6));
 }
 
 /** The order that a ranking has unless another is chosen. */

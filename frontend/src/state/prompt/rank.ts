@@ -121,7 +121,8 @@ export function bestAt(pairs: Pairs, values: Float32Array, order: Order, kept: U
   return out;
 }
 
-/** 1 for each firing feature whose density, in percent, is between the two. */
+/** 1 for each firing feature whose density is between the two, which are in percent. */
 export function passing(density: Float32Array, min: number, max: number): Uint8Array {
-  return Uint8Array.from(density, (share) => (share * 100 >= min && share * 100 <= max ? 1 : 0));
+  const [low, high] = [Math.fround(min / 100), Math.fround(max / 100)]; // as densities are rounded
+  return Uint8Array.from(density, (share) => (share >= low && share <= high ? 1 : 0));
 }

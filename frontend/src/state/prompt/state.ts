@@ -8,7 +8,7 @@ import { promptFields, type Aggregate, type Order, type Place, type PromptAddres
 import { prefixed } from "../fields";
 import type { Within } from "../history";
 import { usePage, type Page } from "../page";
-import { Prompts, usualOrder, type Measure, type Pillar } from "./pairs";
+import { Prompts, usualMost, usualOrder, type Measure, type Pillar } from "./pairs";
 import { passing, rank, type Ranking } from "./rank";
 
 /** Features in the heat map at most. */
@@ -79,6 +79,8 @@ export interface PromptState extends Page<PromptAddress> {
   readonly order: Order;
   /** How the tokens' values become one; of a single token there is only one. */
   readonly by: Aggregate;
+  /** The density, in percent, up to which features are ranked. */
+  readonly most: number;
   /** For each firing feature, 1 where the density filter lets it pass. */
   readonly kept: Uint8Array;
   readonly sets: readonly Uint8Array[];
@@ -124,7 +126,8 @@ export function usePromptState(source: Source, prompts: Prompts, within?: Within
   const measure = useMemo(() => prompts.measure(metric, target), [prompts, metric, target]);
   const order = address.order ?? usualOrder(measure, prompts.two);
   const by = single(span) ? "max" : address.by;
-  const kept = useMemo(() => passing(prompts.part.firing.density, min, max), [prompts, min, max]);
+  const most = max ?? usualMost(measure);
+  const kept = useMemo(() => passing(prompts.part.firing.density, min, most), [prompts, min, most]);
   const sets = useMemo(() => prompts.sets(span), [prompts, span]);
   const ranking = useMemo(
     () => rank({ sides: prompts.sides, values: measure.values, sets, by, order, kept }),
@@ -134,8 +137,8 @@ export function usePromptState(source: Source, prompts: Prompts, within?: Within
   return useMemo(() => {
     const listed = ranking.rows.subarray(0, n);
     const mapped = ranking.rows.subarray(0, MOST_MAPPED);
-    return { ...page, prompts, pointer, measure, order, by, kept, sets, ranking, listed, mapped, open };
-  }, [page, prompts, pointer, measure, order, by, kept, sets, ranking, open, n]);
+    return { ...page, prompts, pointer, measure, order, by, most, kept, sets, ranking, listed, mapped, open };
+  }, [page, prompts, pointer, measure, order, by, most, kept, sets, ranking, open, n]);
 }
 
 export function single(span: Span | null): boolean {
