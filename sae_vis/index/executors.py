@@ -29,7 +29,7 @@ class InProcess(Executor):
 
     def run(self, work: Work, phase: Phase, progress: Progress) -> None:
         """One unit after the other."""
-        edges, told, last = work.edges(phase), phase.step in TOLD, -1
+        edges, lacking, told, last = work.edges(phase), work.lacking(phase), phase.step in TOLD, -1
 
         def within(reached: int) -> None:
             nonlocal last
@@ -39,7 +39,7 @@ class InProcess(Executor):
 
         with work.ahead(phase):
             for unit, start in enumerate(edges[:-1]):
-                if work.done(phase, unit):
+                if unit not in lacking:
                     continue
                 if told:
                     progress(phase.step, start, edges[-1])

@@ -61,8 +61,8 @@ class RayExecutor(Executor):
         if phase.alone:
             self._alone.run(work, phase, progress)
             return
-        edges = work.edges(phase)
-        lacking = {unit: size for unit, size in enumerate(sizes(edges)) if not work.done(phase, unit)}
+        edges, left = work.edges(phase), work.lacking(phase)
+        lacking = {unit: size for unit, size in enumerate(sizes(edges)) if unit in left}
 
         def tell() -> None:
             if phase.step in TOLD:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -90,6 +90,13 @@ class Work:
             states = {"begin": lambda: one.begun, "join": lambda: one.neurons_joined, "seal": lambda: one.sealed}
             return states[phase.step]()
         return {"count": one.is_counted, "sort": one.is_sorted, "tables": one.is_tabled}[phase.step](unit)
+
+    def lacking(self, phase: Phase) -> set[int]:
+        """The units that are not done, by one look at what is there."""
+        with ExitStack() as open_looks:
+            for number in phase.which:
+                open_looks.enter_context(self.indices[number].store.at_a_glance())
+            return {unit for unit in range(len(self.edges(phase)) - 1) if not self.done(phase, unit)}
 
     def sealed(self, phase: Phase) -> bool:
         """Whether the indices that a phase is of are finished: there is nothing left to do."""
