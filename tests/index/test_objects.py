@@ -49,7 +49,6 @@ def a_shelf(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Shelf, name, staticmethod(lambda kind, path: None))
     monkeypatch.setattr(Shelf, "creates", "yes")
     monkeypatch.setattr(objects, "PAUSES", ())
-    monkeypatch.setattr(leases, "LEASE", 1.0)
     monkeypatch.setattr(leases, "RENEWAL", 0.1)
     monkeypatch.setattr(leases, "POLL", 0.02)
 
@@ -99,17 +98,18 @@ def test_in_the_memory_of_fsspec(directory):
     assert index.n_features == 9
 
 
-def test_one_process_fetches_nothing_back_but_what_it_agrees_on(address: str, directory):
-    build(address)
-    account = Shelf.account
-    assert account.fetched < 20_000  # plan and manifest, and the tokens of the index that is opened in the end
-    files, shards = len(directory), 60 * 10 // 40
-    assert account.requests["put"] <= files + 3 * shards + 3 * len(shards_of(directory)) + 12
-    assert sum(account.requests.values()) < 12 * account.requests["put"]
-
-
-def shards_of(directory: dict[str, bytes]) -> list[str]:
-    return [name for name in directory if name.startswith("codes/")]
+def test_one_process_fetches_nothing_of_what_it_put(address: str, directory, monkeypatch):
+    fetched: list[str] = []
+    monkeypatch.setattr(
+        Shelf, "before", staticmethod(lambda kind, path: fetched.append(path) if kind == "get" else None)
+    )
+    index = build(address)
+    found = {str(Path(path).relative_to(at(address))) for path in fetched}
+    assert found <= {PLAN, MANIFEST, index.manifest.tokens.file}  # what was agreed on, and the finished index, opened
+    requests = Shelf.account.requests
+    assert requests["put"] > len(directory)
+    assert requests["head"] < requests["put"]
+    assert requests["get"] < 10
 
 
 def test_a_finished_index_is_opened(address: str):
@@ -154,12 +154,11 @@ def test_folders_of_processes_that_are_gone_are_cleared_away(tmp_path: Path, mon
     left = tmp_path / f"{scratch.PREFIX}left"
     left.mkdir()
     (left / "big").write_bytes(b"x")
-    first = Scratch()
-    assert not left.exists()
-    second = Scratch()
-    assert first.files.root.exists()
-    assert second.files.root.exists()
+    first, second = Scratch(), Scratch()
     folder = first.files.root
+    assert not left.exists()
+    assert second.files.root.exists()
+    assert folder.exists()
     del first
     assert not folder.exists()
 
@@ -208,11 +207,12 @@ def test_a_late_write_that_the_store_lets_through_is_seen(address: str, monkeypa
     """No wrong number: the index says that it is damaged."""
     monkeypatch.setattr(Shelf, "creates", "no")
     index = build(address)
-    name = index.manifest.parts[0].file.file
-    other = build_index(source_of(some_corpus(60), seed=3), f"{address}-other", config=SMALL)
-    data = (at(f"{address}-other") / other.manifest.parts[0].file.file).read_bytes()
-    (at(address) / name).write_bytes(data)
-    with pytest.raises(DamagedIndexError, match="part-00000.parquet"):
+    name, late = index.manifest.codes[0].file.file, ObjectStore(address)
+    source = source_of(some_corpus(60))
+    source.model.table *= 1 + 2.0**-12
+    build_index(source, f"{address}-other", config=SMALL)
+    late._system.put_file(at(f"{address}-other") / name, late._path(name), mode="create")
+    with pytest.raises(DamagedIndexError, match=r"part-00000\.parquet does not match its checksum"):
         Index.open(address, verify="contents")
 
 
@@ -267,7 +267,7 @@ def anew(given_sources, watches: list[Watch], config: IndexConfig) -> Work:
     return Work([IndexUnits(source, config, (), WatchedStore(watch), watch.stored) for source, watch in pairs])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(n_seqs=st.integers(1, 25), n_indices=st.integers(1, 2), seed=st.integers(0, 1 << 20))
 def test_any_order_duplication_and_kill_gives_the_same_files(tmp_path_factory, small_units, n_seqs, n_indices, seed):
     dice, folder = random.Random(seed), tmp_path_factory.mktemp("chaos")
@@ -411,7 +411,8 @@ def stale(state: str = leases.HOLDS, **more) -> dict:
 
 @pytest.mark.parametrize("state", [leases.WANTS, leases.HOLDS])
 @pytest.mark.parametrize("name", ["alone-0", "alone-z", "shared-0", "shared-z"])
-def test_a_dead_lease_is_taken_over_and_one_that_waits_says_for_whom(state: str, name: str, caplog):
+def test_a_dead_lease_is_taken_over_and_one_that_waits_says_for_whom(state: str, name: str, caplog, monkeypatch):
+    monkeypatch.setattr(leases, "LEASE", 1.0)
     shelf = Pretended()
     shelf.held[f"{name}.json"] = stale(state)
     began = time.monotonic()
@@ -451,9 +452,7 @@ def test_a_lease_that_was_taken_away_is_noticed(address: str):
         until = time.monotonic() + 20
         while not store._lease._lost and time.monotonic() < until:
             time.sleep(0.02)
-        with pytest.raises(
-            BusyIndexError, match="is being built by somebody else: this process did not say that it lives"
-        ):
+        with pytest.raises(BusyIndexError, match=r"built by somebody else: this process did not say that it lives"):
             store.write_json("b.json", {})
     assert not store.exists("b.json")
 
@@ -487,7 +486,6 @@ class Slow(Pretended):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_never_two_at_once_however_late_answers_are(seed: int, monkeypatch):
-    monkeypatch.setattr(leases, "LEASE", 60.0)
     shelf, dice = Slow(seed), random.Random(seed)
     inside: Counter[bool] = Counter()
     got, wrong, lock = [], [], threading.Lock()
@@ -520,13 +518,9 @@ def test_never_two_at_once_however_late_answers_are(seed: int, monkeypatch):
 
 
 def test_addresses_where_nothing_can_be_built(tmp_path: Path, monkeypatch):
-    with pytest.raises(
-        InputError, match=r"can't be built at hf://datasets/me/x: hf:// is no object store.*sae-vis push"
-    ):
+    with pytest.raises(InputError, match=r"built at hf://datasets/me/x: hf:// is no object store.*sae-vis push"):
         build("hf://datasets/me/x")
-    with pytest.raises(
-        InputError, match=r"https:// is no object store that is known to take files whole; expected one of"
-    ):
+    with pytest.raises(InputError, match=r"https:// is no object store that is known to take files whole; expected"):
         build("https://example.org/x")
     with pytest.raises(InputError, match="can't be built at simplecache::s3://"):
         build("simplecache::s3://b/x")
@@ -534,7 +528,7 @@ def test_addresses_where_nothing_can_be_built(tmp_path: Path, monkeypatch):
         InputError, match=r"out is the path 's3:/b/x', and paths can't name an address: give .*'s3://b/x'"
     ):
         build(Path("s3://b/x"))
-    with pytest.raises(InputError, match="out is 3, expected a directory, the address of one, or None"):
+    with pytest.raises(InputError, match=r"out is 3 \(int\), expected a directory, the address of one, or None"):
         build(3)
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(InputError, match=r"s3:// needs another package: pip install s3fs"):
@@ -591,7 +585,7 @@ def test_faults_that_pass_are_waited_for(address: str, directory, monkeypatch, c
     dice, failed = random.Random(1), Counter()
 
     def before(kind: str, path: str) -> None:
-        if dice.random() < 0.1:
+        if dice.random() < 0.1 and not (at(address) / MANIFEST).exists():
             failed[kind] += 1
             raise ConnectionError("the line is dead")
 
@@ -607,9 +601,7 @@ def test_faults_that_pass_are_waited_for(address: str, directory, monkeypatch, c
 def test_what_lies_there_is_left_as_it_is(address: str):
     at(address).mkdir()
     (at(address) / "thesis.tex").write_text("years of work")
-    with pytest.raises(
-        ForeignIndexError, match=r"holds other files \(thesis\.tex\) and is not a sae_vis index; nothing"
-    ):
+    with pytest.raises(ForeignIndexError, match=r"holds other files \(thesis\.tex\) and is not a sae_vis index"):
         build(address)
     assert contents(at(address)) == {"thesis.tex": b"years of work"}
 
