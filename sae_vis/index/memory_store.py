@@ -31,6 +31,9 @@ class MemoryStore(Store):
     def arrays(self, name: str) -> Arrays:
         return dict(self._held[name])
 
+    def length(self, name: str, key: str) -> int:
+        return len(self.arrays(name)[key])
+
     def write_table(self, name: str, table: pa.Table, *, group_rows: int | None = None) -> None:
         self._held[name] = table.combine_chunks()
 

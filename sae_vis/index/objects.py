@@ -100,9 +100,18 @@ class ObjectStore(RemoteStore, BuildPlace):
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         return self._read(name, lambda path: read_parquet(path, columns, self._place(name)))
 
+    def length(self, name: str, key: str) -> int:
+        if self._scratch.holds(name):
+            return len(self.arrays(name)[key])
+        return super().length(name, key)
+
     def record(self, name: str) -> FileRecord:
+        """As the process that put the file noted it; read from the file where none did, or it may have been changed."""
         if self.exclusive and name in self._records:
             return self._records[name]
+        if self.exclusive and self.shared:
+            with suppress(DamagedIndexError):
+                return FileRecord.from_json(self.json(_record_name(name)))
         return self._read(name, lambda path: record_of(path, name))
 
     def _read(self, name: str, read: Callable[[Path], _T]) -> _T:
@@ -193,8 +202,10 @@ class ObjectStore(RemoteStore, BuildPlace):
         if not self._ask(name, lambda: self._put(path, self._path(name)), writing=True):
             self._scratch.forget(name)
             return
-        if not name.startswith(f"{WORK}/"):
+        if not name.startswith(f"{WORK}/") and name != MANIFEST:
             self._records[name] = record_of(path, name)
+            if self.shared and self.exclusive:  # whoever seals the index need not fetch all of it
+                self.write_json(_record_name(name), self._records[name].to_json())
         self._settle(name)
 
     def _put(self, path: Path, target: str) -> bool:
@@ -321,6 +332,11 @@ class ObjectStore(RemoteStore, BuildPlace):
 
 
 _MARKS = ("ETag", "etag", "generation", "LastModified", "last_modified", "mtime", "created", "size")
+
+
+def _record_name(name: str) -> str:
+    """Of the size and checksums of a file of the index, while it is built."""
+    return f"{WORK}/records/{name}.json"
 
 
 class _Leases(Shelf):

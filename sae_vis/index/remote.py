@@ -84,11 +84,7 @@ class RemoteStore(FileStore):
         return bool(self._ask(name, lambda: self._system.exists(self._path(name))))
 
     def arrays(self, name: str) -> Arrays:
-        start = self._fetch(name, [(0, TAIL_BYTES)], exact=False)[0]
-        length = int.from_bytes(start[:8], "little")
-        base = 8 + length
-        header = json.loads(start[8:base] if base <= len(start) else self._fetch(name, [(8, base)])[0])
-        header.pop("__metadata__", None)
+        header, base = self._header(name)
         small = {key: facts for key, facts in header.items() if _size(facts) <= WHOLE_BYTES}
         spans = [(base + begin, base + end) for begin, end in (facts["data_offsets"] for facts in small.values())]
         parts = self._fetch(name, spans)
@@ -100,6 +96,17 @@ class RemoteStore(FileStore):
             if key not in small:
                 found[key] = cast("NDArray[Any]", RemoteArray(self._fetcher(name), base, facts))
         return found
+
+    def length(self, name: str, key: str) -> int:
+        return int(self._header(name)[0][key]["shape"][0])
+
+    def _header(self, name: str) -> tuple[dict[str, Any], int]:
+        """What a safetensors file says of its arrays, and the byte at which these begin."""
+        start = self._fetch(name, [(0, TAIL_BYTES)], exact=False)[0]
+        base = 8 + int.from_bytes(start[:8], "little")
+        header = json.loads(start[8:base] if base <= len(start) else self._fetch(name, [(8, base)])[0])
+        header.pop("__metadata__", None)
+        return header, base
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         return read_parquet(pa.BufferReader(self._whole(name)), columns, self._place(name))

@@ -52,6 +52,10 @@ class Store(ABC):
         """Read-only arrays, memory-mapped where there is a file. Raises `DamagedIndexError`."""
 
     @abstractmethod
+    def length(self, name: str, key: str) -> int:
+        """Of one of the arrays written under a name. Raises `DamagedIndexError`."""
+
+    @abstractmethod
     def write_table(self, name: str, table: pa.Table, *, group_rows: int | None = None) -> None:
         """Write a table, all or nothing; on disk in row groups of ``group_rows``, the least that is read at a time."""
 
@@ -183,6 +187,9 @@ class DirectoryStore(BuildPlace):
     def arrays(self, name: str) -> Arrays:
         path = self._present(name)
         return mapped(path, path)
+
+    def length(self, name: str, key: str) -> int:
+        return len(self.arrays(name)[key])
 
     def write_table(self, name: str, table: pa.Table, *, group_rows: int | None = None) -> None:
         self._write(name, lambda path: write_parquet(table, path, group_rows))

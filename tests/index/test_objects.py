@@ -184,6 +184,7 @@ def test_what_is_there_is_not_written_over(address: str, creates: str, monkeypat
     late.write_arrays("postings/x.safetensors", {"x": np.arange(6)})
     assert late.arrays("postings/x.safetensors")["x"].tolist() == [0, 1, 2, 3, 4]
     assert first.record("postings/x.safetensors") == late.record("postings/x.safetensors")
+    first.delete(WORK)
     assert set(contents(at(address))) == {"postings/x.safetensors"}  # what was tried is gone
 
 
@@ -317,6 +318,34 @@ def test_checksums_hold_whatever_workers_with_other_last_bits_write_late(tmp_pat
             nested.clear()
     index = Index.open(watch.address, verify="contents")
     assert index.column("n_firings").sum() == sum(codes.n_firings for codes in index.manifest.codes)
+
+
+def test_whoever_seals_fetches_no_file_of_others(address: str, directory, monkeypatch):
+    """What a file is was noted by who put it; where that was cut off, the file is read."""
+    ranks = (Ranks(rank=0, world=2, stall=0.3), Ranks(rank=1, world=2, stall=0.3))
+    stop_at(monkeypatch, "build/more-")
+    for workers in ranks:
+        with pytest.raises(KeyboardInterrupt):
+            build(address, workers=workers)
+    noted = at(address) / WORK / "records" / "codes" / "part-00001.parquet.json"
+    assert noted.is_file()
+    noted.unlink()
+    fetched: list[str] = []
+    monkeypatch.setattr(
+        Shelf, "before", staticmethod(lambda kind, path: fetched.append(path) if kind == "get" else None)
+    )
+    build(address, workers=ranks[0])
+    assert contents(at(address)) == directory
+    found = {str(Path(path).relative_to(at(address))) for path in fetched}
+    assert {name for name in found if name.startswith(("codes/", "postings/"))} == {"codes/part-00001.parquet"}
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def before(kind: str, path: str) -> None:
+        if kind == "put" and name in path:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Shelf, "before", staticmethod(before))
 
 
 def stop_after(writes: int, monkeypatch: pytest.MonkeyPatch):
