@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -142,7 +142,7 @@ class ObjectStore(RemoteStore, BuildPlace):
         for _ in range(2):  # an answer that was lost on its way makes the first look refused
             name = f"{LOCK}/probe-{secrets.token_hex(8)}"
             try:
-                put = [self._ask(name, lambda name=name: self._put_new(name), writing=True) for _ in range(2)]
+                put = [self._ask(name, partial(self._put_new, name), writing=True) for _ in range(2)]
             finally:
                 self._remove(name)
             if put[0]:
@@ -180,7 +180,7 @@ class ObjectStore(RemoteStore, BuildPlace):
             if not found:
                 return
             try:
-                self._ask(prefix, lambda found=found: self._system.rm([self._path(name) for name in found]))
+                self._ask(prefix, partial(self._system.rm, [self._path(name) for name in found]))
             except DamagedIndexError:  # gone meanwhile
                 continue
         _LOG.warning("%s: not all of it could be deleted", self._place(prefix))
