@@ -29,7 +29,7 @@ class InProcess(Executor):
 
     def run(self, work: Work, phase: Phase, progress: Progress) -> None:
         """One unit after the other."""
-        edges, lacking, told, last = work.edges(phase), work.lacking(phase), phase.step in TOLD, -1
+        edges, told, last = work.edges(phase), phase.step in TOLD, -1
 
         def within(reached: int) -> None:
             nonlocal last
@@ -38,11 +38,9 @@ class InProcess(Executor):
                 progress(phase.step, reached, edges[-1])
 
         with work.ahead(phase):
-            for unit, start in enumerate(edges[:-1]):
-                if unit not in lacking:
-                    continue
+            for unit in work.lacking(phase):
                 if told:
-                    progress(phase.step, start, edges[-1])
+                    progress(phase.step, edges[unit], edges[-1])
                 work.do(phase, unit, within)
         if told:
             progress(phase.step, edges[-1], edges[-1])

@@ -61,8 +61,8 @@ class RankExecutor(Executor):
 
     def _run(self, work: Work, phase: Phase, progress: Progress) -> None:
         edges, rank, world = work.edges(phase), self._options.rank, self._options.world
-        left = work.lacking(phase)
-        lacking = {unit: size for unit, size in enumerate(sizes(edges)) if unit in left}
+        size_of = sizes(edges)
+        lacking = {unit: size_of[unit] for unit in work.lacking(phase)}
         self._tell(phase, lacking, edges[-1], progress)
         if phase.step == "begin" and rank != 0:  # nobody needs tokens before the end
             return
@@ -77,8 +77,7 @@ class RankExecutor(Executor):
             if unit_of_another is not None:
                 self._do(work, phase, unit_of_another)
             began = time.monotonic()
-            left, before = work.lacking(phase), len(lacking)
-            lacking = {unit: size for unit, size in lacking.items() if unit in left}
+            before, lacking = len(lacking), {unit: size_of[unit] for unit in work.lacking(phase, lacking)}
             self._tell(phase, lacking, edges[-1], progress)
             wait = _FIRST_POLL if len(lacking) < before else 2 * wait
             if lacking and unit_of_another is None:

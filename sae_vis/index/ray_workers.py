@@ -61,8 +61,9 @@ class RayExecutor(Executor):
         if phase.alone:
             self._alone.run(work, phase, progress)
             return
-        edges, left = work.edges(phase), work.lacking(phase)
-        lacking = {unit: size for unit, size in enumerate(sizes(edges)) if unit in left}
+        edges = work.edges(phase)
+        size_of = sizes(edges)
+        lacking = {unit: size_of[unit] for unit in work.lacking(phase)}
 
         def tell() -> None:
             if phase.step in TOLD:
