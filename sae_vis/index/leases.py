@@ -78,7 +78,8 @@ class Lease:
         self._facts: dict[str, Any] = {"state": WANTS, "beat": 0, **_self_described()}
         self._ended, self._writing = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
-        self._lost = False
+        self._since = 0.0
+        self._told = self._lost = False
 
     def __enter__(self) -> Lease:
         """Get it."""
@@ -107,28 +108,35 @@ class Lease:
     def _get(self) -> None:
         """Return when nobody else has one, and nobody else can get one."""
         seen: dict[str, tuple[str, float]] = {}
-        began, told = time.monotonic(), False
-        while (others := self._others()) or self._thread is None:
+        self._since = time.monotonic()
+        while True:
+            looked, others = time.monotonic(), self._others()
+            if not others and self._thread is not None:
+                return
             if not others:
                 self._begin()
             for name, mark in others.items():
-                facts, now = self._shelf.read(name), time.monotonic()
-                if facts is None:
-                    continue
-                goes_first = facts["state"] == WANTS and _order(name) < _order(self._name)
-                if goes_first:
-                    self._give_up()  # it waits for that
-                before, since = seen.setdefault(name, (mark, now))
-                seen[name] = (mark, since if mark == before else now)
-                if _has_ended(facts) or now - since >= LEASE:
-                    self._shelf.remove(name)
-                elif (mark != before and (goes_first or facts["state"] == HOLDS)) or now - began >= 2 * LEASE:
-                    raise BusyIndexError(self._busy(facts))
-                elif not told and now - since >= 2 * POLL:
-                    told = True
-                    _LOG.warning("%s: within %g s it is seen whether that process lives", self._busy(facts), LEASE)
+                before, since = seen.get(name, (mark, time.monotonic()))
+                seen[name] = (mark, since if mark == before else time.monotonic())
+                self._meet(name, looked - seen[name][1], lives=mark != before)
             if others:
                 time.sleep(min(POLL, LEASE / 10))
+
+    def _meet(self, name: str, unchanged: float, *, lives: bool) -> None:
+        """Do what follows from a lease of somebody else that was not seen to change for so many seconds."""
+        facts = self._shelf.read(name)
+        if facts is None:
+            return
+        goes_first = facts["state"] == WANTS and _order(name) < _order(self._name)
+        if goes_first:
+            self._give_up()  # it waits for that
+        if _has_ended(facts) or unchanged >= LEASE:
+            self._shelf.remove(name)
+        elif (lives and (goes_first or facts["state"] == HOLDS)) or time.monotonic() - self._since >= 2 * LEASE:
+            raise BusyIndexError(self._busy(facts))
+        elif not self._told and unchanged >= 2 * POLL:
+            self._told = True
+            _LOG.warning("%s: within %g s it is seen whether that process lives", self._busy(facts), LEASE)
 
     def _others(self) -> dict[str, str]:
         """Leases that don't go together with this one."""

@@ -31,7 +31,15 @@ WHOLE_BYTES = 1 << 20
 BLOCK = 1 << 14
 """Elements of an array that are fetched together."""
 _DTYPES = {"U8": np.uint8, "I16": np.int16, "I32": np.int32, "I64": np.int64, "F32": np.float32, "F64": np.float64}
-_PACKAGES = {"http": "aiohttp", "https": "aiohttp", "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs"}
+_PACKAGES = {
+    **dict.fromkeys(("http", "https"), "aiohttp"),
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("abfs", "abfss", "az"), "adlfs"),
+    "oci": "ocifs",
+    "oss": "ossfs",
+    "tos": "tosfs",
+}
 
 
 def is_address(path: object) -> bool:
