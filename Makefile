@@ -118,11 +118,15 @@ $(BIN)/python -c "import site; print(f'import site; site.addsitedir({site.getsit
 	> $$($(1)/bin/python -c "import site; print(site.getsitepackages()[0])")/below.pth
 endef
 
-# These three are installed without what they ask for: it would bring a second PyTorch, or an older transformers.
+# These three are installed without what they ask for: it would bring a second PyTorch, or an older transformers. So are
+# the packages of S3, with their server for tests: they ask for an older dateutil than the pinned one, and don't need it.
 $(LIBRARIES_READY): $(READY) requirements/libraries.txt
 	$(call on_top,$(LIBRARIES))
 	$(LIBRARIES)/bin/python -m pip install --quiet --no-compile $(PINNED) --editable ".[dev,testbed,libraries]"
 	$(LIBRARIES)/bin/python -m pip install --quiet --no-compile $(PINNED) --no-deps circuit-tracer dictionary-learning eai-delphi
+	$(LIBRARIES)/bin/python -m pip install --quiet --no-compile $(PINNED) aioitertools cryptography flask flask-cors jmespath \
+		py-partiql-parser responses xmltodict
+	$(LIBRARIES)/bin/python -m pip install --quiet --no-compile $(PINNED) --no-deps aiobotocore boto3 botocore moto s3fs s3transfer
 	@touch $@
 
 test-libraries: $(LIBRARIES_READY) ## the tests that need SAELens, TransformerLens and others; none may be missing

@@ -45,7 +45,7 @@ def index_activations(
             left included (`Corpus.from_tokens`, ``padding="keep"``), since every token has its activations.
         activations: of every token, masked ones included: ``[n_seqs, seq_len, d_sae]``, ``[n_tokens, d_sae]`` (sparse
             tensors, too), `SparseCodes`, or a function that gives an iterator over blocks of these.
-        out: directory of the index; None: in memory.
+        out: directory of the index, or the address of one in an object store (``s3://…``); None: in memory.
         facts: what is known of the activations: the decoder, the unembedding, names.
         text: what token ids spell.
         mask: what is left out of the statistics, where `tokens` is no corpus.
@@ -55,7 +55,7 @@ def index_activations(
     Raises:
         InputError: parts that don't fit, activations that aren't finite.
         ForeignIndexError: ``out`` holds something else.
-        IndexFileError: the disk refused.
+        IndexFileError: the disk, or the object store, refused.
     """
     if isinstance(tokens, Corpus) and mask is not None:
         raise InputError("both a corpus and mask= are given; the corpus has its mask already")

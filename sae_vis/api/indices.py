@@ -16,6 +16,7 @@ from sae_vis.errors import InputError
 from sae_vis.index.build import Order, Progress, Source, build_index, build_indices
 from sae_vis.index.convert import convert_index as converted
 from sae_vis.index.feature_table import FeatureColumns
+from sae_vis.index.remote import below
 from sae_vis.models.base import LanguageModel
 from sae_vis.neutral import neutrally
 from sae_vis.parts import ModelAndSae
@@ -39,7 +40,7 @@ def index_features(
     Args:
         corpus: the tokens.
         parts: model, dictionary, hook point.
-        out: directory of the index; None: in memory.
+        out: directory of the index, or the address of one in an object store (``s3://…``); None: in memory.
         text: what token ids spell (`TokenText.from_tokenizer`).
         config: settings.
         progress: called with stage, done, total.
@@ -47,7 +48,7 @@ def index_features(
     Raises:
         InputError: parts that don't fit, activations that aren't finite.
         ForeignIndexError: ``out`` holds something else.
-        IndexFileError: the disk refused.
+        IndexFileError: the disk, or the object store, refused.
     """
     config = config or IndexConfig()
     order = _order(corpus, parts, out, text, config)
@@ -68,8 +69,8 @@ def index_several(
 
     Args:
         corpus: the tokens.
-        several: of each index the model, dictionary and hook point, and its directory (None: in memory). Dictionaries
-            whose ``model`` is the same object read it in one pass, whatever their hook points.
+        several: of each index the model, dictionary and hook point, and its directory or address (None: in memory).
+            Dictionaries whose ``model`` is the same object read it in one pass, whatever their hook points.
         text: what token ids spell.
         config: settings of all of them.
         progress: called with stage, done, total.
@@ -77,7 +78,7 @@ def index_several(
     Raises:
         InputError: parts that don't fit, activations that aren't finite.
         ForeignIndexError: a directory holds something else.
-        IndexFileError: the disk refused.
+        IndexFileError: the disk, or the object store, refused.
     """
     config = config or IndexConfig()
     orders = [_order(corpus, parts, out, text, config) for parts, out in several]
@@ -105,7 +106,7 @@ def index_layers(
         corpus: the tokens.
         model: that all of them read.
         dictionaries: by name, as `load_dictionaries` gives them; or what it takes.
-        out: the folder for all of them; None: in memory.
+        out: the folder for all of them, or its address (``s3://…``); None: in memory.
         hooks: where they read and where they write, for those that don't say or say something else:
             ``{layer}`` in these names stands for the first number in a dictionary's name.
         text: what token ids spell.
@@ -116,7 +117,7 @@ def index_layers(
         CheckpointError: no dictionaries there.
         InputError: two that read the same place, none at all, parts that don't fit, activations that aren't finite.
         ForeignIndexError: a directory holds something else.
-        IndexFileError: the disk refused.
+        IndexFileError: the disk, or the object store, refused.
     """
     given = load_dictionaries(dictionaries) if isinstance(dictionaries, str | Path) else dictionaries
     if not given:
@@ -132,7 +133,7 @@ def index_layers(
             )
         by_place[parts.hook_name] = parts
     several = [
-        (parts, None if out is None else Path(out) / re.sub(r"[^\w.-]+", "_", place))
+        (parts, None if out is None else below(out, re.sub(r"[^\w.-]+", "_", place)))
         for place, parts in by_place.items()
     ]
     made = index_several(corpus, several, text=text, config=config, progress=progress)
@@ -188,6 +189,6 @@ def convert_index(
     Raises:
         DamagedIndexError: no index of format 1 there, or a damaged one.
         ForeignIndexError: ``new`` holds something else.
-        IndexFileError: the disk refused.
+        IndexFileError: the disk, or the object store, refused.
     """
     return Index.of(converted(old, new, config=config, progress=progress))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sae_vis.cli.loaded import load_layers, load_parts, load_placed
-from sae_vis.cli.options import LayerOptions, NewRunOptions, Out, SequenceOptions, TextOptions, WorkerOptions
+from sae_vis.cli.options import LayerOptions, NewRunOptions, OutAnywhere, SequenceOptions, TextOptions, WorkerOptions
 from sae_vis.cli.said import progress_bars, say_indices
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def index(
     model: Annotated[str, typer.Option(help="Hugging Face model: local path or hub name")],
     sae: Annotated[str, typer.Option(help="SAE: folder, file, hub name (repo:folder), or RELEASE:ID of SAELens")],
-    out: Out,
+    out: OutAnywhere,
     layers: LayerOptions,
     texts: TextOptions,
     run: NewRunOptions,

@@ -10,6 +10,9 @@ import typer
 
 N_FEATURES = 300
 Out = Annotated[Path, typer.Option("--out", "-o", help="where to write")]
+OutAnywhere = Annotated[
+    str, typer.Option("--out", "-o", help="where to write: a directory, or an address in an object store (s3://…)")
+]
 Layout = Annotated[Path | None, typer.Option(help="layout of a card as JSON; default: the default layout")]
 IndexAt = Annotated[str, typer.Argument(help="index directory or address")]
 Hook = Annotated[str | None, typer.Option(help="hook name or module path; default: what the SAE names")]

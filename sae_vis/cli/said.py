@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -57,11 +56,14 @@ def hide_loading_bars() -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def say_indices(made: Mapping[str, Index], out: Path) -> None:
+def say_indices(made: Mapping[str, Index], out: str) -> None:
     """Say what indices of several places hold, and what to do next."""
+    from sae_vis.index.remote import below
+
     for place, one in made.items():
         say_index(one, place)
-    say(f"  pages: sae-vis feature {out / next(iter(made))} -o features.html")
+    first = next(iter(made))
+    say(f"  pages: sae-vis feature {below(out, first) if first else out} -o features.html")
 
 
 def say_index(index: Index, place: str = "") -> None:

@@ -23,10 +23,11 @@ from sae_vis.index.correlations import BestPartners, Partners, Scales
 from sae_vis.index.feature_table import overall_moments
 from sae_vis.index.index import Index
 from sae_vis.index.manifest import mark_of
+from sae_vis.index.memory_store import MemoryStore
 from sae_vis.index.postings import plan_parts
 from sae_vis.index.same_tokens import require_same_tokens
 from sae_vis.index.shards import RunCodes, Shard, counting_sort, offset_dtype, offsets_of, row_dtype
-from sae_vis.index.storage import Arrays, DirectoryStore, MemoryStore, Store
+from sae_vis.index.storage import Arrays, DirectoryStore, Store
 from sae_vis.neutral import neutrally
 
 RUN_TOKENS = 65_536  # tokens whose codes are held together; their rows are numbers of 16 bits

@@ -17,11 +17,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from sae_vis.checks import shown
 from sae_vis.config import IndexConfig, Ranks, RayWorkers
 from sae_vis.errors import ForeignIndexError, InputError
 from sae_vis.index import neurons
@@ -30,11 +28,12 @@ from sae_vis.index.by_label import require_few_cells
 from sae_vis.index.executors import Executor, InProcess, perform
 from sae_vis.index.feature_table import FeatureColumns
 from sae_vis.index.index import Index
-from sae_vis.index.lock import LOCK, build_lock, clear_lock
 from sae_vis.index.manifest import MANIFEST, Manifest, Provenance
+from sae_vis.index.memory_store import MemoryStore
 from sae_vis.index.neurons import MOST_BYTES, sums_bytes
+from sae_vis.index.objects import place_at
 from sae_vis.index.source import CodeSource, Source
-from sae_vis.index.storage import DirectoryStore, MemoryStore, SharedDirectoryStore, Store
+from sae_vis.index.storage import BuildPlace, Store
 from sae_vis.index.units import IndexUnits
 from sae_vis.index.work import Work
 from sae_vis.neutral import neutrally
@@ -98,8 +97,8 @@ def build_indices(
 
 
 def _index(store: Store) -> Index:
-    """A finished index. What is added to it later is no work of several."""
-    return Index(DirectoryStore(store.root) if isinstance(store, SharedDirectoryStore) else store)
+    """A finished index."""
+    return Index(store.reader() if isinstance(store, BuildPlace) else store)
 
 
 def _executor(indices: list[IndexUnits], config: IndexConfig) -> Executor:
@@ -121,12 +120,12 @@ def _begun(order: Order, config: IndexConfig, locks: ExitStack) -> Index | Index
     require_few_cells(order.source.d_sae, order.source.corpus.labellings)
     provenance = order.source.provenance(config, order.columns)
     store = _store(order.out, config)
-    if isinstance(store, DirectoryStore):
+    if isinstance(store, BuildPlace):
         if not _finished(store, provenance):
-            locks.enter_context(build_lock(store.root, shared=isinstance(config.workers, Ranks)))
+            locks.enter_context(store.lock(shared=isinstance(config.workers, Ranks)))
         if _finished(store, provenance):  # perhaps by the process that held the lock before
-            clear_lock(store.root)
-            return Index.open(store.root)
+            store.clear_lock()
+            return Index.open(store.place)
     stored = planned(store, order.source, config, provenance)
     return IndexUnits(order.source, config, order.columns, store, stored)
 
@@ -156,24 +155,24 @@ def planned(store: Store, source: CodeSource, config: IndexConfig, provenance: P
             f"{_place(store)} holds a build that an earlier version of sae_vis began, and this one can't finish: "
             "finish it with that version, or delete the directory"
         )
-    if isinstance(store, SharedDirectoryStore):
-        provenance.require_same(Provenance(**stored["provenance"]), f"{store.root} (unfinished)")
-        require_same_versions(stored["versions"], store.root)
+    if isinstance(store, BuildPlace) and store.shared:
+        provenance.require_same(Provenance(**stored["provenance"]), f"{store.place} (unfinished)")
+        require_same_versions(stored["versions"], store.place)
     return stored
 
 
-def _place(store: Store) -> object:
-    return store.root if isinstance(store, DirectoryStore) else "memory"
+def _place(store: Store) -> str:
+    return store.place if isinstance(store, BuildPlace) else "memory"
 
 
-def require_same_versions(begun_with: dict[str, str], root: Path) -> None:
+def require_same_versions(begun_with: dict[str, str], place: str) -> None:
     """Those who build an index together compute with the same packages. Raises `InputError`."""
     own = versions()
     other = [name for name, value in begun_with.items() if name != "python" and own.get(name) != value]
     if other:
         told = ", ".join(f"{name} {begun_with[name]} (here {own.get(name, 'none')})" for name in other)
         raise InputError(
-            f"{root} was begun with {told}: all that build an index together need the same versions, or their numbers "
+            f"{place} was begun with {told}: all that build an index together need the same versions, or their numbers "
             "differ in last bits; install those, or delete the directory"
         )
 
@@ -186,39 +185,26 @@ def _store(out: object, config: IndexConfig) -> Store:
                 "directory that all workers see"
             )
         return MemoryStore()
-    root = _directory(out)
-    return DirectoryStore(root) if config.workers is None else SharedDirectoryStore(root)
+    return place_at(out, shared=config.workers is not None)
 
 
-def _directory(out: object) -> Path:
-    if not isinstance(out, (str, PathLike)) or not str(out):
-        raise InputError(f"out is {shown(out)}, expected a directory, or None for an index in memory")
-    return Path(out)
-
-
-def _finished(store: DirectoryStore, provenance: Provenance) -> bool:
+def _finished(store: BuildPlace, provenance: Provenance) -> bool:
     """Whether ``store`` holds this very index; raises `ForeignIndexError` if it holds something else."""
-    root = store.root
     if store.exists(MANIFEST):
-        found = Manifest.from_json(store.json(MANIFEST), root / MANIFEST)
-        provenance.require_same(found.provenance, root)
+        found = Manifest.from_json(store.json(MANIFEST), f"{store.place}/{MANIFEST}")
+        provenance.require_same(found.provenance, store.place)
         store.delete(WORK)
         return True
     if store.exists(PLAN):
-        provenance.require_same(Provenance(**store.json(PLAN)["provenance"]), f"{root} (unfinished)")
-    elif root.exists() and (not root.is_dir() or _holds_files(root)):
+        provenance.require_same(Provenance(**store.json(PLAN)["provenance"]), f"{store.place} (unfinished)")
+        return False
+    try:
+        store.require_empty()
+    except ForeignIndexError:
         if store.exists(MANIFEST) or store.exists(PLAN):  # somebody has begun meanwhile
             return _finished(store, provenance)
-        raise ForeignIndexError(
-            f"{root} exists and is not a sae_vis index; nothing was written: choose a new or an empty directory"
-        )
+        raise
     return False
-
-
-def _holds_files(root: Path) -> bool:
-    """Whether a directory holds anything but what a build killed before its plan was written may leave."""
-    left = ("plan.json", LOCK)
-    return any(path.is_file() and not path.name.startswith(left) for path in root.rglob("*"))
 
 
 def _correlates_neurons(source: CodeSource, config: IndexConfig) -> bool:

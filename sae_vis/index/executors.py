@@ -38,11 +38,9 @@ class InProcess(Executor):
                 progress(phase.step, reached, edges[-1])
 
         with work.ahead(phase):
-            for unit, start in enumerate(edges[:-1]):
-                if work.done(phase, unit):
-                    continue
+            for unit in work.lacking(phase):
                 if told:
-                    progress(phase.step, start, edges[-1])
+                    progress(phase.step, edges[unit], edges[-1])
                 work.do(phase, unit, within)
         if told:
             progress(phase.step, edges[-1], edges[-1])

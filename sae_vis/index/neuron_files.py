@@ -92,7 +92,8 @@ class NeuronFiles:
 
     def _reached(self) -> int | None:
         """The last range that is in a sum of all up to it."""
-        return next((n for n in reversed(range(self._n_ranges)) if self._store.exists(up_to_name(n))), None)
+        with self._store.at_a_glance():
+            return next((n for n in reversed(range(self._n_ranges)) if self._store.exists(up_to_name(n))), None)
 
 
 def _sums_in(store: Store, name: str) -> Sums:

@@ -16,6 +16,7 @@ from sae_vis.config import ActsDtype
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.errors import DamagedIndexError, IndexFileError, InputError
+from sae_vis.index.build_files import PLAN
 from sae_vis.index.by_label import read_labellings, stored_labellings
 from sae_vis.index.codes_by_position import CodeFiles
 from sae_vis.index.decoder_map import MAP, neighbours_of
@@ -29,6 +30,7 @@ from sae_vis.saes.neighbours import Neighbours
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+UNFINISHED = "an unfinished build; run the same command again to finish it"
 SMALL_BYTES = 1 << 26
 """Files without checksums of their parts (tokens) are checked on opening up to this size."""
 
@@ -77,11 +79,7 @@ class OpenedIndex:
         root = Path(path)
         store = DirectoryStore(root)
         if not store.exists(MANIFEST):
-            state = (
-                "an unfinished build; run the same command again to finish it"
-                if (root / "build").exists()
-                else ("no index" if root.exists() else "nothing")
-            )
+            state = UNFINISHED if (root / "build").exists() else ("no index" if root.exists() else "nothing")
             raise DamagedIndexError(f"{root} has no {MANIFEST}: there is {state}")
         manifest = Manifest.from_json(store.json(MANIFEST), root / MANIFEST)
         for record in manifest.files:
@@ -92,7 +90,12 @@ class OpenedIndex:
     @classmethod
     def _at_address(cls, address: str, verify: str) -> Self:
         store = RemoteStore(address)
-        index = cls(store)
+        try:
+            index = cls(store)
+        except DamagedIndexError as error:
+            if isinstance(error.__cause__, FileNotFoundError) and store.exists(PLAN) and not store.exists(MANIFEST):
+                raise DamagedIndexError(f"{address} has no {MANIFEST}: there is {UNFINISHED}") from error
+            raise
         if verify != "lazily":
             for record in index.manifest.files:
                 store.check(record, contents=verify == "contents")

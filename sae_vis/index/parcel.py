@@ -18,7 +18,8 @@ from torch import Tensor
 from sae_vis.errors import InputError
 from sae_vis.index.build_files import PLAN, version
 from sae_vis.index.manifest import MANIFEST
-from sae_vis.index.storage import SharedDirectoryStore
+from sae_vis.index.objects import ObjectStore, place_at
+from sae_vis.index.storage import BuildPlace
 from sae_vis.index.units import IndexUnits
 from sae_vis.index.work import Work
 
@@ -41,12 +42,12 @@ def packed(indices: Sequence[IndexUnits], pickler: type[pickle.Pickler]) -> Parc
     """Pack a build. Raises `InputError` for what can't be sent to another process.
 
     Args:
-        indices: that are built, in directories.
+        indices: that are built, in directories or at addresses.
         pickler: of what functions and classes are sent by.
     """
     file, buffers, devices = io.BytesIO(), list[Any](), set[int]()
     kind = _with_devices(pickler, devices)
-    sent = [(one.source, one.config, one.columns, one.stored, _root(one)) for one in indices]
+    sent = [(one.source, one.config, one.columns, one.stored, _place(one)) for one in indices]
     try:
         kind(file, protocol=5, buffer_callback=lambda one: buffers.append(one.raw())).dump(sent)
     except (TypeError, AttributeError, pickle.PicklingError, RecursionError) as error:
@@ -61,23 +62,26 @@ def unpacked(data: bytes, buffers: list[Any]) -> Work:
     """The work of a build, in a worker.
 
     Raises:
-        InputError: the worker does not see the directory.
+        InputError: the worker does not see the directory or address.
     """
     indices = []
-    for source, config, columns, stored, root in pickle.loads(data, buffers=buffers):
-        store = SharedDirectoryStore(root)
+    for source, config, columns, stored, place in pickle.loads(data, buffers=buffers):
+        store = place_at(place, shared=True)
         if not store.exists(PLAN) and not store.exists(MANIFEST):
-            raise InputError(
-                f"a worker does not see {root / PLAN}: all machines must see the index's directory under the same "
-                "path; choose one on a file system that they share"
+            remedy = (
+                "give it the environment variables or the role with which this process reads and writes there"
+                if isinstance(store, ObjectStore)
+                else "all machines must see the index's directory under the same path; choose one on a file system "
+                "that they share, or the address of an object store"
             )
+            raise InputError(f"a worker does not see {store.place}/{PLAN}: {remedy}")
         indices.append(IndexUnits(source, config, columns, store, stored))
     return Work(indices)
 
 
-def _root(one: IndexUnits) -> Path:
-    assert isinstance(one.store, SharedDirectoryStore)
-    return one.store.root.absolute()
+def _place(one: IndexUnits) -> str | Path:
+    assert isinstance(one.store, BuildPlace)
+    return one.store.place_anywhere
 
 
 def require_version(of_driver: str) -> None:

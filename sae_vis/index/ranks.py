@@ -12,15 +12,13 @@ import json
 import logging
 import os
 import time
-from contextlib import suppress
-from pathlib import Path
 
 from sae_vis.config import Ranks
 from sae_vis.errors import SaeVisError
 from sae_vis.index.build_files import WORK
 from sae_vis.index.executors import TOLD, Executor, Progress
 from sae_vis.index.manifest import MANIFEST
-from sae_vis.index.storage import DirectoryStore
+from sae_vis.index.storage import BuildPlace
 from sae_vis.index.work import Phase, Work, sizes
 
 _LOG = logging.getLogger("sae_vis")
@@ -40,14 +38,14 @@ class RankExecutor(Executor):
 
     def __init__(self, options: Ranks) -> None:
         self._options = options
-        self._stores: list[DirectoryStore] = []
+        self._stores: list[BuildPlace] = []
         self._beats = _Beats(options)
 
     def run(self, work: Work, phase: Phase, progress: Progress) -> None:
         """Own units, then those of ranks that are silent; until all are there."""
         if not self._stores:
-            self._stores = [one.store for one in work.indices if isinstance(one.store, DirectoryStore)]
-            self._beats.at(self._stores[-1].root / _BEATS)  # of the index that is finished last
+            self._stores = [one.store for one in work.indices if isinstance(one.store, BuildPlace)]
+            self._beats.at(self._stores[-1])  # of the index that is finished last
         try:
             if not work.sealed(phase):
                 self._run(work, phase, progress)
@@ -63,7 +61,8 @@ class RankExecutor(Executor):
 
     def _run(self, work: Work, phase: Phase, progress: Progress) -> None:
         edges, rank, world = work.edges(phase), self._options.rank, self._options.world
-        lacking = {unit: size for unit, size in enumerate(sizes(edges)) if not work.done(phase, unit)}
+        size_of = sizes(edges)
+        lacking = {unit: size_of[unit] for unit in work.lacking(phase)}
         self._tell(phase, lacking, edges[-1], progress)
         if phase.step == "begin" and rank != 0:  # nobody needs tokens before the end
             return
@@ -78,11 +77,9 @@ class RankExecutor(Executor):
             if unit_of_another is not None:
                 self._do(work, phase, unit_of_another)
             began = time.monotonic()
-            there = [unit for unit in lacking if work.done(phase, unit)]
-            for unit in there:
-                del lacking[unit]
+            before, lacking = len(lacking), {unit: size_of[unit] for unit in work.lacking(phase, lacking)}
             self._tell(phase, lacking, edges[-1], progress)
-            wait = _FIRST_POLL if there else 2 * wait
+            wait = _FIRST_POLL if len(lacking) < before else 2 * wait
             if lacking and unit_of_another is None:
                 longest = min(_POLL, self._options.stall / 10)
                 time.sleep(max(min(wait, longest), _BUSY_SHARE * (time.monotonic() - began)))
@@ -121,43 +118,35 @@ class _Beats:
     """How far each rank is, as it writes it, and when that was seen to change."""
 
     def __init__(self, options: Ranks) -> None:
-        self._options, self._folder = options, Path()
+        self._options = options
+        self._store: BuildPlace | None = None
         self._count, self._written = 0, 0.0
         self._seen: dict[int, tuple[str, float]] = {}
         self._told: set[object] = set()
         self._since = time.monotonic()
 
-    def at(self, folder: Path) -> None:
+    def at(self, store: BuildPlace) -> None:
         """Whose build the next ones are of."""
-        self._folder, self._written, self._since = folder, 0.0, time.monotonic()
+        self._store, self._written, self._since = store, 0.0, time.monotonic()
         self.beat("begins")
 
     def beat(self, where: str) -> None:
         """Say how far this rank is, not too often."""
         now = time.monotonic()
         self._since = now
-        if now - self._written < min(5.0, self._options.stall / 10):
+        if self._store is None or now - self._written < min(5.0, self._options.stall / 10):
             return
         self._count, self._written = self._count + 1, now
-        path = self._folder / f"rank-{self._options.rank:05d}.json"
-        new = path.with_suffix(f".{os.getpid()}")
-        with suppress(
-            OSError
-        ):  # a build that others have just finished, or a full disk: the next write of a unit says so
-            path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(json.dumps({"beat": self._count, "process": os.getpid(), "at": where}) + "\n")
-            new.replace(path)
+        said = {"beat": self._count, "process": os.getpid(), "at": where}
+        self._store.beat(f"{_BEATS}/{_name(self._options.rank)}", json.dumps(said) + "\n")
 
     def look(self, stall: float) -> set[int]:
         """The ranks that have been silent for the stall time."""
-        now = time.monotonic()
+        now, found = time.monotonic(), {} if self._store is None else self._store.beats(_BEATS)
         for rank in range(self._options.world):
-            try:
-                text = (self._folder / f"rank-{rank:05d}.json").read_text()
-            except OSError:
-                text = ""
-            if rank not in self._seen or self._seen[rank][0] != text:
-                self._seen[rank] = (text, now)
+            mark = found.get(_name(rank), "")
+            if rank not in self._seen or self._seen[rank][0] != mark:
+                self._seen[rank] = (mark, now)
         return {rank for rank, (_, since) in self._seen.items() if now - since >= stall}
 
     def waits(self, seconds: float) -> bool:
@@ -169,6 +158,10 @@ class _Beats:
         before = len(self._told)
         self._told.add(what)
         return len(self._told) > before
+
+
+def _name(rank: int) -> str:
+    return f"rank-{rank:05d}.json"
 
 
 def _listed(ranks: list[int]) -> str:

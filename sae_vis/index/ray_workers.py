@@ -62,7 +62,8 @@ class RayExecutor(Executor):
             self._alone.run(work, phase, progress)
             return
         edges = work.edges(phase)
-        lacking = {unit: size for unit, size in enumerate(sizes(edges)) if not work.done(phase, unit)}
+        size_of = sizes(edges)
+        lacking = {unit: size_of[unit] for unit in work.lacking(phase)}
 
         def tell() -> None:
             if phase.step in TOLD:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, cast
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from sae_vis.index.parquet import OpenTable, TableReader, opened, read_parquet
 from sae_vis.index.storage import Arrays, FileStore, json_object
 
 Ranges = list[tuple[int, int]]
+_T = TypeVar("_T")
 TAIL_BYTES = 1 << 16
 """What Arrow reads of the end of a Parquet file at least."""
 WHOLE_BYTES = 1 << 20
@@ -29,7 +31,15 @@ WHOLE_BYTES = 1 << 20
 BLOCK = 1 << 14
 """Elements of an array that are fetched together."""
 _DTYPES = {"U8": np.uint8, "I16": np.int16, "I32": np.int32, "I64": np.int64, "F32": np.float32, "F64": np.float64}
-_PACKAGES = {"http": "aiohttp", "https": "aiohttp", "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs"}
+_PACKAGES = {
+    **dict.fromkeys(("http", "https"), "aiohttp"),
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("abfs", "abfss", "az"), "adlfs"),
+    "oci": "ocifs",
+    "oss": "ossfs",
+    "tos": "tosfs",
+}
 
 
 def is_address(path: object) -> bool:
@@ -37,14 +47,24 @@ def is_address(path: object) -> bool:
     return isinstance(path, str) and "://" in path
 
 
-def file_system(address: str) -> tuple[Any, str]:
+def below(place: str | Path, name: str) -> str | Path:
+    """What lies below a directory, or below the address of one."""
+    return f"{str(place).rstrip('/')}/{name}" if is_address(place) else Path(place) / name
+
+
+def protocol_of(address: str) -> str:
+    """How the file system of an address is called."""
+    return address.split("://", maxsplit=1)[0].rsplit("::", maxsplit=1)[-1]
+
+
+def file_system(address: str, **options: Any) -> tuple[Any, str]:  # noqa: ANN401  whatever it takes
     """The file system of an address, and the path in it. Raises `InputError` where a package for it is missing."""
     import fsspec
 
     try:
-        system, path = fsspec.url_to_fs(address)  # type: ignore[no-untyped-call]
+        system, path = fsspec.url_to_fs(address, **options)  # type: ignore[no-untyped-call]
     except ImportError as error:
-        protocol = address.split("://", maxsplit=1)[0].rsplit("::", maxsplit=1)[-1]
+        protocol = protocol_of(address)
         package = _PACKAGES.get(protocol)
         remedy = f"pip install {package}" if package else str(error)
         raise InputError(f"{address} can't be read: reading {protocol}:// needs another package: {remedy}") from error
@@ -56,29 +76,23 @@ def file_system(address: str) -> tuple[Any, str]:
 
 
 class RemoteStore(FileStore):
-    """An index at an address. Nothing can be written there.
+    """An index at an address. Nothing is written there.
 
     Args:
         address: of the index's directory.
+        options: of its file system.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, **options: Any) -> None:  # noqa: ANN401  whatever it takes
         self.address = address.rstrip("/")
-        self._system, self._root = file_system(self.address)
+        self._system, self._root = file_system(self.address, **options)
         self._tables = TableReader(self._open_table)
 
     def exists(self, name: str) -> bool:
-        try:
-            return bool(self._system.exists(self._path(name)))
-        except Exception as error:
-            self._refuse(name, error)
+        return bool(self._ask(name, lambda: self._system.exists(self._path(name))))
 
     def arrays(self, name: str) -> Arrays:
-        start = self._fetch(name, [(0, TAIL_BYTES)], exact=False)[0]
-        length = int.from_bytes(start[:8], "little")
-        base = 8 + length
-        header = json.loads(start[8:base] if base <= len(start) else self._fetch(name, [(8, base)])[0])
-        header.pop("__metadata__", None)
+        header, base = self._header(name)
         small = {key: facts for key, facts in header.items() if _size(facts) <= WHOLE_BYTES}
         spans = [(base + begin, base + end) for begin, end in (facts["data_offsets"] for facts in small.values())]
         parts = self._fetch(name, spans)
@@ -90,6 +104,17 @@ class RemoteStore(FileStore):
             if key not in small:
                 found[key] = cast("NDArray[Any]", RemoteArray(self._fetcher(name), base, facts))
         return found
+
+    def length(self, name: str, key: str) -> int:
+        return int(self._header(name)[0][key]["shape"][0])
+
+    def _header(self, name: str) -> tuple[dict[str, Any], int]:
+        """What a safetensors file says of its arrays, and the byte at which these begin."""
+        start = self._fetch(name, [(0, TAIL_BYTES)], exact=False)[0]
+        base = 8 + int.from_bytes(start[:8], "little")
+        header = json.loads(start[8:base] if base <= len(start) else self._fetch(name, [(8, base)])[0])
+        header.pop("__metadata__", None)
+        return header, base
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         return read_parquet(pa.BufferReader(self._whole(name)), columns, self._place(name))
@@ -103,10 +128,7 @@ class RemoteStore(FileStore):
     def check(self, record: FileRecord, *, contents: bool) -> None:
         """Raise `DamagedIndexError`, naming the file, unless it has the recorded size (and, if asked, contents)."""
         if not contents:
-            try:
-                size = self._system.size(self._path(record.file))
-            except Exception as error:
-                self._refuse(record.file, error)
+            size = self._ask(record.file, lambda: self._system.size(self._path(record.file)))
             record.check_size(size, self._place(record.file))
         else:
             self._checked(record)
@@ -148,11 +170,9 @@ class RemoteStore(FileStore):
     def _fetch(self, name: str, ranges: Ranges, *, exact: bool = True) -> list[bytes]:
         """Byte ranges of a file, all asked for at once."""
         wanted = [span for span in ranges if span[1] > span[0]]
-        try:
-            starts, stops = [start for start, _ in wanted], [stop for _, stop in wanted]
-            parts = self._system.cat_ranges([self._path(name)] * len(wanted), starts, stops, on_error="raise")
-        except Exception as error:
-            self._refuse(name, error)
+        paths, starts = [self._path(name)] * len(wanted), [start for start, _ in wanted]
+        stops = [stop for _, stop in wanted]
+        parts = self._ask(name, lambda: self._system.cat_ranges(paths, starts, stops, on_error="raise"))
         for (start, stop), part in zip(wanted, parts, strict=True):
             if len(part) > stop - start or (exact and len(part) != stop - start):
                 raise IndexFileError(
@@ -164,8 +184,12 @@ class RemoteStore(FileStore):
         return [by_span.get(span, b"") for span in ranges]
 
     def _whole(self, name: str) -> bytes:
+        return bytes(self._ask(name, lambda: self._system.cat_file(self._path(name))))
+
+    def _ask(self, name: str, call: Callable[[], _T]) -> _T:
+        """What the file system answers about a file. Raises `DamagedIndexError` if it is missing, `IndexFileError`."""
         try:
-            return bytes(self._system.cat_file(self._path(name)))
+            return call()
         except Exception as error:
             self._refuse(name, error)
 

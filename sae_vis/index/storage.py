@@ -1,10 +1,8 @@
-"""Where an index lives: a directory or memory, behind one small interface. Every write is all or nothing."""
+"""Where an index lives, behind one small interface: what that is, and a directory. Every write is all or nothing."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import io
 import json
 import os
 import secrets
@@ -14,6 +12,7 @@ import stat
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sae_vis.errors import DamagedIndexError, IndexFileError
+from sae_vis.errors import DamagedIndexError, ForeignIndexError, IndexFileError
 from sae_vis.index.files import MEND, FileRecord, record_of
-from sae_vis.index.parquet import GroupBounds, OpenTable, TableReader, bounds_of, opened, read_parquet, write_parquet
+from sae_vis.index.lock import LOCK, build_lock, clear_lock
+from sae_vis.index.parquet import GroupBounds, OpenTable, TableReader, opened, read_parquet, write_parquet
 
 Arrays = dict[str, NDArray[Any]]
+FIRST_NAMES = ("plan.json", LOCK)
+"""How names of files begin that a build may leave which is killed before its plan was written."""
 DESK = ".writing"
 """Folder in which files are written before they get their names."""
 
@@ -37,6 +39,10 @@ class Store(ABC):
     def exists(self, name: str) -> bool:
         """Whether `name` was written."""
 
+    def at_a_glance(self) -> AbstractContextManager[None]:
+        """While open, `exists` may tell this thread what was there when it was opened: one look for many names."""
+        return nullcontext()
+
     @abstractmethod
     def write_arrays(self, name: str, arrays: Arrays) -> None:
         """Write named arrays, all or nothing."""
@@ -44,6 +50,10 @@ class Store(ABC):
     @abstractmethod
     def arrays(self, name: str) -> Arrays:
         """Read-only arrays, memory-mapped where there is a file. Raises `DamagedIndexError`."""
+
+    @abstractmethod
+    def length(self, name: str, key: str) -> int:
+        """Of one of the arrays written under a name. Raises `DamagedIndexError`."""
 
     @abstractmethod
     def write_table(self, name: str, table: pa.Table, *, group_rows: int | None = None) -> None:
@@ -93,65 +103,6 @@ class Store(ABC):
         """Size and checksum of a file written before."""
 
 
-class MemoryStore(Store):
-    """An index that lives as long as the process."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, Any] = {}
-
-    def exists(self, name: str) -> bool:
-        return name in self._held
-
-    def write_arrays(self, name: str, arrays: Arrays) -> None:
-        self._held[name] = arrays
-
-    def arrays(self, name: str) -> Arrays:
-        return dict(self._held[name])
-
-    def write_table(self, name: str, table: pa.Table, *, group_rows: int | None = None) -> None:
-        self._held[name] = table.combine_chunks()
-
-    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        table = self._held[name]
-        return table if columns is None else table.select(columns)
-
-    def rows(self, record: FileRecord, start: int, stop: int, columns: Sequence[str]) -> pa.Table:
-        return self.table(record.file, columns).slice(start, stop - start)
-
-    def whole(self, record: FileRecord) -> pa.Table:
-        return self.table(record.file)
-
-    def column(self, record: FileRecord, name: str) -> pa.ChunkedArray:
-        return self.table(record.file)[name]
-
-    def bounds(self, record: FileRecord, column: str) -> GroupBounds:
-        return bounds_of(self.table(record.file)[column].to_numpy())
-
-    def column_names(self, record: FileRecord) -> list[str]:
-        return list(self.table(record.file).column_names)
-
-    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        self._held[name] = json.loads(json.dumps(value))
-
-    def json(self, name: str) -> dict[str, Any]:
-        return dict(self._held[name])
-
-    def delete(self, prefix: str) -> None:
-        for name in [n for n in self._held if n == prefix or n.startswith(prefix + "/")]:
-            del self._held[name]
-
-    def record(self, name: str) -> FileRecord:
-        held = self._held[name]
-        if isinstance(held, pa.Table):
-            return FileRecord(file=name, bytes=held.nbytes, sha256=_table_digest(held))
-        digest = hashlib.sha256()
-        for key in sorted(held):
-            digest.update(f"{key}{held[key].dtype.str}{held[key].shape}".encode())
-            digest.update(np.ascontiguousarray(held[key]).data)
-        size = sum(array.nbytes for array in held.values())
-        return FileRecord(file=name, bytes=size, sha256=f"sha256:{digest.hexdigest()}")
-
-
 class FileStore(Store):
     """A store of files, wherever they are; tables are Parquet, of which single row groups are read."""
 
@@ -170,10 +121,55 @@ class FileStore(Store):
         return self._tables.names(record)
 
 
-class DirectoryStore(FileStore):
+class BuildPlace(FileStore):
+    """Where files of an index are made, by one process, or by several at once.
+
+    Attributes:
+        shared: whether by several. A file that is there is then not written over: the first to be whole is the one.
+    """
+
+    shared = False
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """What it is called, here and in messages."""
+
+    @property
+    @abstractmethod
+    def place_anywhere(self) -> str | Path:
+        """What other processes call it, on other machines."""
+
+    @abstractmethod
+    def lock(self, *, shared: bool) -> AbstractContextManager[None]:
+        """Keep other builds out, but for those that share the lock. Raises `BusyIndexError`, `IndexFileError`."""
+
+    @abstractmethod
+    def clear_lock(self) -> None:
+        """Take away what is left of the locks of a build that is finished."""
+
+    @abstractmethod
+    def require_empty(self) -> None:
+        """Raise `ForeignIndexError` if there is anything that no build has left before its plan was written."""
+
+    @abstractmethod
+    def reader(self) -> FileStore:
+        """What reads the finished index."""
+
+    @abstractmethod
+    def beat(self, name: str, text: str) -> None:
+        """Write a small file in place of the one there. Where that can't be done, the next write of a unit says so."""
+
+    @abstractmethod
+    def beats(self, folder: str) -> dict[str, str]:
+        """The files that `beat` wrote in a folder, and for each what changes when it is written again."""
+
+
+class DirectoryStore(BuildPlace):
     """An index in a directory: safetensors for arrays, Parquet for tables, JSON for the rest."""
 
     _desk = DESK
+    _durable = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -189,14 +185,11 @@ class DirectoryStore(FileStore):
         self._write(name, lambda path: save_file(contiguous, path))
 
     def arrays(self, name: str) -> Arrays:
-        from safetensors import SafetensorError, safe_open
-
         path = self._present(name)
-        try:
-            with safe_open(path, framework="pt") as file:  # torch maps the file; NumPy would copy it
-                return {key: file.get_tensor(key).numpy() for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError) as error:
-            raise DamagedIndexError(f"{path} can't be read ({error}); {MEND}") from error
+        return mapped(path, path)
+
+    def length(self, name: str, key: str) -> int:
+        return len(self.arrays(name)[key])
 
     def write_table(self, name: str, table: pa.Table, *, group_rows: int | None = None) -> None:
         self._write(name, lambda path: write_parquet(table, path, group_rows))
@@ -237,6 +230,45 @@ class DirectoryStore(FileStore):
         if contents and self.record(record.file).sha256 != record.sha256:
             raise DamagedIndexError(f"{path} does not match its checksum in the manifest; {MEND}")
 
+    @property
+    def place(self) -> str:
+        return str(self.root)
+
+    @property
+    def place_anywhere(self) -> Path:
+        return self.root.absolute()
+
+    def lock(self, *, shared: bool) -> AbstractContextManager[None]:
+        return build_lock(self.root, shared=shared)
+
+    def clear_lock(self) -> None:
+        clear_lock(self.root)
+
+    def require_empty(self) -> None:
+        root = self.root
+        if root.exists() and (not root.is_dir() or any(_is_foreign(path) for path in root.rglob("*"))):
+            raise ForeignIndexError(
+                f"{root} exists and is not a sae_vis index; nothing was written: choose a new or an empty directory"
+            )
+
+    def reader(self) -> DirectoryStore:
+        return DirectoryStore(self.root)  # what is added to an index later is no work of several
+
+    def beat(self, name: str, text: str) -> None:
+        path = self.root / name
+        new = path.with_suffix(f".{os.getpid()}")
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new.write_text(text)
+            new.replace(path)
+
+    def beats(self, folder: str) -> dict[str, str]:
+        found = {}
+        for path in (self.root / folder).glob("*.json"):
+            with suppress(OSError):
+                found[path.name] = path.read_text()
+        return found
+
     def _present(self, name: str) -> Path:
         return _present(self.root / name)
 
@@ -255,9 +287,11 @@ class DirectoryStore(FileStore):
             mode = stat.S_IMODE((desk / path.name).stat().st_mode)
             write(desk / path.name)
             (desk / path.name).chmod(mode)
-            _sync(desk / path.name)
+            if self._durable:
+                _sync(desk / path.name)
             self._place(desk / path.name, path)
-            _sync(path.parent)
+            if self._durable:
+                _sync(path.parent)
         except Exception as error:
             if _is_disk_error(error):
                 reason = _reason(error)
@@ -286,6 +320,8 @@ class SharedDirectoryStore(DirectoryStore):
     So what was read of a file stays true, and checksums in a manifest hold whatever a slow process still writes.
     """
 
+    shared = True
+
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self._desk = f"{DESK}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -306,6 +342,21 @@ class SharedDirectoryStore(DirectoryStore):
                 shutil.rmtree(left, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def mapped(path: Path, where: object) -> Arrays:
+    """The arrays of a safetensors file, memory-mapped. Raises `DamagedIndexError`, naming ``where`` it is."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:  # torch maps the file; NumPy would copy it
+            return {key: file.get_tensor(key).numpy() for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DamagedIndexError(f"{where} can't be read ({error}); {MEND}") from error
+
+
+def _is_foreign(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(FIRST_NAMES)
 
 
 def _present(path: Path) -> Path:
@@ -355,10 +406,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _table_digest(table: pa.Table) -> str:
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return f"sha256:{hashlib.sha256(sink.getbuffer()).hexdigest()}"

@@ -327,8 +327,10 @@ class IndexUnits:
         if not self.config.codes:
             return ()
         starts = self.source.corpus.offsets[[start for start, _ in self.plan.runs]].tolist()
-        shards = enumerate(zip(starts, _noted(self._shards(), lambda: note(0)), strict=True))
-        return tuple(codes_record(self.store, number, first, len(shard.acts)) for number, (first, shard) in shards)
+        runs = enumerate(_noted(starts, lambda: note(0)))
+        return tuple(
+            codes_record(self.store, run, first, self.store.length(shard_name(run), "acts")) for run, first in runs
+        )
 
 
 def _noted(items: Iterable[_T], note: Callable[[], object]) -> Iterator[_T]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
@@ -90,6 +90,14 @@ class Work:
             states = {"begin": lambda: one.begun, "join": lambda: one.neurons_joined, "seal": lambda: one.sealed}
             return states[phase.step]()
         return {"count": one.is_counted, "sort": one.is_sorted, "tables": one.is_tabled}[phase.step](unit)
+
+    def lacking(self, phase: Phase, units: Iterable[int] | None = None) -> list[int]:
+        """Which of some units (all) are not done, by one look at what is there."""
+        with ExitStack() as looks:
+            for number in phase.which:
+                looks.enter_context(self.indices[number].store.at_a_glance())
+            units = range(len(self.edges(phase)) - 1) if units is None else units
+            return [unit for unit in units if not self.done(phase, unit)]
 
     def sealed(self, phase: Phase) -> bool:
         """Whether the indices that a phase is of are finished: there is nothing left to do."""

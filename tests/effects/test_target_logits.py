@@ -11,7 +11,7 @@ from sae_vis.effects.ablation import DirectEffects
 from sae_vis.effects.reference import Reference
 from sae_vis.errors import InputError
 from sae_vis.index.effects_cache import EffectsCache
-from sae_vis.index.storage import MemoryStore
+from sae_vis.index.memory_store import MemoryStore
 from tests.effects.conftest import make_bench
 from tests.effects.test_direct_effects import slow
 from tests.tiny_models import N_VOCAB

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sae_vis.config import MOST_CHANGED
 from sae_vis.errors import DamagedIndexError, IndexFileError
 from sae_vis.index.effects_cache import BLOCK, EffectsCache, StoredEffects, merged, no_effects
-from sae_vis.index.storage import DirectoryStore, MemoryStore
+from sae_vis.index.memory_store import MemoryStore
+from sae_vis.index.storage import DirectoryStore
 
 
 def effects_of(rows: dict[tuple[int, int], tuple[float, bool]]) -> StoredEffects:

@@ -13,7 +13,7 @@ from sae_vis.errors import InputError
 from sae_vis.index.build import build_index
 from sae_vis.index.effects_cache import BLOCK, EffectsCache
 from sae_vis.index.mean_effects import mean_effects
-from sae_vis.index.storage import MemoryStore
+from sae_vis.index.memory_store import MemoryStore
 from tests.index.test_build import some_corpus, source_of
 from tests.index.test_effects_cache import effects_of, tables
 

@@ -17,6 +17,7 @@ from sae_vis.config import RayWorkers
 from sae_vis.demo import run as demo
 from sae_vis.errors import InputError, StalledBuildError
 from sae_vis.index.build import build_indices
+from tests.fixtures.object_shelf import BUCKET, bucket
 from tests.index.workers import CONFIG, SlowModel, contents, orders_at
 
 pytestmark = [
@@ -57,7 +58,7 @@ def disconnected() -> Iterator[None]:
     ray.shutdown()
 
 
-def build(out: Path, address: str, model: SlowModel | None = None, progress=None, **options) -> None:
+def build(out: Path | str, address: str, model: SlowModel | None = None, progress=None, **options) -> None:
     workers = RayWorkers(address=address, **{"stall": 60.0, **options})
     build_indices(orders_at(out, model), config=replace(CONFIG, workers=workers), progress=progress)
 
@@ -67,6 +68,7 @@ def test_one_that_is_started_for_it_has_a_token_and_is_gone_afterwards(tmp_path:
     script = f"""
 import json, os, pathlib
 from sae_vis.config import RayWorkers
+from tests.fixtures.object_shelf import BUCKET, bucket
 from tests.index.workers import built
 import ray
 ended = []
@@ -111,11 +113,22 @@ def test_a_worker_killed_in_mid_shard_is_replaced(tmp_path: Path, whole, cluster
     assert contents(tmp_path / "out") == whole
 
 
+def test_at_an_address_of_an_object_store_with_a_worker_killed(tmp_path: Path, whole, cluster, disconnected):
+    """The machines see no folder in common."""
+    death = tmp_path / "death"
+    death.touch()
+    build(bucket(tmp_path / "out"), cluster.address, SlowModel(0.01, str(death)))
+    assert not death.exists()
+    (tmp_path / "out" / BUCKET).unlink()
+    assert contents(tmp_path / "out") == whole
+
+
 def test_a_driver_killed_and_started_again_goes_on(tmp_path: Path, whole, cluster):
     out = tmp_path / "out"
     script = f"""
 import pathlib
 from sae_vis.config import RayWorkers
+from tests.fixtures.object_shelf import BUCKET, bucket
 from tests.index.workers import SlowModel, built
 built(pathlib.Path({str(out)!r}), RayWorkers(address={cluster.address!r}), SlowModel(0.05))
 """

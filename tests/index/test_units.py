@@ -19,8 +19,8 @@ from sae_vis.index.build import Source, build_index, planned
 from sae_vis.index.build_files import PLAN, WORK
 from sae_vis.index.executors import Executor, InProcess, perform
 from sae_vis.index.index import Index
+from sae_vis.index.memory_store import MemoryStore
 from sae_vis.index.plan import Plan
-from sae_vis.index.storage import MemoryStore
 from sae_vis.index.units import IndexUnits
 from sae_vis.index.work import Phase, Work
 from tests.index.test_build import same, some_corpus

@@ -16,6 +16,8 @@ from sae_vis.config import IndexConfig, Ranks, RayWorkers
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.index import neurons
 from sae_vis.index.build import Order, Source, build_indices
+from sae_vis.index.remote import below
+from tests.fixtures import object_shelf  # noqa: F401  workers know its addresses
 from tests.index.test_build import some_corpus
 from tests.whole_numbers import WholeModel, WholeSae
 
@@ -55,18 +57,18 @@ def corpus_of(n_seqs: int = N_SEQS) -> Corpus:
     return some_corpus(n_seqs)
 
 
-def orders_at(out: Path | None, model: WholeModel | None = None, n_seqs: int = N_SEQS) -> list[Order]:
+def orders_at(out: Path | str | None, model: WholeModel | None = None, n_seqs: int = N_SEQS) -> list[Order]:
     """Two dictionaries that share the passes of one model."""
     corpus, model = corpus_of(n_seqs), model or SlowModel()
     made = []
     for seed in range(2):
         sae = WholeSae(seed=seed, d_sae=9 + 5 * seed)
         source = Source(corpus=corpus, model=model, sae=sae, hook=model.hook_point("here"))
-        made.append(Order(source=source, out=None if out is None else out / str(seed)))
+        made.append(Order(source=source, out=None if out is None else below(out, str(seed))))
     return made
 
 
-def built(out: Path | None, workers: Ranks | RayWorkers | None = None, model: WholeModel | None = None) -> None:
+def built(out: Path | str | None, workers: Ranks | RayWorkers | None = None, model: WholeModel | None = None) -> None:
     """Build both."""
     neurons.RANGE, neurons.CHUNK = RANGE, 64
     torch.set_num_threads(1)
@@ -74,12 +76,21 @@ def built(out: Path | None, workers: Ranks | RayWorkers | None = None, model: Wh
 
 
 def rank_process(
-    out: Path, rank: int, world: int, *, stall: float = 60.0, model: SlowModel | None = None
+    out: Path | str, rank: int, world: int, *, stall: float = 60.0, model: SlowModel | None = None
 ) -> BaseProcess:
     """A rank, in a process of its own."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.index.workers"])
     process = context.Process(target=built, args=(out, Ranks(rank=rank, world=world, stall=stall), model))
+    process.start()
+    return process
+
+
+def process_of(out: Path | str, model: SlowModel | None = None) -> BaseProcess:
+    """A build that is not shared, in a process of its own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.index.workers"])
+    process = context.Process(target=built, args=(out, None, model))
     process.start()
     return process
 
