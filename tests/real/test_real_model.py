@@ -89,7 +89,8 @@ def dense(corpus: Corpus, model_folder: Path, sae_folder: Path) -> Dense:
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32).model
+    model.layers = model.layers[:10]  # what is read is what the tenth reads; the last state of all is normalised
     rows = torch.from_numpy(corpus.tokens.reshape(-1, SEQ_LEN).astype(np.int64))
     with torch.no_grad():
         x = torch.cat([model(part, output_hidden_states=True).hidden_states[9] for part in rows.split(16)])
