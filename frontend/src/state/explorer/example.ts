@@ -8,6 +8,9 @@ import { peakOf } from "../card";
 const BEFORE = 16;
 const AFTER = 6;
 
+/** Parts of characters, of which the rest lies outside. */
+const CUT = /^\uFFFD+|\uFFFD+$/g;
+
 export interface Example {
   readonly text: string;
   /** The feature that fires most strongly there; null: it is the beginning of the corpus. */
@@ -18,7 +21,8 @@ export interface Example {
 export async function exampleFor(source: ExplorerSource, texts: TokenTexts, feature: number | null, signal: AbortSignal): Promise<Example | null> {
   const around = feature === null ? null : tokensAround(await source.card(feature));
   const tokens = around ?? (await source.read(0, 0, [], signal)).tokens.subarray(0, BEFORE + AFTER);
-  const text = texts.raw(tokens.filter((token) => !source.store.special.has(token)));
+  const whole = texts.raw(tokens.filter((token) => !source.store.special.has(token)));
+  const text = whole.replace(CUT, ""); // a token may end within a character
   return text.trim() === "" ? null : { text, feature: around === null ? null : feature };
 }
 
