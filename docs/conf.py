@@ -23,6 +23,7 @@ extensions = [
     "docstrings",
     "notebook_page",
     "repository_files",
+    "versions",
 ]
 exclude_patterns = ["_build", "gallery/*.md"]
 root_doc = "index"
