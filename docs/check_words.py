@@ -98,14 +98,24 @@ def _plain(text: str) -> str:
     return " ".join(re.sub(r"^\s*(?:[-*+]|\d+\.|>|#+)\s+", "", text).replace("**", "").split())
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of a text."""
+    return [sentence for sentence in _END.split(text) if sentence]
+
+
+def words(sentence: str) -> int:
+    """How many words a sentence has."""
+    return len(_WORD.findall(sentence))
+
+
 def problems(name: str, source: str) -> list[Found]:
     """What is to be mended in a page."""
     found = []
     for line, text in texts(source):
         for wrong, say in _WRONG.items():
             found += [Found(name, line, f"“{hit[0]}”: write {say}") for hit in wrong.finditer(_QUOTED.sub(MARK, text))]
-        for sentence in _END.split(text):
-            n = len(_WORD.findall(sentence))
+        for sentence in sentences(text):
+            n = words(sentence)
             if n > MOST_WORDS:
                 found.append(Found(name, line, f"a sentence of {n} words: {sentence}"))
     return found

@@ -29,6 +29,9 @@ class Ranks:
         rank: number of this process, from 0.
         world: how many there are. It only shares out the work, and may be another number when ranks are started again.
         stall: seconds without progress after which others do the work of a rank.
+
+    Raises:
+        InputError: a rank that is not below ``world``, a stall time that is no positive number.
     """
 
     rank: int
@@ -58,6 +61,9 @@ class RayWorkers:
         gpus: GPUs of a worker while the model runs; None: as many as the model is on here.
         threads: that a worker computes with.
         stall: seconds without progress after which the build ends with an error that says what it waits for.
+
+    Raises:
+        InputError: an empty address, or a number below its least.
     """
 
     address: str = "auto"
@@ -113,6 +119,9 @@ class IndexConfig:
         logits_bins: bins of the logit histogram in the feature table.
         quantiles: points of the quantile table, evenly spaced from 0 to 1 among the firings.
         fired_tokens: rows kept of each feature's table of tokens that it fires on most; 0: not computed.
+
+    Raises:
+        InputError: a number below its least, a word that is none of those above.
     """
 
     batch_tokens: int = 4096

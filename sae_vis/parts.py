@@ -32,9 +32,12 @@ class ModelAndSae:
         sae: the dictionary (`sae_vis.saes.saelens_format.load_sae`).
         hook: hook name or module path; None: where the dictionary says it reads. Of a crosscoder one name for all
             places, or one for each.
-        hook_out: where a transcoder writes, likewise; None: where it says.
+        hook_out: where a transcoder writes, in the same form; None: where it says.
         other_models: models 1, 2, … of a crosscoder that reads several, on the same tokens; `model` is model 0.
-        effects_model: number of the model whose logits and losses effects are of.
+        effects_model: number of the model on whose logits and losses effects are measured.
+
+    Raises:
+        InputError: another number of models than the dictionary reads, or no such ``effects_model``.
     """
 
     model: LanguageModel
@@ -166,15 +169,28 @@ class ModelAndSae:
     # What it does
 
     def lens(self, config: IndexConfig) -> LogitLens | None:
-        """The logit lens of the dictionary's features; None where the way to the residual stream is not known."""
+        """The logit lens of the dictionary's features.
+
+        Args:
+            config: settings of the index.
+
+        Returns:
+            The lens; None where the way to the residual stream is not known.
+        """
         if not self._leads_to_logits or not self.wiring.one_way(self.measured):
             return None
         return LogitLens(self.measured, self.sae, self.wiring, n_tokens=config.logit_tokens, n_bins=config.logits_bins)
 
     def place_lenses(self, config: IndexConfig) -> tuple[LogitLens | None, ...]:
-        """For each place written, in the decoder's order, the lens of the directions there alone.
+        """The logit lens of the decoder directions at each place alone.
 
         None where the way to the logits is not known; empty for a dictionary that writes at one place.
+
+        Args:
+            config: settings of the index.
+
+        Returns:
+            A lens for each place written, in the decoder's order.
         """
         if len(self.sae.writes) < 2:
             return ()
@@ -193,10 +209,13 @@ class ModelAndSae:
         return made[number]
 
     def direct_effects(self, reference: Reference | None = None) -> DirectEffects | None:
-        """Direct effects of the dictionary's features; None where the way to the logits is not known.
+        """Direct effects of the dictionary's features.
 
         Args:
             reference: what the loss is taken against; None: the next token.
+
+        Returns:
+            What computes them; None where the way to the logits is not known.
         """
         if not self._leads_to_logits or not isinstance(self.measured, RunnableModel):
             return None
@@ -209,6 +228,9 @@ class ModelAndSae:
             given: `LinearProbe` objects, or tuples ``(side, name, tensor)``.
             names: of the classes, where the probes bring none.
 
+        Returns:
+            What computes the dot products.
+
         Raises:
             InputError: probes that make no sense, or don't fit model and dictionary.
         """
@@ -216,7 +238,11 @@ class ModelAndSae:
         return Probes(as_probes(given, names), self.measured, self.sae, self.read, wiring)
 
     def attribution(self) -> AttentionAttribution | NoAttention:
-        """Attribution of activations to source tokens and heads, for an attention SAE; or why there is none."""
+        """Attribution of activations to source tokens and heads, for an attention SAE.
+
+        Returns:
+            What computes it, or why there is none.
+        """
         if self._reads_several or not isinstance(self.model, RunnableModel):
             return NoAttention(
                 "only a dictionary that reads one place of a model that can be run has them", unexpected=False

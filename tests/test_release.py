@@ -135,6 +135,6 @@ def test_versions_stand_beside_each_other(tmp_path: Path):
 
 
 def test_what_is_no_documentation_is_refused(tmp_path: Path):
-    with pytest.raises(SystemExit, match="no objects.inv. Run make docs first"):
+    with pytest.raises(SystemExit, match=r"no objects\.inv\. Run make docs first"):
         add_version.add(tmp_path, tmp_path / "site")
     assert not (tmp_path / "site").exists()

@@ -43,7 +43,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FUNCTION = 60
 MOST_PARAMETERS = 8
 OF_SAE_VIS_0_3 = ("compat/data.py", "create")  # its ten parameters may be given by position, and one more has the rest
-LONGEST_MODULE = {"": 450, "api": 300, "cli": 300, "compat": 300}
+LONGEST_MODULE = {"": 425, "api": 260, "cli": 260, "compat": 260}  # lines, docstrings apart
 
 
 def room(module: str) -> str:
@@ -94,7 +94,14 @@ def test_calls_can_be_remembered(path: Path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_rooms_of_public_calls_are_of_short_modules(path: Path):
     most = LONGEST_MODULE.get(path.parent.name, LONGEST_MODULE[""])
-    assert len(path.read_text(encoding="utf-8").splitlines()) < most, "split it by what it does"
+    source = path.read_text(encoding="utf-8")
+    documented = [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+    ]
+    docs = [node.body[0] for node in documented if ast.get_docstring(node, clean=False) is not None]
+    assert len(source.splitlines()) - sum(doc.end_lineno - doc.lineno + 1 for doc in docs) < most, (
+        "split it by what it does"
+    )
 
 
 def test_import_is_light_and_silent():

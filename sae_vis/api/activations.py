@@ -52,6 +52,9 @@ def index_activations(
         config: settings.
         progress: called with stage, done, total.
 
+    Returns:
+        The index, open.
+
     Raises:
         InputError: parts that don't fit, activations that aren't finite.
         ForeignIndexError: ``out`` holds something else.

@@ -69,7 +69,16 @@ class FeatureCard:
         )
 
     def top_examples(self, k: int = 10, *, before: int | None = 5, after: int | None = 5) -> Examples:
-        """`Index.top_examples` of this feature."""
+        """The largest firings of this feature, as `Index.top_examples` gives them.
+
+        Args:
+            k: how many at most.
+            before: tokens of context before the firing; None: all of the sequence.
+            after: tokens of context after it; None: all of the sequence.
+
+        Returns:
+            The firings, the largest first.
+        """
         return self.index.top_examples(self.feature, k, before=before, after=after)
 
     def __repr__(self) -> str:

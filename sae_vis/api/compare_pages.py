@@ -38,11 +38,11 @@ def save_compare_page(
     settings: CompareSettings | None = None,
     compute: ComputeSettings | None = None,
 ) -> PageReport:
-    """Write one self-contained HTML file that compares two dictionaries over the same tokens.
+    """Write a page that compares two dictionaries over the same tokens: one HTML file.
 
-    For each feature of A its nearest features of B side by side, the texts on which only one of them fires, what B has
-    in several pieces (splits) or A has (merges), and the features of each that the other lacks. Two widths, two
-    checkpoints of one training run, two architectures and two places of a model are the same case.
+    The page shows each feature of A beside its nearest features of B, and the texts on which only one of them fires. It
+    lists splits (B has a feature in several pieces), merges (A has), and the features of each that the other lacks. A
+    and B may be two widths, two checkpoints of one training run, two architectures or two places of a model.
 
     Args:
         index_a: of the first dictionary.
@@ -55,6 +55,9 @@ def save_compare_page(
         layout: of all cards; None: histogram, logit table, top examples.
         settings: the title, the feature to begin with, what is shown of each pair, links to pages of each dictionary.
         compute: what is computed beyond what the indices hold; ``linear_probes`` and ``target_logits`` of both.
+
+    Returns:
+        Path and sizes of the page.
 
     Raises:
         InputError: indices over other tokens, no such feature, a layout that asks for more than an index holds.

@@ -39,24 +39,27 @@ def save_feature_page(
     compute: ComputeSettings | None = None,
     second: SecondIndex | None = None,
 ) -> PageReport:
-    """Write one self-contained HTML file of feature views.
+    """Write a page of features: one HTML file with everything in it.
 
     Args:
         index: where the numbers come from.
         path: the file.
         features: feature ids; or how many of those that fire, evenly spaced by number; None: all that fire.
-        parts: model and dictionary of the index: with them every token shown has its logit effect, features have their
-            decoder neighbours, tokens on which the feature fires its direct effect on the next token's loss, and
-            examples of an attention SAE the source tokens and heads that their activation comes from.
+        parts: model and dictionary of the index. They add decoder neighbours, the logit effect on every token shown,
+            and the direct effect on the next token's loss where the feature fires. Examples of an attention SAE get the
+            source tokens and heads that the activation comes from.
         layout: columns of components; None: the default three.
         settings: the title, how the features were chosen, and the one to begin with.
         compute: what is computed beyond what the index holds: effects, linear probes, boards.
         second: a second dictionary (B) over the same tokens: the default layout then has the table of the B features
             that fire with each feature.
 
+    Returns:
+        Path and sizes of the page.
+
     Raises:
-        InputError: no such feature, a layout that asks for more than the index holds, a second index over other tokens,
-            an address that is none of a page.
+        InputError: no such feature; a layout that asks for more than the index holds; a second index over other tokens;
+            an address that can't be that of a page.
         ForeignIndexError: ``parts`` are not those of the index.
     """
     path = checked_file(path, index)

@@ -41,7 +41,14 @@ class Index(Queries):
 
     @classmethod
     def of(cls, opened: Queries) -> Index:
-        """The index that is ``opened`` already, as this class; nothing is read again."""
+        """Turn an index that is open into one of this class. Nothing is read again.
+
+        Args:
+            opened: the index.
+
+        Returns:
+            The same index, with the methods that write pages.
+        """
         if isinstance(opened, Index):
             return opened
         index = cls.__new__(cls)
@@ -59,7 +66,23 @@ class Index(Queries):
         compute: ComputeSettings | None = None,
         second: SecondIndex | None = None,
     ) -> PageReport:
-        """Write a page of features of this index: `save_feature_page`."""
+        """Write a page of features of this index: `save_feature_page`.
+
+        Args:
+            path: the file.
+            features: feature ids; or how many of those that fire; None: all that fire.
+            parts: model and dictionary of the index, for effects.
+            layout: columns of components; None: the default.
+            settings: title, how the features were chosen, the first one.
+            compute: what is computed beyond what the index holds.
+            second: a second dictionary over the same tokens.
+
+        Returns:
+            Path and sizes of the page.
+
+        Raises:
+            InputError: as for `save_feature_page`.
+        """
         return save_feature_page(
             self,
             path,
@@ -82,7 +105,23 @@ class Index(Queries):
         settings: PromptSettings | None = None,
         compute: ComputeSettings | None = None,
     ) -> PageReport:
-        """Write a page of one prompt, with cards from this index: `sae_vis.save_prompt_page`."""
+        """Write a page of one prompt, with cards from this index: `sae_vis.save_prompt_page`.
+
+        Args:
+            path: the file.
+            prompt: a text, token ids ``[n]``, or chat messages.
+            parts: model and dictionary of the index.
+            tokenizer: of the model; not needed for token ids.
+            layout: of a feature's card; None: the default.
+            settings: title, a second prompt, what is measured, how the page begins.
+            compute: what is computed for the cards beside the prompt.
+
+        Returns:
+            Path and sizes of the page.
+
+        Raises:
+            InputError: as for `sae_vis.save_prompt_page`.
+        """
         return save_prompt_page(
             self,
             path,
@@ -105,7 +144,23 @@ class Index(Queries):
         search: str = "",
         height: int = 720,
     ) -> Explorer:
-        """The explorer of this index in a notebook's cell: `sae_vis.explore_index`."""
+        """The explorer of this index in a notebook's cell: `sae_vis.explore_index`.
+
+        Args:
+            parts: model and dictionary of the index, for effects and prompts.
+            tokenizer: of the model, for texts.
+            layout: of the cards; None: the default.
+            selected: the feature that is open at first.
+            filters: ``{"column": …, "low": …, "high": …}`` each.
+            search: what the search box holds at first.
+            height: of the widget, in pixels.
+
+        Returns:
+            The widget.
+
+        Raises:
+            InputError: as for `sae_vis.explore_index`.
+        """
         from sae_vis import explore_index  # by its public name: the widget is in a room above this one
 
         return explore_index(
@@ -134,6 +189,9 @@ class Index(Queries):
             parts: model and dictionary of the index, for what a card shows with them, as for `save_feature_page`.
             layout: of the card; None: the default.
             compute: what is computed beyond what the index holds.
+
+        Returns:
+            The card.
 
         Raises:
             InputError: no such feature.

@@ -45,6 +45,9 @@ def index_features(
         config: settings.
         progress: called with stage, done, total.
 
+    Returns:
+        The index, open.
+
     Raises:
         InputError: parts that don't fit, activations that aren't finite.
         ForeignIndexError: ``out`` holds something else.
@@ -74,6 +77,9 @@ def index_several(
         text: what token ids spell.
         config: settings of all of them.
         progress: called with stage, done, total.
+
+    Returns:
+        The indices, open, in the order given.
 
     Raises:
         InputError: parts that don't fit, activations that aren't finite.
@@ -112,6 +118,9 @@ def index_layers(
         text: what token ids spell.
         config: settings of all of them.
         progress: called with stage, done, total.
+
+    Returns:
+        The indices, open, by the place that each dictionary reads.
 
     Raises:
         CheckpointError: no dictionaries there.
@@ -175,7 +184,7 @@ def _order(
 def convert_index(
     old: str | Path, new: str | Path, *, config: IndexConfig | None = None, progress: Progress | None = None
 ) -> Index:
-    """Make an index of format 1 one of this version's format. It equals one built anew.
+    """Convert an index of format 1 to this version's format. The result equals an index that this version has built.
 
     Every file of the old index is compared with its checksum, and none is changed. A conversion that was interrupted is
     done again.
@@ -185,6 +194,9 @@ def convert_index(
         new: directory to make: a new or an empty one.
         config: of it only ``codes``, ``shard_tokens`` (the tokens in a file of codes) and ``fired_tokens`` are used.
         progress: called with stage, done, total.
+
+    Returns:
+        The new index, open.
 
     Raises:
         DamagedIndexError: no index of format 1 there, or a damaged one.

@@ -39,7 +39,7 @@ def save_prompt_page(
     settings: PromptSettings | None = None,
     compute: ComputeSettings | None = None,
 ) -> PageReport:
-    """Write one self-contained HTML file about one text: at every token, the features that matter most.
+    """Write a page about one text, which ranks at every token the features that matter most: one HTML file.
 
     Args:
         index: of the model and dictionary; the features' cards are made from it.
@@ -50,6 +50,9 @@ def save_prompt_page(
         layout: of a feature's card; None: the default of prompt-centric pages.
         settings: the title, a second prompt to compare with, what is measured, and how the page begins.
         compute: what is computed for the cards beside the prompt, as for `save_feature_page`.
+
+    Returns:
+        Path and sizes of the page.
 
     Raises:
         InputError: an empty prompt, one longer than the model takes, no tokenizer for a text, a position out of range.

@@ -66,6 +66,12 @@ class BoardGame(Protocol):
     def states(self, games: Games) -> BoardStates:
         """The board after the last token of each game.
 
+        Args:
+            games: the moves of each game.
+
+        Returns:
+            A board for each game.
+
         Raises:
             InputError: an illegal move; names sequence, position and move.
         """

@@ -82,7 +82,17 @@ class Othello:
             self._place[token] = self.squares.get(token, PASS if "PASS" in text else UNKNOWN)
 
     def states(self, games: Games) -> BoardStates:
-        """The board after the last token of each game; raises `InputError` for an illegal move."""
+        """The board after the last token of each game.
+
+        Args:
+            games: the moves of each game.
+
+        Returns:
+            A board for each game.
+
+        Raises:
+            InputError: an illegal move; names sequence, position and move.
+        """
         tokens, lengths = games.tokens, games.lengths
         places = self._place[np.where((tokens >= 0) & (tokens < len(self._place) - 1), tokens, -1)]
         at = _Board(initial_discs(len(tokens)), np.zeros(len(tokens), dtype=np.int32))

@@ -47,6 +47,10 @@ class SaeVisConfig:
         batch_size: not accepted: give as many rows of tokens as are to be used.
         cache_dir: not accepted: `index_features` keeps an index on disk.
         ignore_high_activation_norm_multiple: not accepted: positions and ids can be left out.
+
+    Raises:
+        InputError: a parameter of earlier versions that has no meaning here (says what to use), or a value that
+            makes no sense.
     """
 
     features: int | Iterable[int] | None = None
@@ -106,7 +110,11 @@ class SaeVisConfig:
         object.__setattr__(self, "seqpos_slice", _positions(ignore_positions, mask.seqpos_slice))
 
     def help(self, title: str = "SaeVisConfig") -> None:
-        """Print both layouts as trees under a ``title``, every option with its value, default and meaning."""
+        """Print both layouts as trees, every option with its value, default and meaning.
+
+        Args:
+            title: the line above the trees.
+        """
         self.feature_centric_layout.help(title=f"{title}: feature-centric")
         self.prompt_centric_layout.help(title=f"{title}: prompt-centric", key=False)
 

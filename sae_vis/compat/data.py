@@ -112,6 +112,9 @@ class SaeVisData:
             clear_memory_between_batches: accepted, without effect.
             options: what sae_vis 0.3 did not take: hook points, labels, the tokenizer, a game.
 
+        Returns:
+            The indexed data, from which pages are written.
+
         Raises:
             InputError: parts that are missing or don't fit, tokens that begin with padding.
         """
@@ -142,9 +145,12 @@ class SaeVisData:
         Args:
             filename: the file.
             feature: the one that the page opens with; None: the first.
+            verbose: print how long it took.
             b_page: address of a page of the second SAE's features, relative to this one, for links.
             compare_page: address of the page that `save_compare_vis` writes, relative to this one, for links.
-            verbose: print how long it took.
+
+        Returns:
+            Path and sizes of the page.
 
         Raises:
             InputError: a feature that is not among them, or does not exist.
@@ -204,6 +210,9 @@ class SaeVisData:
             num_top_features: features in a ranking.
             verbose: print how long it took.
 
+        Returns:
+            Path and sizes of the page.
+
         Raises:
             InputError: an empty or too long prompt, an unknown metric, a position out of range.
         """
@@ -240,6 +249,9 @@ class SaeVisData:
         Args:
             features: of B, for its pages; None: all that fire.
 
+        Returns:
+            The same data with A and B exchanged.
+
         Raises:
             InputError: there is no second SAE.
         """
@@ -268,6 +280,9 @@ class SaeVisData:
             feature: the one that the page opens with; None: the first.
             settings: what is shown of each pair, and links to pages of each SAE.
             verbose: print how long it took.
+
+        Returns:
+            Path and sizes of the page.
 
         Raises:
             InputError: there is no second SAE, or no such feature.

@@ -55,9 +55,12 @@ def documents(
         config: which.
         tokenizer: for its chat template; needed for `DatasetConfig.chat` alone.
 
+    Returns:
+        An iterator over texts, which are read as they are asked for.
+
     Raises:
-        InputError: `datasets` is not installed, nothing can be loaded from there, there is no such column, a row that
-            holds no text (or no messages), or a tokenizer without chat template.
+        InputError: `datasets` is not installed; nothing can be loaded from there; there is no such column; a row that
+            holds no text (or no messages); a tokenizer without chat template.
     """
     if config.chat and getattr(tokenizer, "chat_template", None) is None:
         raise InputError("--chat needs a tokenizer with a chat template, and this model's has none: give a text column")
@@ -151,6 +154,9 @@ class TokenBudget:
     Args:
         tokenizer: a `transformers` tokenizer.
         n_tokens: tokens of text; BOS and separators come on top.
+
+    Raises:
+        InputError: less than one token.
     """
 
     def __init__(self, tokenizer: Any, n_tokens: int) -> None:  # noqa: ANN401
@@ -171,7 +177,14 @@ class TokenBudget:
         return {"input_ids": kept}
 
     def documents(self, texts: Iterable[str | LabelledText]) -> Iterator[str | LabelledText]:
-        """The texts, as long as there are tokens left."""
+        """Pass on texts as long as there are tokens left.
+
+        Args:
+            texts: documents.
+
+        Returns:
+            An iterator over these; the tokenizer cuts the last one off.
+        """
         for text in texts:
             if self._left <= 0:
                 return

@@ -49,12 +49,25 @@ class Labelling:
     codes: NDArray[np.int16]
 
     def at(self, positions: NDArray[Any]) -> NDArray[np.int16]:
-        """Index of the label at corpus positions; -1: none."""
+        """The labels of some tokens.
+
+        Args:
+            positions: corpus positions ``[n]``.
+
+        Returns:
+            int16 ``[n]`` indices of labels; -1: none.
+        """
         found: NDArray[np.int16] = self.codes[np.searchsorted(self.starts, positions, side="right") - 1]
         return found
 
     def code(self, label: str) -> int:
         """Index of a label.
+
+        Args:
+            label: its name.
+
+        Returns:
+            The index.
 
         Raises:
             InputError: no such label; lists those there are.

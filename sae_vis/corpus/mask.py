@@ -25,6 +25,9 @@ class MaskConfig:
         ids: further token ids that are left out.
         seqpos_slice: ``(start, stop)`` or ``(start, stop, step)`` as in a Python slice: the positions within a
             sequence that count. ``(1, None)`` leaves each sequence's first token out.
+
+    Raises:
+        InputError: ids that are no whole numbers, positions that are no slice.
     """
 
     bos_id: int | None = None
@@ -55,7 +58,15 @@ class MaskConfig:
         return tuple(sorted(ids))
 
     def counted(self, tokens: NDArray[np.int32], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether each token counts: bool ``[n_tokens]`` for flat ``tokens`` whose sequences start at ``offsets``."""
+        """Which tokens count.
+
+        Args:
+            tokens: int32 ``[n_tokens]``, all sequences end to end.
+            offsets: int64 ``[n_seqs + 1]``, where sequences start and stop.
+
+        Returns:
+            bool ``[n_tokens]``.
+        """
         keep = ~np.isin(tokens, np.array(self.masked_ids, dtype=np.int32))
         if any(part is not None for part in self.seqpos_slice):
             keep &= self._positions_kept(offsets)
@@ -72,7 +83,11 @@ class MaskConfig:
         return kept
 
     def describe(self) -> str:
-        """The mask in words, for the page's header."""
+        """The mask in words.
+
+        Returns:
+            What the page's header says.
+        """
         parts = []
         if self.bos_id is not None:
             parts.append(f"BOS (id {self.bos_id})")

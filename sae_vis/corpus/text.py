@@ -62,6 +62,15 @@ class TokenText:
 
         Added tokens are their literal text. What a tokenizer's normalizer changes (case, Unicode form, a space before
         the first word) is lost before there are tokens; the bytes are those of the normalised text.
+
+        Args:
+            tokenizer: a tokenizer of `transformers`, as `load_tokenizer` gives it.
+
+        Returns:
+            The bytes of every token.
+
+        Raises:
+            InputError: not a tokenizer.
         """
         if not hasattr(tokenizer, "get_vocab"):
             raise InputError(f"tokenizer is {shown(tokenizer)}, expected a tokenizer, as load_tokenizer gives")
@@ -76,7 +85,17 @@ class TokenText:
 
     @classmethod
     def from_vocab(cls, vocab: Mapping[int, str]) -> TokenText:
-        """Names given by the user, ``{id: text}``; a tokenizer's raw vocabulary (``Ġ``, ``▁``) is recognised."""
+        """Names given by the user. A tokenizer's raw vocabulary (``Ġ``, ``▁``) is recognised.
+
+        Args:
+            vocab: ``{id: text}``.
+
+        Returns:
+            The bytes of every token.
+
+        Raises:
+            InputError: ids or texts of another kind.
+        """
         if not isinstance(vocab, Mapping):
             raise InputError(f"the vocabulary is {shown(vocab)}, expected the text of each token id, {{id: text}}")
         for token_id, token in vocab.items():
@@ -90,28 +109,59 @@ class TokenText:
 
     @classmethod
     def labels(cls) -> TokenText:
-        """No tokenizer at all: every id is shown as ``⟨id⟩``."""
+        """No text at all: every id is shown as ``⟨id⟩``.
+
+        Returns:
+            An empty vocabulary.
+        """
         return cls({})
 
     def bytes_of(self, token_id: int) -> bytes:
-        """The bytes that a token stands for; the label ``⟨id⟩`` for an id without text. InputError below 0."""
+        """The bytes that a token stands for.
+
+        Args:
+            token_id: the id.
+
+        Returns:
+            The bytes; ``⟨id⟩`` for an id without text.
+
+        Raises:
+            InputError: an id below 0.
+        """
         if token_id < 0:
             raise InputError(f"{token_id} is not a token id; ids start at 0")
         known = self._table.get(int(token_id))
         return f"⟨{int(token_id)}⟩".encode() if known is None else known
 
     def is_special(self, token_id: int) -> bool:
-        """Whether a token is shown as a name: a special token, or an id without text."""
+        """Whether a token is shown as a name.
+
+        Args:
+            token_id: the id.
+
+        Returns:
+            True for a special token, and for an id without text.
+        """
         return token_id in self._special or token_id not in self._table
 
     def entries(self) -> Iterator[tuple[int, bytes, bool]]:
-        """All ids that have text, ascending: id, bytes, whether it is special."""
+        """All ids that have text.
+
+        Returns:
+            An iterator over id, bytes, and whether it is special; ids ascending.
+        """
         return ((token_id, self._table[token_id], token_id in self._special) for token_id in sorted(self._table))
 
     def display(self, ids: Sequence[int]) -> list[DisplaySpan]:
-        """Spans that cover ``ids`` in order, each token in exactly one; joined ``data`` is the tokens' joined bytes.
+        """Cut a text into spans for display, each token in exactly one.
 
         Tokens are grouped where a valid character crosses their border; special tokens always stand alone.
+
+        Args:
+            ids: the tokens.
+
+        Returns:
+            Spans in order; their ``data``, joined, is the tokens' bytes.
         """
         spans: list[DisplaySpan] = []
         start = 0

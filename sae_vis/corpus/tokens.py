@@ -49,6 +49,9 @@ class Corpus:
         mask: what made ``counted``.
         source: where the text came from, in words.
         labellings: ways to tell parts of the text apart, such as by language.
+
+    Raises:
+        InputError: no token at all, or none that the mask leaves.
     """
 
     tokens: NDArray[np.int32]
@@ -101,6 +104,9 @@ class Corpus:
             labels: of rows ``[n_seqs]``, or of tokens ``[n_seqs, seq_len]``, by labelling, such as
                 ``{"language": ["de", "fr", None]}``.
 
+        Returns:
+            The corpus.
+
         Raises:
             InputError: no rows of integers, negative ids, an empty row, padding between tokens; labels that don't fit.
         """
@@ -135,7 +141,7 @@ class Corpus:
         source: str = "texts",
         labels: LabelValues | None = None,
     ) -> Corpus:
-        """Tokenize ``texts`` into sequences of at most ``seq_len`` tokens.
+        """Tokenize texts, and cut them into sequences.
 
         Args:
             texts: documents, with labels of their own or without.
@@ -150,6 +156,9 @@ class Corpus:
             source: where the text came from, in words.
             labels: of documents that have none of their own: one value for each, by labelling, such as
                 ``{"language": ["de", "fr", None]}``. In packed rows every token keeps the label of its own document.
+
+        Returns:
+            The corpus.
 
         Raises:
             InputError: something else than texts, no text at all, a sequence length too short for a token, labels that
@@ -194,7 +203,14 @@ class Corpus:
         return int(np.count_nonzero(self.counted))
 
     def check_vocabulary(self, n_vocab: int) -> None:
-        """Raise `InputError` if an id is not below ``n_vocab``, naming the id and its place."""
+        """Check that every token id is within a model's vocabulary.
+
+        Args:
+            n_vocab: ids that there are.
+
+        Raises:
+            InputError: an id is not below ``n_vocab``; names the id and its place.
+        """
         largest = int(self.tokens.max())
         if largest >= n_vocab:
             at = int(self.tokens.argmax())
@@ -205,7 +221,15 @@ class Corpus:
             )
 
     def batch(self, start: int, stop: int) -> TokenBatch:
-        """Sequences ``start`` to ``stop`` (exclusive) as a rectangle."""
+        """Some sequences as a rectangle.
+
+        Args:
+            start: the first sequence.
+            stop: the one after the last.
+
+        Returns:
+            Tokens, which of them count, and their corpus positions.
+        """
         offsets = self.offsets[start : stop + 1]
         lengths = np.diff(offsets)
         columns = np.arange(int(lengths.max()))
@@ -216,7 +240,11 @@ class Corpus:
         )
 
     def fingerprint(self) -> str:
-        """``sha256:…`` of tokens, sequence and document offsets and the mask."""
+        """A hash of tokens, sequence and document offsets and the mask.
+
+        Returns:
+            ``sha256:…``.
+        """
         digest = hashlib.sha256()
         for array in (self.tokens, self.offsets, self.documents, np.packbits(self.counted)):
             digest.update(str((array.dtype.str, array.shape)).encode())

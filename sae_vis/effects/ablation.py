@@ -81,7 +81,13 @@ class DirectEffects:
     # What is shared by all features
 
     def prepare(self, tokens: Tensor) -> Prepared:
-        """Every position of one text ``[seq_len]``; positions count from 0.
+        """Run the model over one text, so that effects can be asked for at any of its positions.
+
+        Args:
+            tokens: int64 ``[seq_len]``; positions count from 0.
+
+        Returns:
+            What `at` and the other methods need of the text.
 
         Raises:
             InputError: no tokens, tokens the model does not have, or more than it can take.
@@ -96,6 +102,9 @@ class DirectEffects:
             tokens: ``[n_tokens]`` of the corpus.
             offsets: ``[n_seqs + 1]`` where its sequences start and stop.
             positions: ``[n]`` corpus positions, in any order, repeated or not.
+
+        Returns:
+            What `at` and the other methods need at these positions.
 
         Raises:
             InputError: a position outside the corpus, tokens the model does not have, or more than it can take.
@@ -157,6 +166,9 @@ class DirectEffects:
             acts: ``[n]``, what the SAE's `encode` gives.
             n_changed: rows of the lists of most changed tokens; 0 for none.
 
+        Returns:
+            Effects of each pair, in the order asked for.
+
         Raises:
             InputError: a position that was not prepared, a feature that does not exist, lists of different lengths, an
                 activation that is not finite.
@@ -181,7 +193,20 @@ class DirectEffects:
     def losses_only(
         self, prepared: Prepared, positions: Numbers, features: Numbers, acts: Numbers
     ) -> NDArray[np.float32]:
-        """`DirectEffectTable.loss` of n pairs, alone; arguments and errors as for `at`."""
+        """Direct effects of n pairs on the loss alone, which is quicker than `at`.
+
+        Args:
+            prepared: of the text.
+            positions: ``[n]``, among those prepared.
+            features: ``[n]``.
+            acts: ``[n]``, what the SAE's `encode` gives.
+
+        Returns:
+            float32 ``[n]`` in nats: `DirectEffectTable.loss`.
+
+        Raises:
+            InputError: as for `at`.
+        """
         return self.at(prepared, positions, features, acts, n_changed=0).loss
 
     def logit_effects(
@@ -195,6 +220,9 @@ class DirectEffects:
             features: ``[n]``.
             acts: ``[n]``, what the SAE's `encode` gives.
             tokens: int64 ``[n, m]``, ids.
+
+        Returns:
+            float32 ``[n, m]``.
 
         Raises:
             InputError: as for `at`; a token id that does not exist.
@@ -220,7 +248,15 @@ class DirectEffects:
         return effects
 
     def predictions(self, prepared: Prepared, k: int) -> Predictions:
-        """The model's ``k`` likeliest next tokens and its loss at each ``prepared`` place, from the final residual."""
+        """The model's likeliest next tokens, and its loss, from the final residual.
+
+        Args:
+            prepared: of the text.
+            k: how many tokens at each position.
+
+        Returns:
+            Tokens, probabilities and losses at each prepared position.
+        """
         x = self._centred(prepared.residual)
         logits = (x * self._end.gain * self._scale(_square(x))[:, None].float()) @ self._end.weight.T
         log_probs = self._capped(logits if self._end.bias is None else logits + self._end.bias).log_softmax(dim=1)

@@ -90,7 +90,19 @@ class AttentionAttribution:
             self._post_norm = None
 
     def of_text(self, tokens: Tensor, positions: Numbers, features: Numbers) -> Iterator[Parts]:
-        """Parts of n pairs of a position and a feature in one text ``[seq_len]``; see `of_corpus`."""
+        """Parts of n pairs of a position and a feature in one text.
+
+        Args:
+            tokens: int64 ``[seq_len]``.
+            positions: ``[n]``, in any order.
+            features: ``[n]``.
+
+        Returns:
+            The parts of each pair, as from `of_corpus`.
+
+        Raises:
+            InputError: as for `of_corpus`.
+        """
         ids = tokens.cpu().numpy()
         return self.of_corpus(ids, np.array([0, len(ids)]), positions, features)
 
@@ -106,6 +118,9 @@ class AttentionAttribution:
             offsets: ``[n_seqs + 1]`` where its sequences start and stop.
             positions: ``[n]`` corpus positions, in any order.
             features: ``[n]``.
+
+        Returns:
+            An iterator over the parts of each pair.
 
         Raises:
             InputError: a position outside the corpus, a feature that does not exist, arrays of different lengths.

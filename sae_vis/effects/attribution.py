@@ -103,7 +103,14 @@ class AttributionTable:
     target: float
 
     def largest(self, n: int) -> AttributionTable:
-        """The n entries of largest size, descending: the shortlist for full effects (equal ones in table order)."""
+        """The entries of largest size, descending: a shortlist for full effects.
+
+        Args:
+            n: how many at most.
+
+        Returns:
+            A table of these entries. Equal ones stay in the table's order.
+        """
         order = np.argsort(-np.abs(self.values), kind="stable")[:n]
         return AttributionTable(
             positions=self.positions[order],
@@ -127,6 +134,9 @@ def attribute(
             elsewhere, or at several places: attributions are then summed over these.
         tokens: ``[seq_len]``.
         target: `NextTokenLoss`, `LogitDifference`, or any function like them.
+
+    Returns:
+        An entry for each firing of the text, in the order of its tokens.
 
     Raises:
         InputError: an SAE of another width than the hook point, tokens the model does not have or too many, a target

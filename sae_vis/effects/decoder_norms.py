@@ -16,8 +16,9 @@ from sae_vis.saes.crosscoder import Crosscoder
 class DecoderNorms:
     """The decoder's norms and cosines of every feature; a statistic of the feature table.
 
-    ``decoder_norms`` has the norm for each place, of the weights as stored; ``decoder_cosines`` the cosine of the
-    directions for each pair of places, (0, 1), (0, 2), …, (1, 2), …, if these have one width; 0 where a direction is 0.
+    ``decoder_norms`` has the norm for each place, of the weights as stored. If all places have the same width,
+    ``decoder_cosines`` has the cosine of the directions for each pair of places, in the order (0, 1), (0, 2), …,
+    (1, 2). It is 0 where a direction is 0.
 
     Args:
         sae: the crosscoder.
@@ -28,7 +29,15 @@ class DecoderNorms:
         self._widths = [end.d for end in sae.writes]
 
     def columns(self, first: int, stop: int) -> Columns:
-        """The columns of the feature table for features ``first`` to ``stop``."""
+        """The columns of the feature table for features ``first`` to ``stop``.
+
+        Args:
+            first: id of the first feature.
+            stop: id after the last feature.
+
+        Returns:
+            Arrow arrays by column name, a row for each feature.
+        """
         found = {"decoder_norms": _rows(self._sae.decoder_norms[first:stop])}
         if len(set(self._widths)) == 1:
             found["decoder_cosines"] = _rows(cosines(self._sae.decoder[first:stop].detach(), len(self._widths)))
@@ -46,7 +55,7 @@ def cosines(directions: Tensor, n_places: int) -> Tensor:
 
 
 def relative_norms(norms: NDArray[np.float32], models: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Relative norm of the second model's decoder, ``|d_B| / (|d_A| + |d_B|)``: float32 ``[n]``, NaN where both are 0.
+    """Relative norm of the second model's decoder, ``|d_B| / (|d_A| + |d_B|)``.
 
     As in the crosscoders of ckkissane/crosscoder-model-diff-replication, ``norms[:, 1] / norms.sum(-1)``, after Lindsey
     et al., 2024. Of a model that is written to at several places, the norm of all of them together.
@@ -54,6 +63,9 @@ def relative_norms(norms: NDArray[np.float32], models: NDArray[np.int64]) -> NDA
     Args:
         norms: ``[n, n_places]``.
         models: ``[n_places]``, 0 or 1.
+
+    Returns:
+        float32 ``[n]``, NaN where both norms are 0.
     """
     squares = norms.astype(np.float64) ** 2
     a, b = (np.sqrt(squares[:, models == number].sum(axis=1)) for number in (0, 1))

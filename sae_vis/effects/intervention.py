@@ -115,6 +115,9 @@ class FullEffects:
             features: ``[n]``.
             acts: ``[n]``, what the SAE's `encode` gives there.
 
+        Returns:
+            Effects of each pair, in the order asked for.
+
         Raises:
             InputError: tokens the model does not have or too many, a position or feature that does not exist, lists of
                 different lengths, an activation that is not finite.
@@ -133,6 +136,9 @@ class FullEffects:
         Args:
             tokens: ``[seq_len]``, one text.
             features: ``[n]``.
+
+        Returns:
+            Effects of each feature, in the order asked for.
 
         Raises:
             InputError: tokens the model does not have or too many, a feature that does not exist.

@@ -92,6 +92,12 @@ class LogitLens:
     def of(self, wiring: Wiring) -> LogitLens:
         """The lens of the same dictionary with other places, which shares the unembedding with this one.
 
+        Args:
+            wiring: where the features read and write.
+
+        Returns:
+            The lens for these places.
+
         Raises:
             InputError: places that don't fit.
         """
@@ -110,7 +116,14 @@ class LogitLens:
         self._wiring = wiring
 
     def directions(self, features: slice | Sequence[int]) -> Tensor:
-        """``g * d`` of some features, float32 ``[n, d_model]``."""
+        """``g * d`` of some features, float32 ``[n, d_model]``.
+
+        Args:
+            features: ids, or a slice of them.
+
+        Returns:
+            float32 ``[n, d_model]``.
+        """
         decoder = self._sae.decoder[features if isinstance(features, slice) else torch.as_tensor(features)]
         direction = self._wiring.in_residual(self._model, decoder.detach().float()).to(self._unembedding.weight.device)
         if self._unembedding.centred:
@@ -118,7 +131,15 @@ class LogitLens:
         return direction * self._unembedding.gain
 
     def effects(self, features: slice | Sequence[int], *, out: Tensor | None = None) -> Tensor:
-        """Logit effects of some features on the whole vocabulary, float32 ``[n, d_vocab]`` (in the rows of ``out``)."""
+        """Logit effects of some features on the whole vocabulary.
+
+        Args:
+            features: ids, or a slice of them.
+            out: float32 ``[n, d_vocab]`` to write into; None: a new tensor.
+
+        Returns:
+            float32 ``[n, d_vocab]``: ``out``, or the new tensor.
+        """
         directions = self.directions(features)
         mean = directions @ self._mean_row
         if out is None:
@@ -126,20 +147,44 @@ class LogitLens:
         return torch.matmul(directions, self._unembedding.weight.T, out=out[: len(directions)]).sub_(mean[:, None])
 
     def effects_on(self, feature: int, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Logit effects of one feature on some tokens ``[n]``."""
+        """Logit effects of one feature on some tokens.
+
+        Args:
+            feature: its id.
+            tokens: int32 ``[n]`` token ids.
+
+        Returns:
+            float32 ``[n]``.
+        """
         distinct, places = np.unique(tokens, return_inverse=True)  # a token has one effect, wherever it stands
         rows = self._unembedding.weight[torch.as_tensor(distinct, dtype=torch.int64)] - self._mean_row
         return (rows @ self.directions([feature])[0]).cpu().numpy()[places]
 
     def histogram(self, feature: int, n_bins: int) -> NDArray[np.int32]:
-        """Tokens in each of ``n_bins`` equal-width bins from the smallest to the largest effect of one feature."""
+        """Count the tokens of the vocabulary by the logit effect of one feature on them.
+
+        Args:
+            feature: its id.
+            n_bins: bins of equal width, from the smallest to the largest effect.
+
+        Returns:
+            int32 ``[n_bins]`` tokens in each bin.
+        """
         logits = self.effects([feature])
         ends = logits.amin(1), logits.amax(1)
         counts: NDArray[np.int32] = _histogram(logits, *ends, n_bins, torch.empty_like(logits))[0].cpu().numpy()
         return counts
 
     def columns(self, first: int, stop: int) -> Columns:
-        """The logit columns of the feature table for features ``first`` to ``stop``."""
+        """The logit columns of the feature table for features ``first`` to ``stop``.
+
+        Args:
+            first: id of the first feature.
+            stop: id after the last feature.
+
+        Returns:
+            Arrow arrays by column name, a row for each feature.
+        """
         weight = self._unembedding.weight
         step = max(1, BLOCK_BYTES // (4 * len(weight)))
         logits = torch.empty((step, len(weight)), device=weight.device)  # one buffer: fresh memory costs page faults

@@ -40,6 +40,9 @@ class LinearProbe:
         directions: ``[d_model, n_classes]``, or ``[d_model, *class_shape]``; of the hook point's own width, where
             features are compared before they reach the residual stream (side ``input`` only).
         classes: name of each class, in the order of the flattened shape; None: their numbers.
+
+    Raises:
+        InputError: another side, a name that is no text, directions or classes that don't fit.
     """
 
     side: Side

@@ -69,6 +69,12 @@ class Reference:
     def probabilities(self, positions: NDArray[Any]) -> Tensor:
         """``softmax(target_logits)`` at some corpus positions, float32 ``[n, d_vocab]``.
 
+        Args:
+            positions: ``[n]``.
+
+        Returns:
+            float32 ``[n, d_vocab]``.
+
         Raises:
             InputError: NaN, or no finite logit at a position.
         """

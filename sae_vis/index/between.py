@@ -71,14 +71,25 @@ class Between(NamedTuple):
     overlaps: Overlaps
 
     def to_arrays(self) -> Arrays:
-        """By name, as a store takes them."""
+        """Arrays by name, as a store keeps them.
+
+        Returns:
+            What `from_arrays` takes.
+        """
         return {
             f"{part}.{name}": array for part in self._fields for name, array in getattr(self, part)._asdict().items()
         }
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Between:
-        """As a store gave them back."""
+        """Restore what `to_arrays` gave.
+
+        Args:
+            arrays: by name.
+
+        Returns:
+            The same correlations.
+        """
 
         def columns(part: str) -> Arrays:
             return {
@@ -90,7 +101,7 @@ class Between(NamedTuple):
 
 @neutrally
 def between(a: Index, b: Index, *, partners: int = PARTNERS, progress: Progress | None = None) -> Between:
-    """How the features of two indices over the same tokens go together: kept beside A's index, else computed.
+    """How the features of two indices over the same tokens are related: kept beside A's index, else computed.
 
     What was computed is kept in ``between/`` of A's directory under B's identity, or as long as A is open where nothing
     can be written there. A and B may be the same.
@@ -100,6 +111,9 @@ def between(a: Index, b: Index, *, partners: int = PARTNERS, progress: Progress 
         b: another, of another dictionary over the same tokens.
         partners: how many are listed for each feature, at least.
         progress: called with stage, done, total.
+
+    Returns:
+        Correlations of each feature with its nearest ones in the other dictionary.
 
     Raises:
         InputError: the indices differ in tokens, mask or token text; says how.

@@ -198,20 +198,41 @@ class LabelTable:
         return found
 
     def density_on(self, code: int) -> F64:
-        """One column of `density`."""
+        """The density of every feature on one label.
+
+        Args:
+            code: index of the label.
+
+        Returns:
+            float64 ``[n_features]``, NaN where the label has no unmasked tokens.
+        """
         n = self.tokens.n_tokens[code]
         firings = self.counts.n_firings[:, code]
         return firings / n if n > 0 else np.full(len(firings), np.nan)
 
     def feature_density(self, feature: int) -> F64:
-        """One row of `density`."""
+        """The density of one feature on every label.
+
+        Args:
+            feature: its id.
+
+        Returns:
+            float64 ``[n_labels]``.
+        """
         n = self.tokens.n_tokens[:-1]
         found = np.full(len(n), np.nan)
         np.divide(self.counts.n_firings[feature, :-1], n, out=found, where=n > 0)
         return found
 
     def feature_log_odds(self, feature: int) -> F64:
-        """One row of `log_odds`."""
+        """The log-odds of one feature on every label.
+
+        Args:
+            feature: its id.
+
+        Returns:
+            float64 ``[n_labels]``.
+        """
         found: F64 = log_odds(self.counts.n_firings[feature : feature + 1, :-1], self.tokens.n_tokens[:-1])[0]
         return found
 
@@ -228,7 +249,15 @@ class LabelTable:
         return np.where(fires.any(axis=1), best.argmax(axis=1) if best.shape[1] else -1, -1).astype(np.int32)
 
     def rank(self, label: int | None, by: RankBy) -> I64:
-        """Features that fire on some label (or on one), the most uneven first; equal ones by number."""
+        """Rank the features that fire on some label, or on one label.
+
+        Args:
+            label: index of a label; None: of any.
+            by: the measure to rank by where ``label`` is None.
+
+        Returns:
+            int64 ids, the most uneven first; equal ones by number.
+        """
         fires = self.counts.n_firings[:, :-1]
         value = getattr(self, by) if label is None else self.log_odds[:, label]
         chosen = np.flatnonzero(fires.sum(axis=1) > 0 if label is None else fires[:, label] > 0)

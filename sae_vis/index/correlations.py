@@ -49,7 +49,15 @@ class Partners(NamedTuple):
     together: NDArray[np.int64]
 
     def of(self, feature: int, n: int) -> Partners:
-        """Those of one feature, n at most."""
+        """The nearest features of one.
+
+        Args:
+            feature: its id.
+            n: how many at most.
+
+        Returns:
+            These, the nearest first.
+        """
         listed = self.other[feature, :n] >= 0
         columns: tuple[NDArray[Any], ...] = tuple(self)
         return Partners(*(column[feature, :n][listed] for column in columns))

@@ -38,15 +38,22 @@ _DELPHI = re.compile(r"(.+)_latent(\d+)\.txt")
 def read_explanations(path: str | Path, *, source: str = "", only: str | None = None) -> list[Explanation]:
     """Explanations from a file or a folder.
 
-    Taken are tables (``.csv``, ``.parquet``) and JSON (a list, or a line each, gzipped or not) with the columns
-    ``feature`` and ``text``, and where there are any ``score``, ``measure`` and ``source``; Neuronpedia's exports
-    (``explanations/batch-N.jsonl.gz``: ``index``, ``description``, ``explanationModelName``); and delphi's results
-    (``explanations/MODULE_latentN.txt``, of which ``scores/SCORER`` gives the share of right answers).
+    It reads
+
+    - tables (``.csv``, ``.parquet``) and JSON (a list, or a line each, gzipped or not), with the columns ``feature``,
+      ``text`` and optionally ``score``, ``measure`` and ``source``;
+    - exports of Neuronpedia: ``explanations/batch-N.jsonl.gz`` with ``index``, ``description`` and
+      ``explanationModelName``;
+    - results of delphi: ``explanations/MODULE_latentN.txt``. The score is the share of right answers in
+      ``scores/SCORER``.
 
     Args:
         path: the file or folder.
         source: who says so, where the file does not.
         only: of files that hold several dictionaries, which: Neuronpedia's ``layer``, delphi's module.
+
+    Returns:
+        The explanations, in the order of the file.
 
     Raises:
         InputError: nothing there, no such file, a row without a feature or text, several dictionaries.

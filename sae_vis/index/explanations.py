@@ -51,6 +51,9 @@ class Explanation:
         score: how well it does, NaN where nobody has looked; larger is better.
         measure: what the score is, such as ``detection accuracy``.
         source: who says so, such as the name of a model.
+
+    Raises:
+        InputError: no text, a number that is none, half a character.
     """
 
     feature: int
@@ -133,7 +136,14 @@ class Explanations:
 
     @classmethod
     def of(cls, given: Iterable[Explanation]) -> Explanations:
-        """In their order; of those with the same feature, text and source the last."""
+        """Collect explanations. Of those with the same feature, text and source, the last one counts.
+
+        Args:
+            given: explanations, in any order.
+
+        Returns:
+            The collection, by feature; of each feature the one with the largest score first.
+        """
         last = {(one.feature, one.text, one.source): one for one in given}
         ordered = sorted(
             last.values(), key=lambda one: (one.feature, math.inf if math.isnan(one.score) else -one.score)
@@ -151,7 +161,14 @@ class Explanations:
         return iter(self._between(0, len(self)))
 
     def of_feature(self, feature: int) -> list[Explanation]:
-        """Those of one feature."""
+        """All explanations of one feature.
+
+        Args:
+            feature: its id.
+
+        Returns:
+            Its explanations, the one with the largest score first; empty where there is none.
+        """
         first, stop = np.searchsorted(self.features, [feature, feature + 1]).tolist()
         return self._between(first, stop)
 
@@ -166,14 +183,28 @@ class Explanations:
         return features.astype(np.int64), rows.astype(np.int64)
 
     def best_scores(self, n_features: int) -> NDArray[np.float32]:
-        """The score of each feature's best explanation, float32 ``[n_features]``, NaN where there is none."""
+        """The score of each feature's best explanation.
+
+        Args:
+            n_features: of the dictionary.
+
+        Returns:
+            float32 ``[n_features]``, NaN where there is none.
+        """
         found: NDArray[np.float32] = np.full(n_features, np.nan, dtype=np.float32)
         features, rows = self.firsts
         found[features] = self.table["score"].to_numpy()[rows]
         return found
 
     def best_texts(self, features: Sequence[int]) -> list[str]:
-        """The best explanation of each of some features, empty where there is none."""
+        """The best explanation of each of some features.
+
+        Args:
+            features: ids.
+
+        Returns:
+            A text for each feature, empty where there is none.
+        """
         explained, rows = self.firsts
         asked = np.asarray(features, dtype=np.int64)
         place = np.minimum(np.searchsorted(explained, asked), max(len(explained) - 1, 0))
@@ -202,6 +233,12 @@ class Explanations:
 
         A word that no explanation holds is taken for the beginning of one. Words that stand in more than `COMMON`
         explanations are not looked for where others are given.
+
+        Args:
+            asked: words.
+
+        Returns:
+            The features found, ranked by the share of the explanation's words that were asked for.
         """
         asked_for = self._asked(words_of(asked))
         rows, shares = asked_for[0] if asked_for else (np.zeros(0, np.int64), np.zeros(0))

@@ -23,7 +23,15 @@ class FeatureColumns(Protocol):
     """A statistic that others add to the feature table while an index is built (the logit lens, say)."""
 
     def columns(self, first: int, stop: int) -> Columns:
-        """Columns for features ``first`` to ``stop``, the same names and types for every range."""
+        """Columns for features ``first`` to ``stop``, the same names and types for every range.
+
+        Args:
+            first: id of the first feature.
+            stop: id after the last feature.
+
+        Returns:
+            Arrow arrays by column name, a row for each feature.
+        """
 
 
 def firing_columns(

@@ -90,9 +90,15 @@ class Index(OpenedIndex):
     # Queries of tokens and words: each is a line over the module that answers it.
 
     def codes(self, positions: Sequence[int] | NDArray[Any]) -> TokenCodes:
-        """Which features fire on the tokens at corpus ``positions``, and how strongly, in the order asked for.
+        """Which features fire on some tokens, and how strongly.
 
         A position that comes twice has its codes twice; masked tokens have none.
+
+        Args:
+            positions: corpus positions, in any order.
+
+        Returns:
+            The codes of each token, in the order asked for.
 
         Raises:
             InputError: positions that the corpus does not have; an index built without codes by token.
@@ -102,13 +108,16 @@ class Index(OpenedIndex):
     def features_of(
         self, positions: Sequence[int] | NDArray[Any], k: int = 20, *, rank: FeatureRank = "lift"
     ) -> FeaturesThere:
-        """The ``k`` features that fire on the tokens at ``positions`` most, of distinct and unmasked ones.
+        """The features that fire most on some tokens. Masked tokens and repeated positions don't count.
 
         Args:
             positions: of the corpus, such as ``find_text(...).positions``.
             k: how many features at most.
             rank: ``lift``: features that fire there more than elsewhere, by Dunning's log-likelihood ratio; ``count``:
                 by firings there; ``mass``: by the sum of the sizes of their activations there. Equal ones by number.
+
+        Returns:
+            At most ``k`` features, the best first.
 
         Raises:
             InputError: positions that the corpus does not have, another rank, an index built without codes by token.
@@ -117,7 +126,7 @@ class Index(OpenedIndex):
         return features_there(self._codes_between, asked, self.counted, self.column("n_firings"), k, rank)
 
     def find_text(self, phrase: str | bytes, *, limit: int | None = None, ignore_case: bool = False) -> Matches:
-        """Where a ``phrase`` stands in the corpus, byte by byte and across the borders of tokens.
+        """Find a phrase in the corpus, byte by byte and across the borders of tokens.
 
         The text is that of the tokens, so a space before a word is a part of it. It goes on from one sequence to the
         next within a document; special tokens and ends of documents break it. Masked tokens are text, too.
@@ -126,6 +135,9 @@ class Index(OpenedIndex):
             phrase: text, or bytes for a part of a character.
             limit: how many matches at most, in corpus order; None: all.
             ignore_case: take the letters A to Z for a to z. Others can't be in the phrase then.
+
+        Returns:
+            The matches, in corpus order.
 
         Raises:
             InputError: an empty phrase or no text; an index that was built without token text.
@@ -142,7 +154,13 @@ class Index(OpenedIndex):
         return TextSearch(self.tokens, self.offsets, self.documents, self.text)
 
     def fired_tokens(self, feature: int) -> FiredTokens:
-        """The tokens of the vocabulary that ``feature`` fires on most, with shares of its firings and of their mass.
+        """The tokens of the vocabulary that a feature fires on most.
+
+        Args:
+            feature: its id.
+
+        Returns:
+            The tokens, with shares of the feature's firings and of their mass.
 
         Raises:
             InputError: no such feature; an index that was built with ``fired_tokens=0``.
@@ -167,6 +185,9 @@ class Index(OpenedIndex):
             kind: of the effects.
             reference: fingerprint of the distributions that the loss is taken against; None: the next token.
 
+        Returns:
+            Means, standard errors and counts, a row for each feature; NaN where no effect was computed.
+
         Raises:
             InputError: no such feature.
             DamagedIndexError: a file of effects that can't be read; it may be deleted.
@@ -179,20 +200,46 @@ class Index(OpenedIndex):
     def mean_effect(
         self, feature: int, *, kind: EffectKind = "direct", reference: str | None = None
     ) -> MeanEffect | None:
-        """`mean_effects` of one feature; None where no effect was computed."""
+        """The mean effect on the loss of one feature.
+
+        Args:
+            feature: its id.
+            kind: of the effects.
+            reference: fingerprint of the distributions that the loss is taken against; None: the next token.
+
+        Returns:
+            Mean, standard error and count; None where no effect was computed.
+        """
         self.require_feature(feature)
         found = mean_effects(self.effects(kind, reference), np.array([feature]))
         n, mean, error = (column[0] for column in found)
         return MeanEffect(int(n), float(mean), float(error)) if n else None
 
     def firings(self, feature: int, first: int = 0, stop: int | None = None) -> Firings:
-        """Firings of one ``feature`` in corpus order: all, or those from number ``first`` to before ``stop``."""
+        """Firings of one feature, in corpus order.
+
+        Args:
+            feature: its id.
+            first: number of the first firing asked for.
+            stop: number after the last; None: all from ``first``.
+
+        Returns:
+            Corpus positions, ascending, and activations.
+        """
         self.require_feature(feature)
         ends = (whole_number(end, "the number of a firing", 0) for end in (first, stop) if end is not None)
         return self._firing_files.of(int(feature), *ends)
 
     def firings_before(self, feature: int, position: int) -> int:
-        """How many firings of a ``feature`` are before a corpus ``position``: the number of the first from there on."""
+        """How many firings of a feature are before a place in the corpus.
+
+        Args:
+            feature: its id.
+            position: corpus position.
+
+        Returns:
+            The count, which is also the number of the first firing from there on.
+        """
         self.require_feature(feature)
         return self._firing_files.before(int(feature), position)
 
@@ -207,23 +254,48 @@ class Index(OpenedIndex):
         return self._codes.between(start, stop)
 
     def density(self, features: Sequence[int] | None = None) -> NDArray[np.float64]:
-        """Firings / unmasked tokens of the features asked for (all: None)."""
+        """Firings over unmasked tokens.
+
+        Args:
+            features: ids; None: all.
+
+        Returns:
+            float64 ``[n]``.
+        """
         every = self.column("density")
         return every if features is None else every[np.asarray(features)]
 
     def moments(self, features: Sequence[int] | None = None) -> dict[str, NDArray[np.float64]]:
-        """Mean, std, skewness and excess kurtosis among firings of the features asked for (all: None)."""
+        """Moments of the activations among firings.
+
+        Args:
+            features: ids; None: all.
+
+        Returns:
+            ``mean``, ``std``, ``skewness`` and ``kurtosis`` (excess), float64 ``[n]`` each.
+        """
         rows = slice(None) if features is None else np.asarray(features)
         return {name: self.column(name)[rows] for name in ("mean", "std", "skewness", "kurtosis")}
 
     def postings(self, features: Sequence[int]) -> Postings:
-        """All firings of several features, end to end in the order asked for."""
+        """All firings of several features, end to end.
+
+        Args:
+            features: ids.
+
+        Returns:
+            The firings, in the order asked for.
+        """
         for feature in features:
             self.require_feature(feature)
         return self._firing_files.of_many(features)
 
     def histogram(self, features: Sequence[int], n_bins: int) -> NDArray[np.int64]:
-        """Firings of ``features`` in ``n_bins`` equal-width intervals.
+        """Firings of some features in intervals of equal width.
+
+        Args:
+            features: ids.
+            n_bins: intervals between 0 and the largest activation.
 
         Returns:
             int64 ``[n, n_bins]`` over ``(0, max]``; of a signed index ``[n, 2 n_bins]`` over ``[-reach, reach]``, with
@@ -234,21 +306,46 @@ class Index(OpenedIndex):
         return histograms(self.postings(features), reach, n_bins, signed=self.signed)
 
     def minima(self) -> NDArray[np.float32]:
-        """The most negative activation of each feature ``[n_features]``, 0 where there is none."""
+        """The most negative activation of each feature.
+
+        Returns:
+            float32 ``[n_features]``, 0 where there is none.
+        """
         return self.column("min") if self.signed else np.zeros(self.n_features, dtype=np.float32)
 
     def by_position(self, feature: int, n_bins: int) -> PositionCounts:
-        """Tokens, firings of ``feature`` and their mean by position in the sequence, in at most ``n_bins`` bins."""
+        """Tokens, firings of a feature and their mean activation, by position in the sequence.
+
+        Args:
+            feature: its id.
+            n_bins: bins of positions, at most.
+
+        Returns:
+            Counts and means of each bin.
+        """
         return self.position_bins(n_bins).count(*self.firings(feature))
 
     def position_bins(self, n_bins: int) -> PositionBins:
-        """At most ``n_bins`` bins of positions in the sequence, and how many unmasked tokens are in each."""
+        """Bins of positions in the sequence, and how many unmasked tokens are in each.
+
+        Args:
+            n_bins: bins at most.
+
+        Returns:
+            The bins, of the smallest equal width that covers all positions.
+        """
         if n_bins not in self._position_bins:
             self._position_bins[n_bins] = PositionBins(self.offsets, self._counted, n_bins)
         return self._position_bins[n_bins]
 
     def labelling(self, name: str) -> Labelling:
         """A labelling by its name.
+
+        Args:
+            name: such as ``language``.
+
+        Returns:
+            The label of every token.
 
         Raises:
             InputError: no such labelling; lists those there are.
@@ -263,7 +360,17 @@ class Index(OpenedIndex):
         return found
 
     def labels(self, name: str) -> LabelTable:
-        """Every feature's firings by the labels of a labelling, and how uneven they are."""
+        """Every feature's firings by the labels of a labelling, and how uneven they are.
+
+        Args:
+            name: of the labelling.
+
+        Returns:
+            Counts, densities and means by feature and label.
+
+        Raises:
+            InputError: no such labelling.
+        """
         labelling = self.labelling(name)
         if name not in self._labels:
             record = self.manifest.labels
@@ -289,17 +396,26 @@ class Index(OpenedIndex):
             label: features that prefer this label first, by log-odds; None: by the measure.
             by: ``unevenness`` (bits per firing), or ``information`` (bits per token, larger for what fires often).
             k: how many; None: all that fire on a label.
+
+        Returns:
+            int64 ``[n]`` feature ids.
+
+        Raises:
+            InputError: no such labelling, label or measure.
         """
         table = self.labels(name)
         most = None if k is None else whole_number(k, "k", 0)
         return table.rank(None if label is None else self.labelling(name).code(label), by)[:most]
 
     def effects(self, kind: EffectKind, reference: str | None = None) -> EffectsCache:
-        """Effects on single tokens that pages made before have left here.
+        """Effects on single tokens that earlier pages have left in the index.
 
         Args:
             kind: of the effects.
             reference: fingerprint of the distributions that the loss is taken against; None: the next token.
+
+        Returns:
+            The effects, by feature and position.
         """
         key = (kind, reference)
         if key not in self._effects:
@@ -309,9 +425,17 @@ class Index(OpenedIndex):
     def quantile_of(
         self, feature: int, values: NDArray[Any] | Sequence[float], *, among: Literal["tokens", "firings"] = "tokens"
     ) -> NDArray[np.float64]:
-        """Share ``among`` unmasked ``tokens`` (zeros too) or ``firings`` with at most each of ``values``.
+        """The share of tokens, or of firings, with an activation of at most each of some values.
 
         NaN where there is nothing to rank among (firings of a dead feature).
+
+        Args:
+            feature: its id.
+            values: activations.
+            among: ``tokens``: all unmasked tokens, zeros included; ``firings``: those on which it fires.
+
+        Returns:
+            float64 ``[n]`` between 0 and 1.
         """
         acts = np.sort(self.firings(feature).acts)
         values = np.asarray(values, dtype=np.float32)
@@ -324,7 +448,16 @@ class Index(OpenedIndex):
     def quantiles_of(
         self, features: Sequence[int], values: Sequence[float], *, among: Literal["tokens", "firings"] = "tokens"
     ) -> NDArray[np.float64]:
-        """`quantile_of` for n pairs of ``features`` and ``values``, ``among`` the same, all at once: ``[n]``."""
+        """`quantile_of` for n pairs of a feature and a value, all at once.
+
+        Args:
+            features: ids.
+            values: an activation for each.
+            among: as for `quantile_of`.
+
+        Returns:
+            float64 ``[n]``.
+        """
         postings = self.postings(features)
         value = np.asarray(values, dtype=np.float32)
         at_most = postings.acts <= value[postings.feature]
@@ -337,11 +470,20 @@ class Index(OpenedIndex):
         return share
 
     def top_examples(self, feature: int, k: int, *, before: int | None = 5, after: int | None = 5) -> Examples:
-        """The ``k`` largest firings above zero of ``feature``, with different contexts, descending.
+        """The largest firings of a feature above zero, with different contexts.
 
         A context is ``before`` tokens, the token, ``after`` tokens, cut at the ends of the sequence (None: the whole
         sequence). Of several firings with the same context the largest is listed, the others counted; equal activations
         stand in corpus order.
+
+        Args:
+            feature: its id.
+            k: how many at most.
+            before: tokens of context before the firing; None: all of the sequence.
+            after: tokens of context after it; None: all of the sequence.
+
+        Returns:
+            At most ``k`` firings, the largest first, with how often each context occurs.
         """
         firings = self.firings(feature)
         return self._examples(firings, np.flatnonzero(firings.acts > 0), k, before, after)
@@ -349,13 +491,35 @@ class Index(OpenedIndex):
     def top_examples_by_label(
         self, feature: int, name: str, labels: Sequence[int], k: int, *, before: int | None = 5, after: int | None = 5
     ) -> list[Examples]:
-        """On each of some labels (their indices) the ``k`` firings of largest size, as `top_examples` gives them."""
+        """The firings of largest size on the tokens of each of some labels.
+
+        Args:
+            feature: its id.
+            name: of the labelling.
+            labels: indices of labels in the labelling.
+            k: how many for each label, at most.
+            before: as for `top_examples`.
+            after: as for `top_examples`.
+
+        Returns:
+            Examples for each label, in the order asked for.
+        """
         firings = self.firings(feature)
         code = self.labelling(name).at(firings.positions)
         return [self._examples(firings, np.flatnonzero(code == label), k, before, after) for label in labels]
 
     def bottom_examples(self, feature: int, k: int, *, before: int | None = 5, after: int | None = 5) -> Examples:
-        """The ``k`` most negative firings of ``feature``: `top_examples` of the feature negated."""
+        """The most negative firings of a feature, with different contexts.
+
+        Args:
+            feature: its id.
+            k: how many at most.
+            before: as for `top_examples`.
+            after: as for `top_examples`.
+
+        Returns:
+            At most ``k`` firings, the most negative first.
+        """
         firings = self.firings(feature)
         return self._examples(firings, np.flatnonzero(firings.acts < 0), k, before, after)
 
@@ -370,13 +534,22 @@ class Index(OpenedIndex):
         return Examples(positions[chosen], firings.acts[order][chosen], repeats)
 
     def intervals(self, feature: int, n: int, k: int, *, seed: int = 0) -> list[Interval]:
-        """``n`` equal-width intervals of ``(0, max]``, ascending, each with a uniform random sample of ``k`` firings.
+        """Intervals of equal width between 0 and the maximum, each with a uniform random sample of its firings.
 
-        Of a feature that fires below zero, too: intervals of one width, an n-th of the largest size of an activation,
-        from zero to both sides as far as activations go.
+        If the feature also fires below zero, intervals go from zero to both sides, as far as activations go. Their
+        width is an n-th of the largest size of an activation.
 
         The sample is a function of seed, feature and the firings alone: the k firings of lowest priority, a hash of
         (seed, feature, position). It is listed by descending size.
+
+        Args:
+            feature: its id.
+            n: how many intervals.
+            k: firings in each sample, at most.
+            seed: of the samples.
+
+        Returns:
+            The intervals, ascending.
         """
         firings = self.firings(feature)
         n, k = whole_number(n, "n", 0), whole_number(k, "k", 0)
@@ -398,9 +571,18 @@ class Index(OpenedIndex):
     def windows(
         self, feature: int, positions: NDArray[np.int64], *, before: int | None = 5, after: int | None = 5
     ) -> Windows:
-        """The text around corpus ``positions`` with the ``feature``'s activation on every token of it.
+        """The text around some firings, with the feature's activation on every token of it.
 
         It goes ``before`` and ``after`` tokens far, cut at the ends of the sequence (None: the whole sequence).
+
+        Args:
+            feature: its id.
+            positions: int64 ``[n]`` corpus positions.
+            before: tokens before each position; None: all of the sequence.
+            after: tokens after it; None: all of the sequence.
+
+        Returns:
+            A window for each position, cut at the ends of its sequence.
         """
         starts, stops = spans(self.offsets, positions, before, after)
         every = ranges(starts, stops - starts)
@@ -409,7 +591,15 @@ class Index(OpenedIndex):
         )
 
     def acts_at(self, feature: int, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The feature's activation at corpus positions: 0 where it does not fire, NaN where masked."""
+        """The activation of a feature at some corpus positions.
+
+        Args:
+            feature: its id.
+            positions: int64 ``[n]``.
+
+        Returns:
+            float32 ``[n]``: 0 where it does not fire, NaN where masked.
+        """
         firings = self.firings(feature)
         found = np.zeros(len(positions), dtype=np.float32)
         if len(firings.positions):
@@ -418,12 +608,26 @@ class Index(OpenedIndex):
         return np.where(self._counted[positions] == 1, found, np.float32("nan"))
 
     def place(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Sequence and position within it of corpus positions."""
+        """Where corpus positions are in the sequences.
+
+        Args:
+            positions: int64 ``[n]``.
+
+        Returns:
+            Sequence, and position within it: int64 ``[n]`` each.
+        """
         sequence = np.searchsorted(self.offsets, positions, side="right") - 1
         return sequence, positions - self.offsets[sequence]
 
     def select(self, n: int | None) -> NDArray[np.int64]:
-        """``n`` features that fire, evenly spaced by id over all that fire (all of them: None)."""
+        """Some of the features that fire, evenly spaced by id.
+
+        Args:
+            n: how many; None: all that fire.
+
+        Returns:
+            int64 ids, ascending.
+        """
         firing = np.flatnonzero(self.column("n_firings") > 0)
         n = None if n is None else whole_number(n, "n", 0)
         if n is None or n >= len(firing):

@@ -67,6 +67,9 @@ class OpenedIndex:
                 part when it is read; ``contents`` compares every file with its checksum now (about a second a
                 gigabyte), ``sizes`` only the sizes.
 
+        Returns:
+            The index.
+
         Raises:
             DamagedIndexError: no index there, or a missing, truncated or altered file, which is named.
             IndexFileError: an address that can't be read.
@@ -123,7 +126,13 @@ class OpenedIndex:
         return TokenText(dict(zip(ids.tolist(), table["bytes"].to_pylist(), strict=True)), ids[special].tolist())
 
     def neighbours(self, feature: int) -> Neighbours:
-        """The nearest features of one by decoder direction, ``[k]``, nearest first, as `sae_vis.make_map` kept them.
+        """The nearest features of one by decoder direction, as `sae_vis.make_map` kept them.
+
+        Args:
+            feature: its id.
+
+        Returns:
+            ``[k]`` features with their cosines, nearest first.
 
         Raises:
             InputError: no such feature; none are kept.
@@ -156,7 +165,14 @@ class OpenedIndex:
         return self._explained
 
     def write_explanations(self, explanations: Explanations) -> None:
-        """Keep ``explanations`` beside the index in place of those there. Raises `IndexFileError` where it can't be."""
+        """Keep explanations beside the index, in place of those that are there.
+
+        Args:
+            explanations: all of them.
+
+        Raises:
+            IndexFileError: nothing can be written there.
+        """
         self._store.write_table(WORDS, stored_words(explanations.words, explanations.mark))
         self._store.write_table(TEXTS, explanations.table)
         self._explained = explanations
@@ -181,25 +197,64 @@ class OpenedIndex:
         return len(self.offsets) - 1
 
     def column(self, name: str) -> NDArray[Any]:
-        """A numeric column of the feature table by its ``name``, ``[n_features]``."""
+        """A numeric column of the feature table.
+
+        Args:
+            name: of the column, such as ``density``.
+
+        Returns:
+            ``[n_features]``.
+        """
         return self._rows.column(name)
 
     def lists(self, name: str, feature: int) -> NDArray[Any]:
-        """One ``feature``'s entry in the list column ``name`` of the feature table."""
+        """One feature's entry in a list column of the feature table.
+
+        Args:
+            name: of the column, such as ``top_tokens``.
+            feature: its id.
+
+        Returns:
+            The list, as an array.
+        """
         self.require_feature(feature)
         values: NDArray[Any] = self.list_column(name, feature, feature + 1)[0].values.to_numpy(zero_copy_only=False)
         return values
 
     def list_rows(self, name: str, features: NDArray[np.int64]) -> pa.ListArray:
-        """The entries of some ``features``, in their order, in the list column ``name`` of the feature table."""
+        """The entries of some features in a list column of the feature table.
+
+        Args:
+            name: of the column.
+            features: int64 ``[n]`` ids.
+
+        Returns:
+            A list for each feature, in their order.
+        """
         return self._rows.list_rows(name, features)
 
     def list_column(self, name: str, first: int = 0, stop: int | None = None) -> pa.ListArray:
-        """The list column ``name`` of the feature table for features ``first`` to ``stop`` (None: all from there)."""
+        """A range of a list column of the feature table.
+
+        Args:
+            name: of the column.
+            first: id of the first feature.
+            stop: id after the last feature; None: all from ``first``.
+
+        Returns:
+            A list for each feature.
+        """
         return self._rows.lists(name, first, self.n_features if stop is None else stop)
 
     def require_feature(self, feature: int) -> None:
-        """Raise `InputError` where the dictionary has no such ``feature``."""
+        """Check that the dictionary has a feature.
+
+        Args:
+            feature: its id.
+
+        Raises:
+            InputError: there is no such feature.
+        """
         if not 0 <= whole_number(feature, "a feature") < self.n_features:
             raise InputError(f"feature {feature} does not exist: the SAE has features 0 to {self.n_features - 1}")
 
@@ -209,11 +264,23 @@ class OpenedIndex:
         return self._counted.view(np.bool_)
 
     def kept(self, name: str) -> Arrays | None:
-        """Arrays that were kept beside the index under a name (`keep`); None where there are none."""
+        """Arrays that `keep` has kept beside the index.
+
+        Args:
+            name: under which they were kept.
+
+        Returns:
+            The arrays by name; None where there are none.
+        """
         return self._store.arrays(name) if self._store.exists(name) else self._held.get(name)
 
     def keep(self, name: str, arrays: Arrays) -> None:
-        """Keep ``arrays`` beside the index as ``name``; as long as it is open, where nothing can be written there."""
+        """Keep arrays beside the index. Where nothing can be written, they are kept as long as the index is open.
+
+        Args:
+            name: to find them by.
+            arrays: by name.
+        """
         try:
             self._store.write_arrays(name, arrays)
         except IndexFileError:  # an index that may only be read, or a full disk

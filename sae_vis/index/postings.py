@@ -30,7 +30,14 @@ class Postings(NamedTuple):
     acts: F32
 
     def to_table(self, first: int) -> pa.Table:
-        """As rows ``feature, position, act`` of a store; ``first`` is the number of the first feature."""
+        """The firings as rows of a Parquet file.
+
+        Args:
+            first: id of the first feature.
+
+        Returns:
+            Columns ``feature``, ``position`` and ``act``.
+        """
         return pa.table(
             {"feature": (first + self.feature).astype(np.int32), "position": self.positions, "act": self.acts}
         )

@@ -57,6 +57,9 @@ def splits(a: Index, b: Index, found: Between) -> list[Split]:
         a: an index.
         b: another over the same tokens.
         found: how their features go together (`between`).
+
+    Returns:
+        The splits, in this order.
     """
     return _splits(a, b, found.overlaps)
 
@@ -68,6 +71,9 @@ def merges(a: Index, b: Index, found: Between) -> list[Split]:
         a: an index.
         b: another over the same tokens.
         found: how their features go together (`between`).
+
+    Returns:
+        The merges, in the order of `splits`.
     """
     overlaps = found.overlaps
     order = np.lexsort((overlaps.a, overlaps.b))

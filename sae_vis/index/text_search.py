@@ -53,7 +53,14 @@ class Matches(NamedTuple):
         return np.unique(ranges(self.starts, self.stops - self.starts))
 
     def rows(self, chosen: NDArray[np.bool_] | I64) -> Matches:
-        """Some of them, such as those that are ``exact``."""
+        """Some of the matches, such as those that are ``exact``.
+
+        Args:
+            chosen: bool ``[n]``, or indices of matches.
+
+        Returns:
+            These matches.
+        """
         return Matches(*(column[chosen] for column in self))
 
 

@@ -12,7 +12,15 @@ Option = bool | int | float | str | list[int] | None
 
 
 def option(default: Any, meaning: str) -> Any:  # noqa: ANN401 (a dataclass field takes any default)
-    """A dataclass field with a ``default`` that carries its ``meaning``: an option of a component."""
+    """An option of a component: a dataclass field with a meaning.
+
+    Args:
+        default: its value unless it is set.
+        meaning: what ``.help()`` and the documentation say.
+
+    Returns:
+        The field.
+    """
     return field(default=default, metadata={"meaning": meaning})
 
 
@@ -24,11 +32,18 @@ class Component:
     """The name that the page knows the component by; the file of the same name in the front end draws it."""
 
     def to_spec(self) -> ComponentSpec:
-        """This component as the contract names it."""
+        """This component as the contract names it.
+
+        Returns:
+            The record.
+        """
         return ComponentSpec(type=self.type_name, options=self.options())
 
     def options(self) -> dict[str, Option]:
         """Every option's value, in a form that JSON has.
+
+        Returns:
+            Values by name.
 
         Raises:
             InputError: a value that JSON has no form for.

@@ -72,7 +72,11 @@ class Column:
         return len(self.components)
 
     def to_spec(self) -> ColumnSpec:
-        """This column as the contract names it."""
+        """This column as the contract names it.
+
+        Returns:
+            The record.
+        """
         return ColumnSpec(width=self.width, components=tuple(c.to_spec() for c in self.components))
 
 
@@ -110,7 +114,11 @@ class SaeVisLayoutConfig:
         object.__setattr__(self, "height", height)
 
     def to_json(self) -> str:
-        """The layout as JSON, every option with its value; `from_json` reads it back."""
+        """The layout as JSON, every option with its value; `from_json` reads it back.
+
+        Returns:
+            The JSON text.
+        """
         columns = [
             {"width": column.width, "components": [{"type": c.type_name, "options": c.options()} for c in column]}
             for column in self.columns
@@ -125,6 +133,9 @@ class SaeVisLayoutConfig:
             text: the JSON.
             own: classes of the user's own components that the layout may name.
 
+        Returns:
+            The layout.
+
         Raises:
             InputError: no JSON, a key, component or option that does not exist, or a value that makes no sense; names
                 component and option.
@@ -138,11 +149,25 @@ class SaeVisLayoutConfig:
         return tuple(component for column in self.columns for component in column)
 
     def find(self, kind: type[C]) -> C | None:
-        """The component of a kind, such as ``layout.find(SeqMultiGroupConfig)``; None where the layout has none."""
+        """The component of a kind.
+
+        Args:
+            kind: a class, such as ``SeqMultiGroupConfig``.
+
+        Returns:
+            The component; None where the layout has none.
+        """
         return next((c for c in self.components if isinstance(c, kind)), None)
 
     def replacing(self, component: Component) -> SaeVisLayoutConfig:
-        """The layout with its component of the same type replaced."""
+        """The layout with its component of the same type replaced.
+
+        Args:
+            component: the new one.
+
+        Returns:
+            Another layout.
+        """
         return SaeVisLayoutConfig(
             [
                 Column(*(component if c.type_name == component.type_name else c for c in column), width=column.width)
@@ -153,6 +178,12 @@ class SaeVisLayoutConfig:
 
     def to_spec(self, page: Literal["feature", "prompt"] = "feature") -> LayoutSpec:
         """This layout as the contract names it, of a feature-centric or prompt-centric page.
+
+        Args:
+            page: the kind of page that it is for.
+
+        Returns:
+            The record.
 
         Raises:
             InputError: the layout asks for something that such a page can't show; names it.
@@ -172,7 +203,15 @@ class SaeVisLayoutConfig:
         Console().print(self.help_tree(title, key))
 
     def help_tree(self, title: str = "SaeVisLayoutConfig", key: bool = True) -> Tree:
-        """The tree that `help` prints."""
+        """The tree that `help` prints.
+
+        Args:
+            title: the line at the top.
+            key: whether to say what the colours mean.
+
+        Returns:
+            A tree for ``rich.print``.
+        """
         tree = Tree(f"[bold]{escape(title)}[/]" + (f"\n{HELP_KEY}" if key else ""))
         tree.add(f"height: {self.height!r} [italic]pixels; None: as high as the content[/]")
         for number, column in enumerate(self.columns):
@@ -186,7 +225,14 @@ class SaeVisLayoutConfig:
 
     @classmethod
     def default_feature_centric_layout(cls, labels: bool = False) -> SaeVisLayoutConfig:
-        """(Labels,) tables, positions | activation histogram, logit table, logit histogram | sequences."""
+        """The default of feature pages: tables, positions | histograms, logit table | examples.
+
+        Args:
+            labels: whether to begin with the labels of the text.
+
+        Returns:
+            The layout.
+        """
         first: tuple[Component, ...] = (LabelsConfig(),) if labels else ()
         return cls(
             [
@@ -198,7 +244,11 @@ class SaeVisLayoutConfig:
 
     @classmethod
     def default_prompt_centric_layout(cls) -> SaeVisLayoutConfig:
-        """One column for each feature: the prompt, histograms, logit table and top examples."""
+        """The default of a card on a prompt page: the prompt, histograms, logit table, top examples.
+
+        Returns:
+            The layout.
+        """
         return cls(
             [
                 Column(
@@ -214,7 +264,11 @@ class SaeVisLayoutConfig:
 
     @classmethod
     def default_compare_layout(cls) -> SaeVisLayoutConfig:
-        """Of a card on a page that compares two dictionaries: histogram, logit table and top examples."""
+        """The default of a card on a compare page: histogram, logit table, top examples.
+
+        Returns:
+            The layout.
+        """
         return cls(
             [
                 Column(
@@ -228,7 +282,14 @@ class SaeVisLayoutConfig:
 
     @classmethod
     def default_crosscoder_layout(cls, *, two_models: bool = False) -> SaeVisLayoutConfig:
-        """Decoder norms, tables | activation histogram, logit tables of the places | sequences."""
+        """The default for a crosscoder: decoder norms, tables | histogram, logit tables by place | examples.
+
+        Args:
+            two_models: whether to add the relative norm of two models.
+
+        Returns:
+            The layout.
+        """
         first = (ModelDiffConfig(), DecoderNormsConfig()) if two_models else (DecoderNormsConfig(),)
         tables = FeatureTablesConfig(neuron_alignment_table=False, correlated_neurons_table=False)
         return cls(
@@ -241,7 +302,14 @@ class SaeVisLayoutConfig:
 
     @classmethod
     def default_othello_layout(cls, boards: bool = True) -> SaeVisLayoutConfig:
-        """For Othello models: tables | histogram, logit table, probe tables | boards."""
+        """The default for Othello models: tables | histogram, logit table, probe tables | boards.
+
+        Args:
+            boards: whether examples and probes are boards.
+
+        Returns:
+            The layout.
+        """
         sequences = SeqMultiGroupConfig(
             othello=boards,
             buffer=None,

@@ -19,7 +19,11 @@ class PromptConfig(Component):
 
 @dataclass(frozen=True)
 class SeqMultiGroupConfig(Component):
-    """Texts that the feature fires on: the largest firings, and random ones from each activation interval."""
+    """Texts that the feature fires on: the largest firings, and random ones from each activation interval.
+
+    Raises:
+        InputError: a number below its least, or nothing to show.
+    """
 
     type_name: ClassVar[str] = "SeqMultiGroup"
 

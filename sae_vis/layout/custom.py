@@ -70,20 +70,49 @@ class FeatureQuery:
     sae: Dictionary | None = None
 
     def firings(self) -> Firings:
-        """All firings: corpus positions, ascending, and activations."""
+        """All firings of the feature.
+
+        Returns:
+            Corpus positions, ascending, and activations.
+        """
         return self.index.firings(self.feature)
 
     def tokens(self, positions: NDArray[Any]) -> NDArray[np.int32]:
-        """Token ids at corpus positions."""
+        """Token ids at some corpus positions.
+
+        Args:
+            positions: ``[n]``.
+
+        Returns:
+            int32 ``[n]``.
+        """
         found: NDArray[np.int32] = self.index.tokens[positions]
         return found
 
     def top_examples(self, k: int, *, before: int | None = 5, after: int | None = 5) -> Examples:
-        """The ``k`` largest firings with different contexts, as `Index.top_examples` gives them."""
+        """The largest firings with different contexts, as `Index.top_examples` gives them.
+
+        Args:
+            k: how many at most.
+            before: tokens of context before the firing; None: all of the sequence.
+            after: tokens of context after it; None: all of the sequence.
+
+        Returns:
+            The firings, the largest first.
+        """
         return self.index.top_examples(self.feature, k, before=before, after=after)
 
     def windows(self, positions: NDArray[Any], *, before: int | None = 5, after: int | None = 5) -> Windows:
-        """Text around corpus positions with the feature's activation on every token, as `Index.windows` gives it."""
+        """Text around some corpus positions, as `Index.windows` gives it.
+
+        Args:
+            positions: ``[n]``.
+            before: tokens before each position; None: all of the sequence.
+            after: tokens after it; None: all of the sequence.
+
+        Returns:
+            A window for each position, with the feature's activation on every token.
+        """
         return self.index.windows(self.feature, positions, before=before, after=after)
 
 
@@ -103,18 +132,37 @@ class CustomComponent(Component):
     needs: ClassVar[tuple[Need, ...]] = ()
 
     def data(self, query: FeatureQuery) -> ComponentData:
-        """Data of one feature, by name: NumPy arrays of numbers or booleans, or plain JSON values.
+        """The data of one feature.
 
         An array arrives in the browser as a typed array of its values, row by row, with a property ``shape``.
+
+        Args:
+            query: what can be asked about the feature.
+
+        Returns:
+            By name: NumPy arrays of numbers or booleans, or plain JSON values.
         """
         return {}
 
     def shared(self, index: Index) -> ComponentData:
-        """Data that all features of a page share, such as pictures or names; fetched once, as ``context.shared``."""
+        """The data that all features of a page share, such as pictures or names.
+
+        Args:
+            index: of the page.
+
+        Returns:
+            By name, as for `data`; the script finds it in ``context.shared``.
+        """
         return {}
 
     def module(self, index: Index) -> ComponentModule:
-        """What a page needs to draw it.
+        """What a page needs to draw the component.
+
+        Args:
+            index: of the page.
+
+        Returns:
+            Script, style and shared data.
 
         Raises:
             InputError: a name, a script or a style sheet that can't stand in a page; says why.
@@ -124,7 +172,14 @@ class CustomComponent(Component):
         )
 
     def require(self, query: FeatureQuery) -> None:
-        """Raise `InputError` where something it needs is not at hand."""
+        """Check that everything is there that the component needs.
+
+        Args:
+            query: what can be asked about a feature.
+
+        Raises:
+            InputError: something it needs is missing.
+        """
         for need in self.needs:
             if getattr(query, need) is None:
                 raise InputError(f"{type(self).__name__} needs {REMEDIES[need]}")

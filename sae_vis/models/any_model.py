@@ -27,6 +27,9 @@ def as_model(model: object) -> LanguageModel:
             in memory is used as it is, without what ``torch.compile`` or ``DataParallel`` wrap around it; of a model of
             PEFT the base model is used, with the adapters in it.
 
+    Returns:
+        The model, as this library uses it.
+
     Raises:
         InputError: what is no model that it knows, or can't be loaded; a model in pieces on several processes.
     """

@@ -28,10 +28,10 @@ class HookPoint:
         module: path of the torch module that is hooked, such as ``model.layers.8``.
         side: whether the module's input or its output is read.
         layer: index of the transformer block, or None where the place is in no block.
-        site: what is read: the residual stream, an MLP's or attention's output (before or after a post-norm: `onward`
-            tells), that of another module that mixes tokens (``mixer_out``: state spaces, linear attention,
-            convolutions) or of one more that adds to the stream (``added``), MLP neurons, attention heads (``z``),
-            what such a mixer's output projection reads (``mixer_inner``).
+        site: what is read. The residual stream; the output of an MLP or of attention (`onward` tells whether before or
+            after a post-norm); MLP neurons; attention heads (``z``). ``mixer_out`` is the output of another module
+            that mixes tokens (state spaces, linear attention, convolutions); ``mixer_inner`` is what its output
+            projection reads; ``added`` is any other module that adds to the stream.
         d: width of the activation (heads are flattened: n_heads * d_head).
         onward: paths of the modules that a direction written here passes through, in order, before it is added to the
             residual stream; empty where it is added as it is, None where the way is not known (site ``other``).
@@ -104,36 +104,70 @@ class LanguageModel(ABC):
 
     @abstractmethod
     def hook_point(self, name: str) -> HookPoint:
-        """Resolve a hook name or module path; raises `InputError` that lists near names when there is no such place."""
+        """Find a hook point.
+
+        Args:
+            name: a hook name or the path of a module.
+
+        Returns:
+            The hook point.
+
+        Raises:
+            InputError: there is no such place; lists near names.
+        """
 
     @abstractmethod
     def activations(self, tokens: Tensor, hook: HookPoint) -> Tensor:
-        """Activations ``[n_seqs, seq_len, hook.d]`` for ``tokens [n_seqs, seq_len]`` (int64).
+        """Run the model up to a hook point, without gradients.
 
         Rows are full: no attention mask, positions count from 0 (right padding changes nothing before it in a causal
         model). The forward stops after the hooked module. No gradients; dtype and device are the model's own.
+
+        Args:
+            tokens: int64 ``[n_seqs, seq_len]``, full rows.
+            hook: where to read.
+
+        Returns:
+            ``[n_seqs, seq_len, hook.d]``, in the model's own dtype and on its device.
         """
 
     @abstractmethod
     def unembedding(self) -> Unembedding:
-        """Final norm gain and unembedding, float32, never modifying the model (they may share its memory)."""
+        """Final norm and unembedding. The model is never modified; they may share its memory.
+
+        Returns:
+            Both, in float32.
+        """
 
     @abstractmethod
     def to_residual(self, directions: Tensor, hook: HookPoint) -> Tensor:
-        """Directions ``[n, hook.d]`` written at `hook` as directions ``[n, d_model]`` in the residual stream.
+        """What is written at a hook point, as directions in the residual stream.
 
-        The identity for the residual stream; through ``W_out`` for neurons and ``W_O`` for heads; post-norm gains
-        (Gemma 2/3) are applied wherever a post-norm still lies ahead. A post-norm also divides by the size of what it
-        is given, which differs from token to token: behind one the result is exact up to a positive scale, the divisor
-        held where it is.
+        The identity for the residual stream; through ``W_out`` for neurons and ``W_O`` for heads. If a post-norm lies
+        ahead (Gemma 2 and 3), its gain is applied. It also divides by the size of its input, which differs from token
+        to token. This divisor is left out, so the result is exact up to a positive scale.
+
+        Args:
+            directions: ``[n, hook.d]``.
+            hook: where they are written.
+
+        Returns:
+            ``[n, d_model]``.
         """
 
     def from_residual(self, directions: Tensor, hook: HookPoint) -> Tensor:
-        """Directions ``[n, hook.d]`` that are read at `hook` as the directions ``[n, d_model]`` read in the stream.
+        """What is read at a hook point, as directions that are read in the residual stream.
 
         The identity wherever what is read stands in the coordinates of the residual stream. For neurons, through
         ``W_in`` and the gain of the norm before it: to first order, the slope of the activation function and the
         norm's divisor taken as 1.
+
+        Args:
+            directions: ``[n, hook.d]``.
+            hook: where they are read.
+
+        Returns:
+            ``[n, d_model]``.
 
         Raises:
             InputError: directions of another width; heads, or neurons behind a gate, whose reading is not linear.
@@ -157,11 +191,19 @@ class LanguageModel(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """``sha256:…`` of the weights (names, shapes, dtypes, contents) and the configuration fixing the forward."""
+        """A hash of the weights (names, shapes, dtypes, contents) and of the configuration that fixes the forward pass.
+
+        Returns:
+            ``sha256:…``.
+        """
 
     @abstractmethod
     def describe(self) -> dict[str, object]:
-        """JSON-able facts for the manifest: class, name or path, sizes, dtype."""
+        """Facts for the manifest: class, name or path, sizes, dtype.
+
+        Returns:
+            Values that JSON has.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,27 +320,56 @@ class RunnableModel(LanguageModel):
         return None
 
     def activations(self, tokens: Tensor, hook: HookPoint) -> Tensor:
-        """Activations at one hook point; see `LanguageModel.activations`."""
+        """Run the model up to a hook point, as in `LanguageModel.activations`.
+
+        Args:
+            tokens: int64 ``[n_seqs, seq_len]``, full rows.
+            hook: where to read.
+
+        Returns:
+            ``[n_seqs, seq_len, hook.d]``.
+        """
         return self.activations_at(tokens, [hook])[0]
 
     @abstractmethod
     def activations_at(self, tokens: Tensor, hooks: Sequence[HookPoint]) -> list[Tensor]:
-        """`activations` at several hook points, in one forward that stops after the last of them."""
+        """Activations at several hook points, in one forward pass that stops after the last of them.
+
+        Args:
+            tokens: int64 ``[n_seqs, seq_len]``, full rows.
+            hooks: where to read.
+
+        Returns:
+            ``[n_seqs, seq_len, hook.d]`` for each.
+        """
 
     @abstractmethod
     def post_norm(self, hook: HookPoint) -> PostNorm | None:
-        """The post-norm that lies between `hook` and the residual stream; None where there is none."""
+        """The post-norm between a hook point and the residual stream.
+
+        Args:
+            hook: the hook point.
+
+        Returns:
+            The norm; None where there is none.
+        """
 
     @abstractmethod
     def prefix(self, tokens: Tensor) -> Prefix | None:
-        """What the model remembers of ``tokens [seq_len]``, or None where going on from it may not be exact.
+        """What the model remembers of a text, to go on from it.
 
         It is exact, up to rounding, where every layer attends to all tokens before.
+
+        Args:
+            tokens: int64 ``[seq_len]``.
+
+        Returns:
+            Keys and values; None where going on from them may not be exact.
         """
 
     @abstractmethod
     def logits(self, tokens: Tensor, edit: Edits = None, *, prefix: Prefix | None = None, start: int = 0) -> Tensor:
-        """Logits ``[n_seqs, seq_len, d_vocab]`` for ``tokens [n_seqs, seq_len]``, without gradient.
+        """Run the model to its end, with edits, without gradient.
 
         Args:
             tokens: full rows; with a prefix, what follows its first `start` tokens.
@@ -306,25 +377,51 @@ class RunnableModel(LanguageModel):
                 residual stream the stream itself is changed: also what passes by the module that is hooked.
             prefix: of the text that all rows begin with.
             start: how many of its tokens.
+
+        Returns:
+            ``[n_seqs, seq_len, d_vocab]``.
         """
 
     def gradient(self, tokens: Tensor, hook: HookPoint, target: Callable[[Tensor], Tensor]) -> HookGradient:
-        """`gradients` at one hook point."""
+        """The gradient of a target at one hook point.
+
+        Args:
+            tokens: int64 ``[n_seqs, seq_len]``, full rows.
+            hook: where.
+            target: a scalar of the logits ``[n_seqs, seq_len, d_vocab]``.
+
+        Returns:
+            The target's value, the activations there, and the gradient.
+        """
         return self.gradients(tokens, [hook], target)[0]
 
     @abstractmethod
     def gradients(
         self, tokens: Tensor, hooks: Sequence[HookPoint], target: Callable[[Tensor], Tensor]
     ) -> list[HookGradient]:
-        """The gradient, at each of ``hooks``, of ``target(logits)``, a scalar of ``[n_seqs, seq_len, d_vocab]``.
+        """The gradient of a target at several hook points, in one forward and one backward pass.
 
         One forward and one backward pass of ``tokens`` ``[n_seqs, seq_len]``. At a hook point of the residual stream it
         is that of the stream itself. Each is a total derivative: it has in it what a change there does through the
         other places.
+
+        Args:
+            tokens: int64 ``[n_seqs, seq_len]``, full rows.
+            hooks: where.
+            target: a scalar of the logits ``[n_seqs, seq_len, d_vocab]``.
+
+        Returns:
+            The target's value, the activations and the gradient, for each.
         """
 
     def heads_behind(self, hook: HookPoint) -> HookPoint:
-        """The attention heads (site ``heads``) that what is read at `hook` is made of by linear steps.
+        """The attention heads from which, by linear steps, what is read at a hook point comes.
+
+        Args:
+            hook: the hook point.
+
+        Returns:
+            The heads' hook point (site ``heads``).
 
         Raises:
             InputError: a hook point that has no attention pattern.
@@ -341,10 +438,17 @@ class RunnableModel(LanguageModel):
         return self.hook_point(f"blocks.{layer}.attn.hook_z")
 
     def to_heads(self, directions: Tensor, hook: HookPoint) -> Tensor:
-        """Directions ``[n, hook.d]`` read at `hook` as directions ``[n, heads.d]`` read at its `heads_behind`.
+        """Directions that are read at a hook point, as directions that are read at its heads.
 
-        Their product with what the heads give is the product of the directions with what is at `hook`, less constants
-        (biases), times the divisor of a post-norm where one lies between.
+        Their product with the output of the heads is the product of the directions with what is at `hook`, less
+        constants (biases). A post-norm in between multiplies it by its divisor.
+
+        Args:
+            directions: ``[n, hook.d]``.
+            hook: where they are read.
+
+        Returns:
+            ``[n, heads.d]``, read at `heads_behind`.
         """
         heads = self.heads_behind(hook)
         assert heads.onward is not None
@@ -366,6 +470,9 @@ class RunnableModel(LanguageModel):
             tokens: full rows ``[n_seqs, seq_len]``.
             heads: of the layer (`heads_behind`).
             at: which tokens.
+
+        Returns:
+            The attention pattern there, and the values of all tokens.
 
         Raises:
             InputError: tokens or destinations of another shape, dtype or range; attention that can't be taken apart.

@@ -34,20 +34,23 @@ def load_model(
     device_map: DeviceMap | None = None,
     tensor_parallel: bool = False,
 ) -> HuggingFaceModel:
-    """A model by hub name or local path, or one that is in memory already.
+    """Load a model by hub name or local path, or take one that is in memory.
 
     Args:
         name_or_path_or_module: what ``AutoModelForCausalLM.from_pretrained`` takes, or a `transformers` model, which is
             used as it is, without what ``torch.compile``, ``DataParallel`` or PEFT wrap around it.
-        dtype: of the weights, such as ``torch.bfloat16`` or ``"bfloat16"``; None for that of the checkpoint, but
-            float32 where the checkpoint is in half precision and the device a CPU without fast products of it (one
-            line of the log of ``sae_vis`` says so).
+        dtype: of the weights, such as ``torch.bfloat16`` or ``"bfloat16"``; None: that of the checkpoint. But on a CPU
+            that is slow in half precision, a checkpoint in half precision becomes float32; the log of ``sae_vis``
+            says so.
         device: where to put the model; None for the CPU.
         device_map: in place of a device, for a model that is larger than one GPU: ``"auto"`` lets `accelerate` spread
             it over all GPUs, the CPU's memory and the disk; or what its ``device_map`` takes otherwise.
         tensor_parallel: cut the matrices over all processes that ``torchrun`` started, where `transformers` has a plan
             for the model. The result is a `TensorParallelModel`: the first process uses it, the others
             call its `follow`.
+
+    Returns:
+        The model, as this library uses it.
 
     Raises:
         InputError: nothing can be loaded from there, a model in memory has another dtype or device than asked for,
@@ -137,10 +140,13 @@ def _check_as_asked(model: PreTrainedModel, dtype: torch.dtype | None, device: t
 
 
 def load_tokenizer(name_or_path: str | PathLike[str]) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model.
+    """Load the tokenizer of a model.
 
     Args:
         name_or_path: hub name or local path.
+
+    Returns:
+        A tokenizer of `transformers`.
 
     Raises:
         InputError: nothing can be loaded from there.

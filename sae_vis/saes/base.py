@@ -88,11 +88,25 @@ class Dictionary(ABC):
 
     @abstractmethod
     def encode(self, x: Tensor) -> SparseCodes:
-        """Sparse codes of activation vectors ``x [n, d_in]``. ``x`` is not modified. Never returns a dense matrix."""
+        """Encode activation vectors sparsely, without ever making a dense matrix of them.
+
+        Args:
+            x: ``[n, d_in]``; not modified.
+
+        Returns:
+            The codes of each row.
+        """
 
     @abstractmethod
     def encode_dense(self, x: Tensor) -> Tensor:
-        """The plain definition: activations ``[n, d_sae]`` of ``x [n, d_in]``. The specification of `encode`."""
+        """The plain definition, which `encode` must equal.
+
+        Args:
+            x: ``[n, d_in]``.
+
+        Returns:
+            Activations ``[n, d_sae]``.
+        """
 
     @property
     @abstractmethod
@@ -104,20 +118,32 @@ class Dictionary(ABC):
         """
 
     def output_scale(self, x: Tensor) -> Tensor | None:
-        """Factor ``[n]`` on the decoder's output for inputs ``x [n, d_in]``, None where it is 1 (nearly always).
+        """The factor on the decoder's output, where a dictionary normalises its input.
 
         A dictionary that normalises its input undoes that on its output: there, the contribution of feature ``f`` to
         row ``i`` is ``output_scale[i] * act * decoder[f]``.
+
+        Args:
+            x: inputs ``[n, d_in]``.
+
+        Returns:
+            ``[n]``; None where it is 1 (nearly always).
         """
         return None
 
     def encoder_directions(self, features: Tensor) -> Tensor:
-        """What each feature's activation grows along, ``[n, d_in]`` for `features` ``[n]`` (int64), float32.
+        """The direction along which each feature's activation grows.
 
         Where feature ``f`` fires on an input ``x``, its activation is ``s * (x @ encoder_directions[f]) + c``, with
         ``s`` the input's `input_scale` and ``c`` a constant of the feature (its biases). All else that is linear on the
         way is in the directions: the mean that layer_norm subtracts, factors on pre-activations. Of a gated SAE they
         are those of the magnitude, which the activation is; the gate decides only whether it fires.
+
+        Args:
+            features: int64 ``[n]``.
+
+        Returns:
+            float32 ``[n, d_in]``.
 
         Raises:
             InputError: no linear encoder is known.
@@ -128,9 +154,15 @@ class Dictionary(ABC):
         )
 
     def input_scale(self, x: Tensor) -> Tensor | None:
-        """Factor ``[n]`` that a normalisation puts on inputs ``x [n, d_in]``, None where it is 1 (nearly always).
+        """The factor that a normalisation puts on inputs.
 
         It depends on ``x``: an activation is linear in the parts of an input as long as this is held where it is.
+
+        Args:
+            x: ``[n, d_in]``.
+
+        Returns:
+            ``[n]``; None where it is 1 (nearly always).
         """
         return None
 
@@ -141,11 +173,19 @@ class Dictionary(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """``sha256:…`` of weights and configuration: equal for equal dictionaries, whatever file they came from."""
+        """A hash of weights and configuration: equal for equal dictionaries, whatever file they came from.
+
+        Returns:
+            ``sha256:…``.
+        """
 
     @abstractmethod
     def describe(self) -> dict[str, object]:
-        """JSON-able facts for the manifest: architecture, sizes, hook, source."""
+        """Facts for the manifest: architecture, sizes, hook, source.
+
+        Returns:
+            Values that JSON has.
+        """
 
 
 def dense_to_codes(acts: Tensor) -> SparseCodes:

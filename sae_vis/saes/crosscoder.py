@@ -153,14 +153,16 @@ def from_crosscoder_tensors(
     """The crosscoder of plain tensors.
 
     Args:
-        tensors: ``W_enc [n_reads, d_in, d_sae]``, ``W_dec [d_sae, n_writes, d_out]``; and if there are any
-            ``b_enc [d_sae]``, ``b_dec [n_writes, d_out]``, one of ``threshold`` (``[d_sae]`` or one number; JumpReLU)
-            and ``k`` (one number; TopK), and ``scale [n_reads]``: what the activations of each place are multiplied by
-            before they are encoded, by which the decoder is divided on the way back where it writes where it reads;
-            before that ``mean [n_reads, d_in]`` is subtracted. With ``threshold_weight [d_sae]`` a feature fires where
-            its activation times that is above the threshold (BatchTopK). Without threshold and k the activation
-            function is ReLU. Never written to.
+        tensors: ``W_enc [n_reads, d_in, d_sae]`` and ``W_dec [d_sae, n_writes, d_out]``; optionally ``b_enc [d_sae]``
+            and ``b_dec [n_writes, d_out]``. ``threshold`` (``[d_sae]`` or one number) makes it a JumpReLU, and ``k`` a
+            TopK; without either it is a ReLU. With ``threshold_weight [d_sae]`` a feature fires where its activation
+            times that is above the threshold (BatchTopK). ``mean [n_reads, d_in]`` is subtracted from the activations,
+            which are then multiplied by ``scale [n_reads]``. Where it writes at the places that it reads, the decoder
+            is divided by the scale. The tensors are never written to.
         options: where it reads and writes, dtype, device.
+
+    Returns:
+        The crosscoder.
 
     Raises:
         CheckpointError: unknown or missing names, shapes that don't fit, values that can't be right.

@@ -61,7 +61,7 @@ def load_crosscoder(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device | None = None,
 ) -> Crosscoder:
-    """A crosscoder of two models or several layers, of the first two layouts of this module.
+    """Load a crosscoder of two models or several layers, of the first two layouts of this module.
 
     Args:
         path: a weights file, or a folder with ``cc_weights.pt`` (and ``cfg.json``, for the hook point),
@@ -71,6 +71,9 @@ def load_crosscoder(
         places: where it reads; None: ``hook_point`` of ``cfg.json``, in a model for each set of weights.
         dtype: of the computation: float32, float16 or bfloat16.
         device: where the weights go; None: where they are.
+
+    Returns:
+        The crosscoder.
 
     Raises:
         CheckpointError: nothing there, another layout, a file that can't be read as what it says it is.
@@ -194,7 +197,7 @@ def clt_layers(folder: str | Path) -> int:
 
 @neutrally
 def load_clt_layer(folder: str | Path, layer: int, options: CrosscoderOptions | None = None) -> Crosscoder:
-    """The features of a cross-layer transcoder that read one layer; they write there and at all later layers.
+    """Load the features of a cross-layer transcoder that read one layer. They write there and at all later layers.
 
     Of the folder only the two files of this layer are read.
 
@@ -202,6 +205,9 @@ def load_clt_layer(folder: str | Path, layer: int, options: CrosscoderOptions | 
         folder: of the ``clt`` layout of this module.
         layer: whose features.
         options: other places than those the folder says; dtype and device.
+
+    Returns:
+        The features, as a crosscoder.
 
     Raises:
         CheckpointError: no such layer, another layout, a threshold below zero (which would let features fire below it).

@@ -39,6 +39,9 @@ def from_directions(
         hook_name: where the vectors belong, or None.
         dtype: of the computation: float32, float16 or bfloat16.
 
+    Returns:
+        The dictionary.
+
     Raises:
         CheckpointError: shapes that don't fit, NaN or infinity.
         InputError: no matrix, a dtype that is not supported.
@@ -118,6 +121,9 @@ def from_neurons(d_in: int, *, hook_name: str | None = None, device: str | torch
         d_in: number of neurons.
         hook_name: where they are, such as ``blocks.3.mlp.hook_post``.
         device: of the activations; None: the CPU.
+
+    Returns:
+        The dictionary.
 
     Raises:
         InputError: ``d_in`` is not a positive number.

@@ -197,7 +197,7 @@ def load_dictionary(
     revision: str | None = None,
     apply_b_dec_to_input: bool | None = None,
 ) -> Dictionary:
-    """The dictionary of features in a checkpoint of any known format, read without the library that wrote it.
+    """Load a dictionary of features from a checkpoint of any known format, without the library that wrote it.
 
     Nothing in a checkpoint is run: pickles are read for tensors alone, and refused if there is anything else in them.
 
@@ -212,6 +212,9 @@ def load_dictionary(
         device: where the weights go; None: CPU.
         revision: branch, tag or commit of a repository.
         apply_b_dec_to_input: for plain tensors alone, which don't say (`TensorOptions`).
+
+    Returns:
+        The dictionary.
 
     Raises:
         CheckpointError: nothing there, no format recognised (the error lists the known), a file that can't be read as
@@ -237,13 +240,16 @@ def load_dictionary(
 
 @neutrally
 def as_dictionary(sae: object, *, hook_name: str | None = None) -> Dictionary:
-    """Whatever can serve as a dictionary of features, as one.
+    """Turn whatever can serve as a dictionary of features into one.
 
     Args:
         sae: a `Dictionary`; a path or repository id (`load_dictionary`); a SAELens SAE in memory; a mapping of tensors
             (`from_tensors`); a matrix of directions (`from_directions`); anything with ``encode`` and decoder
             directions (`from_module`). ``torch.compile`` and ``DataParallel`` around it are taken off.
         hook_name: where it reads, for those that don't say: tensors, directions, modules.
+
+    Returns:
+        The dictionary.
 
     Raises:
         InputError: none of these, and what the functions above raise.

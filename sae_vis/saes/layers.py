@@ -39,13 +39,16 @@ def load_dictionaries(
     device: str | torch.device | None = None,
     revision: str | None = None,
 ) -> dict[str, Dictionary]:
-    """The dictionaries of a folder or repository with one for each layer, by the hook name where each reads.
+    """Load the dictionaries of a folder or repository that has one for each layer.
 
-    Read are: a folder with one file a layer (circuit-tracer's sets and cross-layer transcoders, Gemma Scope 2's
-    crosscoders and cross-layer transcoders, Qwen Scope), a ``config.yaml`` of circuit-tracer that lists where its
-    transcoders are, and all checkpoints of any format in folders below (``layers.0``, ``layers.1``, … of sparsify;
-    a release of SAELens). They are in the order of the numbers in their names. One that names no hook point is called
-    by its path.
+    It reads three kinds of folders:
+
+    - one file a layer: circuit-tracer's sets and cross-layer transcoders, Gemma Scope 2's crosscoders and cross-layer
+      transcoders, Qwen Scope;
+    - a ``config.yaml`` of circuit-tracer that lists where its transcoders are;
+    - checkpoints of any format in folders below: ``layers.0``, ``layers.1``, … of sparsify, or a release of SAELens.
+
+    The dictionaries are in the order of the numbers in their names. One that names no hook point is called by its path.
 
     Args:
         source: a folder, or the id of a Hugging Face repository; ``organisation/repository:folder`` as for
@@ -56,6 +59,9 @@ def load_dictionaries(
         dtype: of the computation: float32, float16 or bfloat16; None: float32.
         device: where the weights go; None: CPU. All are held at once.
         revision: branch, tag or commit of a repository.
+
+    Returns:
+        By the hook name at which each reads.
 
     Raises:
         CheckpointError: no dictionaries there; for each what `load_dictionary` raises.

@@ -55,6 +55,9 @@ def from_module(
             there is none, as wide as the decoder.
         hook_name: where the dictionary reads, or None.
 
+    Returns:
+        The dictionary.
+
     Raises:
         InputError: no ``encode``, no decoder directions, an ``encode`` that fails or returns something else.
     """

@@ -43,12 +43,15 @@ from sae_vis.saes.weights import (
 def load_sae(
     path: str | Path, *, dtype: torch.dtype = torch.float32, device: str | torch.device | None = None
 ) -> Dictionary:
-    """The dictionary in a SAELens checkpoint directory.
+    """Load the dictionary of a SAELens checkpoint directory.
 
     Args:
         path: the directory with ``cfg.json`` and ``sae_weights.safetensors``.
         dtype: of the computation: float32 (weights stored in half precision are widened exactly), float16 or bfloat16.
         device: where the weights go; None: CPU.
+
+    Returns:
+        The dictionary.
 
     Raises:
         CheckpointError: a missing or damaged file, an unknown key, a shape or value that can't be right.

@@ -53,6 +53,9 @@ def from_sae_lens(sae: SaeLensSae, *, dtype: torch.dtype | None = None) -> Dicti
         sae: an object of any class of the package, or of one made from them.
         dtype: of the computation; None: the SAE's own.
 
+    Returns:
+        The dictionary.
+
     Raises:
         CheckpointError: weights that can't be right.
         InputError: another dtype for an SAE that only its own ``encode`` can read; an ``encode`` that fails.

@@ -69,6 +69,9 @@ def from_tensors(tensors: Mapping[str, Tensor | float], options: TensorOptions |
             if they have the dtype already, and never written to.
         options: what the tensors don't say.
 
+    Returns:
+        The dictionary.
+
     Raises:
         CheckpointError: unknown or missing names, shapes that don't fit, values that can't be right, ``b_dec`` without
             a word on whether it is subtracted.

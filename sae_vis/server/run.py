@@ -43,6 +43,9 @@ class ServerSettings:
         names: further names, with their ports, by which others reach this server, such as ``explorer.lab.org``.
         open_browser: whether to open the page in a browser.
         first: feature that the printed address opens; None: the first row of the table.
+
+    Raises:
+        InputError: a port that is none, a host that others can reach without a token, a token that is too short.
     """
 
     host: str = "127.0.0.1"

@@ -46,6 +46,9 @@ class SiteSettings:
         pages: further pages that lie in the folder or elsewhere, as ``{title: address}``, shown as links.
         workers: processes; None: one for each core.
         effects: whether to compute direct effects of examples that the index does not keep yet; needs ``parts``.
+
+    Raises:
+        InputError: a base without slashes at both ends, an address that can't be that of a page.
     """
 
     title: str | None = None
@@ -107,6 +110,9 @@ def save_site(
         layout: of the cards; None: the default.
         settings: title, path, links, processes.
         progress: called with stage, done, total.
+
+    Returns:
+        What the site holds, and how much of it was made now.
 
     Raises:
         InputError: a folder that holds something else, or can't be written to; no such feature.

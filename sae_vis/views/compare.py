@@ -47,6 +47,9 @@ class CompareSettings:
         b_page: of B's.
         title: page title; None: made from the hook points.
         first: the feature of A that the page opens with; None: the first.
+
+    Raises:
+        InputError: numbers below their least, a buffer that is no pair of numbers.
     """
 
     partners: int = 6

@@ -124,6 +124,9 @@ class PromptSettings:
             run of the model.
         compare: a second prompt, shown beside the first; None: there is none.
         title: page title; None: made from the hook point.
+
+    Raises:
+        InputError: an unknown metric; one of full effects, while none are measured; a number that makes no sense.
     """
 
     metric: str | None = None
@@ -159,7 +162,13 @@ class PromptSettings:
             raise InputError(f"metric is {self.metric!r}, but full_effects is 0: give the number of pairs to measure")
 
     def position(self, n: int) -> int | None:
-        """`seq_pos` from the start, for a prompt of ``n`` tokens.
+        """The position that `seq_pos` names, counted from the start.
+
+        Args:
+            n: tokens of the prompt.
+
+        Returns:
+            The position; None: the whole prompt.
 
         Raises:
             InputError: no such position.
