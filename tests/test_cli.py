@@ -17,6 +17,7 @@ import sae_vis
 from sae_vis import Corpus, Index, ModelAndSae, TokenText, index_features, save_feature_page
 from sae_vis.api import ComputeSettings, FeatureSettings
 from sae_vis.cli import main
+from sae_vis.cli.said import say_unused_gpu
 from sae_vis.corpus.labels import LabelledText
 from sae_vis.demo import run as demo
 from sae_vis.errors import ForeignIndexError, InputError
@@ -79,6 +80,15 @@ def test_a_device_that_is_not_here(small_text: Path, tmp_path: Path, capsys: pyt
         )
     command(*words, tmp_path / "index", "--device", "cpu")
     assert Index.open(tmp_path / "index").n_features > 0
+
+
+@pytest.mark.parametrize(("device", "there", "said"), [(None, True, True), ("cpu", True, False), (None, False, False)])
+def test_a_gpu_that_is_not_used_is_named(
+    device: str | None, there: bool, said: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    say_unused_gpu(device)
+    assert ("--device cuda" in capsys.readouterr().out) == said
 
 
 @pytest.fixture(scope="module")

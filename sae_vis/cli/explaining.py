@@ -14,8 +14,10 @@ from sae_vis.cli.said import say
 def explanations(
     index: IndexAt,
     files: Annotated[list[Path], typer.Argument(help="tables, JSON, Neuronpedia's exports, delphi's results")],
-    source: Annotated[str, typer.Option(help="who says so, where the files do not")] = "",
-    only: Annotated[str | None, typer.Option(help="of files with several dictionaries: the layer or module")] = None,
+    source: Annotated[str, typer.Option(help="who wrote them, if the files don't say")] = "",
+    only: Annotated[
+        str | None, typer.Option(help="if the files hold several dictionaries: which layer or module to read")
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="forget the explanations that are there")] = False,
 ) -> None:
     """Keep explanations of features beside an index: cards show them, the explorer sorts and searches them."""

@@ -8,7 +8,7 @@ import typer
 
 from sae_vis.cli.loaded import load_layers, load_parts, load_placed
 from sae_vis.cli.options import LayerOptions, NewRunOptions, OutAnywhere, SequenceOptions, TextOptions, WorkerOptions
-from sae_vis.cli.said import progress_bars, say_indices
+from sae_vis.cli.said import progress_bars, say_indices, say_unused_gpu
 
 if TYPE_CHECKING:
     from sae_vis.config import Ranks, RayWorkers
@@ -24,7 +24,7 @@ def index(
     sequences: SequenceOptions,
     workers: WorkerOptions,
 ) -> None:
-    """Index every feature of an SAE over text, in one pass. Run the command again to continue a killed build."""
+    """Index every feature of an SAE over text, in one pass. Run the same command again to go on after an interruption."""
     from sae_vis.api import index_features, index_layers
     from sae_vis.config import IndexConfig
     from sae_vis.corpus.datasets import DatasetConfig, TokenBudget, documents
@@ -37,6 +37,7 @@ def index(
         raise InputError("give the text to index as --text FILE or as --dataset NAME, one of the two")
     who = _workers(workers)
     config = IndexConfig(acts_dtype=run.acts_dtype, workers=who)  # type: ignore[arg-type]  # it checks the word itself
+    say_unused_gpu(run.device)
     tokenizer = load_tokenizer(model)
     hook_names = (run.hook, run.hook_out)
     several = load_layers(sae, layers.match, every_layer=layers.every_layer, device=run.device)

@@ -15,7 +15,7 @@ def make_map(
     sae: Annotated[str, typer.Option(help="the index's SAE")],
     neighbours: Annotated[int, typer.Option(min=1, help="how many nearest features to keep for each feature")] = 16,
 ) -> None:
-    """Find each feature's nearest by decoder direction, and lay all out on a map. Both stay with the index."""
+    """Find the nearest features of each by decoder direction, and lay all out on a map, both kept with the index."""
     from sae_vis.api import Index
     from sae_vis.api import make_map as made
     from sae_vis.saes.formats import load_dictionary

@@ -13,14 +13,16 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="where to write")]
 OutAnywhere = Annotated[
     str, typer.Option("--out", "-o", help="where to write: a directory, or an address in an object store (s3://…)")
 ]
-Layout = Annotated[Path | None, typer.Option(help="layout of a card as JSON; default: the default layout")]
+Layout = Annotated[Path | None, typer.Option(help="JSON file with the layout of a card; default: the default layout")]
 IndexAt = Annotated[str, typer.Argument(help="index directory or address")]
 Hook = Annotated[str | None, typer.Option(help="hook name or module path; default: what the SAE names")]
 HookOut = Annotated[str | None, typer.Option(help="where a transcoder writes; default: what it names")]
 Dtype = Annotated[str | None, typer.Option(help="dtype of the model's weights; default: that of the index")]
 NewDtype = Annotated[
     str | None,
-    typer.Option(help="dtype of the model's weights; default: as stored, but float32 where half precision is slow"),
+    typer.Option(
+        help="dtype of the model's weights; default: as stored, but float32 on a CPU that is slow in half precision"
+    ),
 ]
 Title = Annotated[str | None, typer.Option(help="page title; default: made from the hook point")]
 First = Annotated[int | None, typer.Option(help="feature that the page opens with; default: the first")]
@@ -32,7 +34,7 @@ class LayerOptions:
 
     every_layer: Annotated[
         bool,
-        typer.Option("--every-layer", help="--sae holds an SAE per layer: index them all in one pass"),
+        typer.Option("--every-layer", help="--sae has an SAE for each layer: index all of them in one pass"),
     ] = False
     match: Annotated[
         str | None, typer.Option(help="which SAEs of --every-layer to take: a pattern for their paths")
@@ -43,14 +45,18 @@ class LayerOptions:
 class TextOptions:
     """The text that is indexed: files, or a dataset."""
 
-    text: Annotated[list[Path] | None, typer.Option(help="text file, one document; give several times")] = None
+    text: Annotated[list[Path] | None, typer.Option(help="text file, read as one document; repeat for more files")] = (
+        None
+    )
     dataset: Annotated[str | None, typer.Option(help="Hugging Face dataset, streamed: hub name, folder, file")] = None
     subset: Annotated[str | None, typer.Option(help="configuration of the dataset")] = None
     split: Annotated[str, typer.Option(help="split of the dataset")] = "train"
-    column: Annotated[str | None, typer.Option(help="column with the text, or the messages")] = None
+    column: Annotated[str | None, typer.Option(help="column of the dataset that holds the text, or the messages")] = (
+        None
+    )
     label: Annotated[
         list[str] | None,
-        typer.Option(help="column with a label of each document, such as its language; give several times"),
+        typer.Option(help="column with a label of each document, such as its language; repeat for more"),
     ] = None
     chat: Annotated[bool, typer.Option("--chat", help="the column holds messages: use the chat template")] = False
     tokens: Annotated[int | None, typer.Option(help="stop after this many tokens of text")] = None
@@ -60,7 +66,7 @@ class TextOptions:
 class SequenceOptions:
     """How the text is cut into sequences."""
 
-    seq_len: Annotated[int, typer.Option(help="tokens in a sequence")] = 128
+    seq_len: Annotated[int, typer.Option(help="tokens in a sequence, BOS included")] = 128
     bos: Annotated[bool, typer.Option(help="start every sequence with BOS")] = True
     skip: Annotated[int, typer.Option(min=0, help="mask this many positions at the start of each sequence")] = 0
 
@@ -71,12 +77,20 @@ class WorkerOptions:
 
     ray: Annotated[
         str | None,
-        typer.Option(help="build on a Ray cluster: its address, or auto: the one here, or one that is started for it"),
+        typer.Option(
+            help="build on a Ray cluster: its address, or auto for this machine's cluster; starts one if there is none"
+        ),
     ] = None
-    rank: Annotated[int | None, typer.Option(help="number of this process, from 0, of --world that build --out")] = None
-    world: Annotated[int | None, typer.Option(help="how many processes build --out together, with --rank")] = None
+    rank: Annotated[
+        int | None,
+        typer.Option(help="number of this process among --world, from 0; start the same command once for each"),
+    ] = None
+    world: Annotated[int | None, typer.Option(help="how many processes build the index together; needs --rank")] = None
     stall: Annotated[
-        float | None, typer.Option(help="seconds without progress after which others do it, or an error says so")
+        float | None,
+        typer.Option(
+            help="seconds without progress after which other ranks take over, or a Ray build ends with an error"
+        ),
     ] = None
 
 
@@ -101,13 +115,11 @@ class NewRunOptions(HookOptions):
 
     dtype: NewDtype = None
     device: Annotated[
-        str | None, typer.Option(help="cuda, cuda:1, …; auto: the model spread over all GPUs; default: the CPU")
+        str | None, typer.Option(help="cuda, cuda:1, …, or auto to spread the model over all GPUs; default: the CPU")
     ] = None
     acts_dtype: Annotated[
         str,
-        typer.Option(
-            help="dtype of stored activations: float32, or bfloat16, which rounds them and takes half the room"
-        ),
+        typer.Option(help="dtype of stored activations: float32, or bfloat16, which rounds them and halves their size"),
     ] = "float32"
 
 
@@ -128,7 +140,7 @@ class ReadersOptions:
 class PartsOptions:
     """Model and SAE of an index; none, or both."""
 
-    model: Annotated[str | None, typer.Option(help="the index's model, for logit effects on the tokens shown")] = None
+    model: Annotated[str | None, typer.Option(help="the index's model; with --sae it adds effects to the page")] = None
     sae: Annotated[str | None, typer.Option(help="the index's SAE, with --model")] = None
     hook: Hook = None
     hook_out: HookOut = None
@@ -140,9 +152,10 @@ class ChosenOptions:
     """Which features a page has."""
 
     ids: Annotated[
-        list[int] | None, typer.Argument(help="feature numbers; default: evenly spaced over those that fire")
+        list[int] | None,
+        typer.Argument(help="feature numbers; default: --count features, evenly spaced over those that fire"),
     ] = None
-    count: Annotated[int, typer.Option(help="how many features to show if you name none")] = N_FEATURES
+    count: Annotated[int, typer.Option(help="how many features to show if you give no numbers")] = N_FEATURES
     every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False
     most_uneven: Annotated[
         str | None, typer.Option(help="show the features that fire most unevenly over this labelling")
@@ -175,7 +188,7 @@ class SecondOptions:
 
     index_b: Annotated[
         str | None,
-        typer.Option(help="index of a second SAE over the same text: show its features, too"),
+        typer.Option(help="index of a second SAE over the same text, whose features are shown, too"),
     ] = None
     b_page: Annotated[str | None, typer.Option(help="address of a page of B's features, for links")] = None
     compare_page: Annotated[str | None, typer.Option(help="address of the page that compares both, for links")] = None
@@ -198,7 +211,7 @@ class PromptOptions:
     logit_tokens: Annotated[
         list[str] | None,
         typer.Option(
-            "--logit-tokens", "--token", help="also rank by the effect on this token's logit; give several times"
+            "--logit-tokens", "--token", help="also rank by the effect on this token's logit; repeat for more tokens"
         ),
     ] = None
     full_effects: Annotated[
@@ -213,8 +226,11 @@ class SiteOptions:
     """As `sae_vis.SiteSettings`."""
 
     title: Title = None
-    base: Annotated[str | None, typer.Option(help="path of the site, for hosts that drop the slash at its end")] = None
-    page: Annotated[list[str] | None, typer.Option(help="a page to link to, TITLE=ADDRESS; give several times")] = None
+    base: Annotated[
+        str | None,
+        typer.Option(help="path of the site on its host, such as /my-sae/, if the host drops the slash at the end"),
+    ] = None
+    page: Annotated[list[str] | None, typer.Option(help="a page to link to, as TITLE=ADDRESS; repeat for more")] = None
     workers: Annotated[int | None, typer.Option(help="number of processes; default: one per core")] = None
     effects: Annotated[
         bool, typer.Option(help="compute direct effects that the index does not keep yet; needs --model")
@@ -226,7 +242,8 @@ class LiveOptions:
     """Model and SAEs of the indices that are served; none, or both."""
 
     model: Annotated[
-        str | None, typer.Option(help="the indices' model, for prompts, texts of your own and effects")
+        str | None,
+        typer.Option(help="the indices' model; with --sae you can try prompts and texts of your own, and see effects"),
     ] = None
     sae: Annotated[
         list[str] | None, typer.Option(help="the index's SAE, with --model; give one for each index, in order")
@@ -238,14 +255,14 @@ class LiveOptions:
 class ServeOptions:
     """As `sae_vis.ServerSettings`."""
 
-    host: Annotated[str, typer.Option(help="address to listen on; one that others can reach needs --token")] = (
-        "127.0.0.1"
-    )
+    host: Annotated[
+        str, typer.Option(help="address to listen on; an address that other machines can reach needs --token")
+    ] = "127.0.0.1"
     port: Annotated[int | None, typer.Option(help="port; default: 8765, or a free one where that is taken")] = None
     token: Annotated[str | None, typer.Option(help="secret first part of the address; default: random")] = None
     name: Annotated[
         list[str] | None,
-        typer.Option(help="another name with port for this server, such as a proxy's; give several times"),
+        typer.Option(help="another name, with port, by which the server is called, such as a proxy's; repeat for more"),
     ] = None
     browser: Annotated[bool, typer.Option(help="open the page in a browser")] = True
     first: Annotated[int | None, typer.Option(help="feature to open first; default: the first row of the table")] = None
@@ -258,7 +275,7 @@ class ChosenOfAOptions:
     ids: Annotated[
         list[int] | None, typer.Argument(help="feature numbers of A; default: some that are worth comparing")
     ] = None
-    count: Annotated[int, typer.Option(help="how many features of A to show if you name none")] = 128
+    count: Annotated[int, typer.Option(help="how many features of A to show if you give no numbers")] = 128
     every: Annotated[bool, typer.Option("--all", help="show every feature of A that fires")] = False
 
 

@@ -40,7 +40,7 @@ def feature(
     out: Out = Path("features.html"),
     layout: Layout = None,
 ) -> None:
-    """Write a page of feature views from an index."""
+    """Write a page of features from an index: one HTML file that works offline."""
     from sae_vis.api import ComputeSettings, FeatureSettings, Index, save_feature_page
     from sae_vis.deliver.output import output_file
 
@@ -115,7 +115,7 @@ def prompt(
     out: Out = Path("prompt.html"),
     layout: Layout = None,
 ) -> None:
-    """Write a page about one text: at every token, the features that matter most, by several metrics."""
+    """Write a page about one text, which ranks the features that matter at every token by several metrics."""
     from sae_vis.api import ComputeSettings, Index, save_prompt_page, single_token
     from sae_vis.deliver.output import output_file
     from sae_vis.models.loading import load_tokenizer

@@ -87,6 +87,14 @@ def say(line: str) -> None:
     typer.echo(line)
 
 
+def say_unused_gpu(device: str | None) -> None:
+    """Say how to use a GPU, where there is one and nobody has chosen a device."""
+    import torch
+
+    if device is None and torch.cuda.is_available():
+        say("  runs on the CPU, but PyTorch sees a GPU: add --device cuda to use it")
+
+
 def said_of_model(facts: dict[str, Any]) -> str:
     """A model in words: its name, and the dtype that it was run in."""
     stored = f", stored in {facts['stored_dtype']}" if "stored_dtype" in facts else ""

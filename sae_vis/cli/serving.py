@@ -25,7 +25,7 @@ def serve(
     layout: Layout = None,
     notes: Annotated[bool, typer.Option(help="allow notes on features, kept in the index's directory")] = True,
 ) -> None:
-    """Open an index, or several, in the browser: all features in a table, search, cards; with --model live."""
+    """Open one or more indices in the browser: all features in a table, with search and cards. --model adds prompts."""
     from sae_vis.models.loading import load_tokenizer
     from sae_vis.server.run import ServerSettings, require_packages
     from sae_vis.server.serve import serve as served
