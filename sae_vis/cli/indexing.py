@@ -24,7 +24,7 @@ def index(
     sequences: SequenceOptions,
     workers: WorkerOptions,
 ) -> None:
-    """Index every feature of an SAE over text, in one pass. Run the same command again to go on after an interruption."""
+    """Index every feature of an SAE over text, in one pass. Run the command again to continue an interrupted build."""
     from sae_vis.api import index_features, index_layers
     from sae_vis.config import IndexConfig
     from sae_vis.corpus.datasets import DatasetConfig, TokenBudget, documents
