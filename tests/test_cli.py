@@ -147,7 +147,7 @@ def test_ranks_leave_the_index_of_one_process(built: Path, small_text: Path, tmp
     [
         (("--rank", 0), "--rank and --world belong together: the number of this process, and how many there are"),
         (("--rank", 0, "--world", 2, "--ray", "auto"), "--ray and --rank are two ways to share the work: give one of"),
-        (("--stall", 5), "--stall is of work that is shared: give --ray, or --rank and --world"),
+        (("--stall", 5), "--stall is for work that is shared: give --ray, or --rank and --world"),
         (("--rank", 2, "--world", 2), "Ranks.rank is 2 of 2: ranks are numbered from 0 to world - 1"),
         (("--ray", "127.0.0.1:1"), "there is no Ray cluster at '127.0.0.1:1'"),
     ],

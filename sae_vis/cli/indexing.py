@@ -86,6 +86,6 @@ def _workers(options: WorkerOptions) -> Ranks | RayWorkers | None:
         raise InputError("--rank and --world belong together: the number of this process, and how many there are")
     if options.rank is None or options.world is None:
         if options.stall is not None:
-            raise InputError("--stall is of work that is shared: give --ray, or --rank and --world")
+            raise InputError("--stall is for work that is shared: give --ray, or --rank and --world")
         return None
     return Ranks(rank=options.rank, world=options.world, stall=stall)
