@@ -74,7 +74,4 @@ def _whole(kept: Callable[[], T | None]) -> T | None:
 
 def _require_own(index: Index, sae: Dictionary) -> None:
     if sae.fingerprint() != index.manifest.provenance.identity["SAE"]:
-        raise ForeignIndexError(
-            "the index was made with another SAE than the one given now, and a map of one is none of the other: "
-            "give the index's SAE"
-        )
+        raise ForeignIndexError("the index was made with another SAE than the one given now: give the index's SAE")
