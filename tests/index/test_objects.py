@@ -369,9 +369,7 @@ def test_a_build_that_was_stopped_goes_on(address: str, directory, monkeypatch, 
     with pytest.raises(KeyboardInterrupt):
         build(address)
     assert not (at(address) / MANIFEST).exists()
-    words = (
-        "has no manifest.json: there is an unfinished build; run the same" if writes > 1 else "manifest.json is missing"
-    )
+    words = "has no manifest.json: there is an unfinished build; run the same" if writes else "manifest.json is missing"
     with pytest.raises(DamagedIndexError, match=re.escape(words)):
         Index.open(address)
     monkeypatch.setattr(Shelf, "before", staticmethod(lambda kind, path: None))
