@@ -537,7 +537,7 @@ def test_never_two_at_once_however_late_answers_are(seed: int, monkeypatch):
         except BusyIndexError:
             pass
 
-    threads = [threading.Thread(target=come, args=(dice.random() < 0.3, dice.random() * 0.05)) for _ in range(6)]
+    threads = [threading.Thread(target=come, args=(dice.random() < 0.3, dice.random() * 0.01)) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
