@@ -126,7 +126,7 @@ $(LIBRARIES_READY): $(READY) requirements/libraries.txt
 	$(LIBRARIES)/bin/python -m pip install --quiet --no-compile $(PINNED) --editable ".[dev,testbed,libraries]"
 	$(LIBRARIES)/bin/python -m pip install --quiet --no-compile $(PINNED) --no-deps circuit-tracer dictionary-learning eai-delphi
 	$(LIBRARIES)/bin/python -m pip install --quiet --no-compile $(PINNED) aioitertools cryptography flask flask-cors jmespath \
-		py-partiql-parser responses xmltodict
+		py-partiql-parser responses wrapt xmltodict
 	$(LIBRARIES)/bin/python -m pip install --quiet --no-compile $(PINNED) --no-deps aiobotocore boto3 botocore moto s3fs s3transfer
 	@touch $@
 

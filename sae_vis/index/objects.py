@@ -42,6 +42,7 @@ _LOG = logging.getLogger("sae_vis")
 _T = TypeVar("_T")
 PROTOCOLS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "oss", "tos", "memory"}
 """Of file systems whose objects are put whole."""
+_PATTERN = {"*", "?", "["}
 PAUSES = (1.0, 5.0, 25.0)
 """Seconds before the same is asked again, on top of what the file system does by itself."""
 _DENIED = ("NoCredentialsError", "PartialCredentialsError", "ClientAuthenticationError", "DefaultCredentialsError")
@@ -71,6 +72,10 @@ class ObjectStore(RemoteStore, BuildPlace):
                 f"an index can't be built at {address}: {protocol_of(address)}:// is no object store that is known to "
                 f"take files whole; expected one of {', '.join(f'{name}://' for name in sorted(PROTOCOLS))}. Build it "
                 "in a directory, and upload it (sae-vis push)"
+            )
+        if _PATTERN & set(address):  # file systems would delete what such a name matches
+            raise InputError(
+                f"an index can't be built at {address}: choose an address without {' '.join(sorted(_PATTERN))}"
             )
         super().__init__(address, use_listings_cache=False)
         self.shared = shared
@@ -282,10 +287,10 @@ class ObjectStore(RemoteStore, BuildPlace):
 
         def find() -> dict[str, Any]:
             try:
-                found: dict[str, Any] = self._system.find(root, detail=True)
+                found = self._system.find(root, detail=True)
             except FileNotFoundError:
                 return {}
-            return found
+            return found if isinstance(found, dict) else {path: {} for path in found}  # adlfs, of a single file
 
         found = {str(path).removeprefix(f"{self._root}/"): facts for path, facts in self._ask(prefix, find).items()}
         marks = {name: "|".join(str(facts.get(key)) for key in _MARKS) for name, facts in found.items()}
