@@ -416,8 +416,37 @@ def test_nothing_fires_and_nothing_passes_and_nothing_measured(open_page, page):
     assert "The density filter leaves none" in tab.inner_text("[data-message=filtered]")
     go(tab, f"#metric=loss_effect&pos={len(page.prompt.prompts[0].tokens) - 1}")
     said = tab.inner_text("[data-message=unmeasured]")
-    assert "Loss effect, direct was not computed at this token." in said
-    assert "No token follows the last one" in said
+    assert said == "Loss effect, direct was not computed at this token."
+    assert "No token follows the last one" in tab.inner_text(".ranking .note")
+
+
+def test_what_the_model_expects_and_why(open_page, page):
+    """The likeliest next tokens stand below the prompt; a click ranks by what features add to the logit of one."""
+    view = page.prompt.prompts[0]
+    last = len(view.tokens) - 1
+    tab = open_page(page, "#metric=attribution&pos=all")
+    chips = tab.locator(".expects .filter-chip")
+    assert tab.inner_text(".expects").startswith("Behind the prompt the model expects")
+    assert chips.count() == 3
+    go(tab, "#metric=loss_effect&pos=4")
+    assert tab.inner_text(".expects").startswith("Here the model expects")
+    assert "the text goes on with" in tab.inner_text(".expects")
+    token(tab, 4).hover()
+    shares = [row.split()[-1] for row in tab.locator("#prompt-tip .likely tr").all_inner_texts()]
+    assert [chip.split()[-1] for chip in chips.all_inner_texts()] == shares[:3]
+    chips.nth(1).click()
+    wait_until(tab, "document.querySelectorAll('.expects .filter-chip')[1].ariaPressed === 'true'")
+    assert tab.locator("select.target").input_value() == "2"
+    pairs = slice(view.offsets[4], view.offsets[5])
+    effects = np.asarray(view.logit_effects).reshape(-1, view.n_targets)[pairs, 2]
+    best = int(np.asarray(view.features)[pairs][np.argsort(-np.abs(effects), kind="stable")[0]])
+    assert tab.locator(".ranks tbody tr").first.get_attribute("data-feature") == str(best)
+    # at the end, where every effect on the loss is nothing
+    go(tab, f"#metric=loss_effect&pos={last}")
+    tab.locator(".ranking .note .filter-chip").click()
+    wait_until(tab, "document.querySelector('select.target')?.value === '1'")
+    assert tab.locator(".ranking .note").count() == 0
+    assert tab.locator(".ranks tbody tr").count() > 0
 
 
 def test_what_was_not_measured_is_counted(open_page, page):

@@ -6,6 +6,7 @@ import { Chip } from "../../marks/TokenText";
 import { SideMark } from "../../marks/SideMark";
 import { isFull } from "../../state/prompt/pairs";
 import { SIDE_NAMES } from "../../state/sides";
+import { NothingFollows } from "./Expects";
 import { Sparkline } from "./Sparkline";
 import { single, usePointed, usePrompt, type PromptState } from "../../state/prompt/state";
 import { AGGREGATE_WORDS, differenceTone, extent, spanWords, toneOf, unmeasuredWords, valueWords } from "../../marks/prompt/words";
@@ -22,6 +23,7 @@ export function Ranking(): VNode {
         </h2>
         <Summary />
       </header>
+      <NothingFollows />
       {listed.length === 0 ? <Empty /> : <List />}
       {listed.length > 0 && ranking.n_measured < ranking.n_pairs && (
         <p class="quiet note">{unmeasuredWords(measure, ranking.n_pairs, ranking.n_measured)}</p>
@@ -53,10 +55,9 @@ function Summary(): VNode {
 
 /** Three reasons for an empty ranking, each in its own words. */
 function Empty(): VNode {
-  const { ranking, address, measure, most, prompts } = usePrompt();
+  const { ranking, address, measure, most } = usePrompt();
   const { n_firing, n_kept } = ranking;
   const here = single(address.span) ? "at this token" : address.span === null ? "on this prompt" : "at these tokens";
-  const last = address.span !== null && address.span.from === prompts.side(address.span.side).n - 1;
   const why = n_firing === 0 ? "silent" : n_kept === 0 ? "filtered" : "unmeasured";
   const words = {
     silent: `No feature fires ${here}.`,
@@ -66,7 +67,6 @@ function Empty(): VNode {
   return (
     <p class="message" role="status" data-message={why}>
       {words}
-      {why === "unmeasured" && last && " No token follows the last one."}
     </p>
   );
 }

@@ -8,6 +8,7 @@ import { colouring } from "../../marks/prompt/colours";
 import { PromptText } from "../../marks/prompt/PromptText";
 import { SideMark } from "../../marks/SideMark";
 import { SIDE_NAMES } from "../../state/sides";
+import { Expects } from "./Expects";
 import { Scale } from "../../marks/prompt/Scale";
 import { single, usePointed, usePrompt, type Pointed } from "../../state/prompt/state";
 import { endsOf, valueWords } from "../../marks/prompt/words";
@@ -62,6 +63,7 @@ function Text({ side }: { side: Side }): VNode {
         choose={choose}
         list={{ label: `${name}. Arrow keys choose a token, with Shift a span.`, id: `t${side}` }}
       />
+      <Expects side={side} />
     </div>
   );
 }
