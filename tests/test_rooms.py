@@ -43,7 +43,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FUNCTION = 60
 MOST_PARAMETERS = 8
 OF_SAE_VIS_0_3 = ("compat/data.py", "create")  # its ten parameters may be given by position, and one more has the rest
-LONGEST_MODULE = {"": 425, "api": 260, "cli": 260, "compat": 260}  # lines, docstrings apart
+LONGEST_MODULE = {"": 425, "api": 280, "cli": 280, "compat": 280}  # lines, docstrings apart
 
 
 def room(module: str) -> str:

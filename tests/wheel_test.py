@@ -6,6 +6,7 @@ Usage: wheel_test.py DIST     (DIST holds one .whl)
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 CONSTRAINTS = Path(__file__).parents[1] / "requirements" / "constraints.txt"
 DOCS = Path(__file__).parents[1] / "docs"
 MOST_BYTES = 14_000_000
+RELATIVE = re.compile(r"\]\((?!https?://|#)|(?:src|srcset)=\"(?!https?://)")
 
 
 def main() -> None:
@@ -29,6 +31,9 @@ def main() -> None:
     for needed in ("sae_vis/py.typed", "sae_vis/static/common.js", "sae_vis/demo/assets/NOTICE"):
         if needed not in names:
             sys.exit(f"the wheel lacks {needed}")
+    metadata = next(name for name in names if name.endswith(".dist-info/METADATA"))
+    if RELATIVE.search(zipfile.ZipFile(wheel).read(metadata).decode()):
+        sys.exit("the README in the wheel has relative addresses, which lead nowhere on PyPI")
     with tempfile.TemporaryDirectory() as folder:
         try_demo(wheel, Path(folder))
 
