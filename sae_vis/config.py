@@ -21,7 +21,7 @@ STALL = 600.0
 class Ranks:
     """This process is one of several that build the same index together, each started by itself (a Slurm array).
 
-    They know of each other by the files that they write: ``out`` must be one directory that all of them see. Every rank
+    They know of each other by the files that they write: ``out`` must be one place that all of them see. Every rank
     does its share of each step, then waits for the files of the others; what a rank that makes no progress owes is done
     by those that wait. Ranks may start at any time, end at any time, and be started again.
 
@@ -50,7 +50,7 @@ class Ranks:
 class RayWorkers:
     """An index is built by workers of a Ray cluster; needs the extra ``ray``.
 
-    ``out`` must be a directory that all machines of the cluster see. Model and dictionary are sent to the workers from
+    ``out`` must be a place that all machines of the cluster see. Model and dictionary are sent to the workers from
     this process, wherever they come from.
 
     Attributes:

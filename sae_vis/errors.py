@@ -22,7 +22,7 @@ class DamagedIndexError(IndexFileError):
 
 
 class BusyIndexError(IndexFileError):
-    """An index directory that another process is building in."""
+    """An index directory, or address, that another process is building in."""
 
 
 class StalledBuildError(SaeVisError):
@@ -30,7 +30,7 @@ class StalledBuildError(SaeVisError):
 
 
 class ForeignIndexError(IndexFileError):
-    """An index directory that was made from something else than what is asked for now; nothing was written."""
+    """An index directory, or address, that was made from something else than is asked for now; nothing was written."""
 
 
 class UnknownWiringError(InputError):

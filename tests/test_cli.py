@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import torch
@@ -138,6 +139,18 @@ def test_ranks_leave_the_index_of_one_process(built: Path, small_text: Path, tmp
     words = ("index", "--model", MODEL, "--sae", demo.assets() / "sae-resid", "--text", small_text, "--out", out)
     command(*words, "--rank", 1, "--world", 2, "--stall", 0.1)
     files = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert "postings/part-00000.parquet" in files
+    assert all((built / name).read_bytes() == data for name, data in files.items())
+
+
+def test_an_index_is_built_at_an_address(built: Path, small_text: Path, capsys: pytest.CaptureFixture[str]):
+    memory, out = fsspec.filesystem("memory"), "memory://cli/index"
+    command("index", "--model", MODEL, "--sae", demo.assets() / "sae-resid", "--text", small_text, "--out", out)
+    assert f"pages: sae-vis feature {out} -o features.html" in capsys.readouterr().out
+    command("info", out)
+    assert "checksums right" in capsys.readouterr().out
+    files = {name.removeprefix("/cli/index/"): memory.cat_file(name) for name in memory.find("/cli/index")}
+    memory.rm("/cli", recursive=True)
     assert "postings/part-00000.parquet" in files
     assert all((built / name).read_bytes() == data for name, data in files.items())
 

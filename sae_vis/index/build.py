@@ -51,7 +51,7 @@ def build_index(
     columns: Sequence[FeatureColumns] = (),
     progress: Progress | None = None,
 ) -> Index:
-    """Build the index of ``source``, in directory ``out`` or, without one, in memory.
+    """Build the index of ``source``, in directory or at address ``out`` or, without one, in memory.
 
     A build that was interrupted goes on; a finished index of the same source is opened; a directory that holds
     anything else is left as it is.
@@ -67,7 +67,7 @@ def build_index(
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """An index to be built: its source, its directory (None: in memory), statistics to add."""
+    """An index to be built: its source, its directory or address (None: in memory), statistics to add."""
 
     source: CodeSource
     out: str | Path | None = None
@@ -182,7 +182,7 @@ def _store(out: object, config: IndexConfig) -> Store:
         if config.workers is not None:
             raise InputError(
                 f"an index in memory is built by one process, but IndexConfig.workers is {config.workers}: give a "
-                "directory that all workers see"
+                "directory that all workers see, or an address in an object store"
             )
         return MemoryStore()
     return place_at(out, shared=config.workers is not None)

@@ -38,7 +38,7 @@ class RayExecutor(Executor):
 
     Args:
         options: which cluster, what of it.
-        indices: that are built, in directories.
+        indices: that are built, in directories or at addresses.
 
     Raises:
         InputError: the extra ``ray`` is missing, there is no such cluster, or what is given can't be sent.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import fsspec
 import numpy as np
 import pytest
 import torch
@@ -181,6 +182,15 @@ def test_every_layer_is_found_and_indexed_in_one_pass(tmp_path, name, model, pas
     again = sv.index_layers(corpus, model, found, out, config=CONFIG)
     assert passes == []
     assert all(same(again[hook], made[hook]) for hook in hooks)
+
+
+def test_layers_are_indexed_below_an_address(tmp_path, model):
+    circuit_tracer(tmp_path)
+    memory, corpus = fsspec.filesystem("memory"), corpus_of()
+    made = sv.index_layers(corpus, model, tmp_path, "memory://layers/all", config=CONFIG)
+    assert len(made) > 1
+    assert all(same(sv.Index.open(f"memory://layers/all/{hook}"), one) for hook, one in made.items())
+    memory.rm("/layers", recursive=True)
 
 
 def test_an_interrupted_build_goes_on(tmp_path, model, passes):
