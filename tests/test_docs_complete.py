@@ -152,7 +152,7 @@ def test_messages_of_the_troubleshooting_page_are_the_librarys():
 
 def test_words_of_the_pages_mean_what_the_docs_say():
     words = (ROOT / "frontend" / "src" / "data" / "words.ts").read_text(encoding="utf-8")
-    said = dict(re.findall(r'^  "?([a-z ]+)"?: "(.*)",$', words, re.MULTILINE))
+    said = dict(re.findall(r'^  "?([a-z -]+)"?: "(.*)",$', words, re.MULTILINE))
     assert len(said) == words.count('",\n') > 10
     page = (ROOT / "docs" / "numerics.md").read_text(encoding="utf-8").partition("## Words on the pages")[2]
-    assert dict(re.findall(r"^\| ([a-z ]+) \| (.*) \|$", page, re.MULTILINE)) == {"word": "meaning", **said}
+    assert dict(re.findall(r"^\| ([a-z -]+) \| (.*) \|$", page, re.MULTILINE)) == {"word": "meaning", **said}

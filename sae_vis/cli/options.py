@@ -205,9 +205,9 @@ class PromptOptions:
     ] = None
     num_top_features: Annotated[int, typer.Option("--num-top-features", "--top", help="length of a ranking")] = 10
     max_density: Annotated[
-        float,
-        typer.Option(help="leave features denser than this out of rankings by activation; 1: none are left out"),
-    ] = 0.1
+        float | None,
+        typer.Option(help="leave features denser than this out of rankings by activation; default: 0.1; 1: none"),
+    ] = None
     logit_tokens: Annotated[
         list[str] | None,
         typer.Option(

@@ -115,7 +115,8 @@ class PromptSettings:
         num_top_features: features in a ranking.
         max_density: features that fire on a larger share of the corpus's tokens than this are left out of a ranking by
             activation, which they would lead on every text; 1: none. The page shows it and lets it be changed. No other
-            ranking leaves any out.
+            ranking leaves any out. None: `MAX_DENSITY`, but none are left out of a dictionary that is not sparse, so
+            that more than half of its features are above it (steering vectors, neurons).
         target: what attribution is to; None: the sum of the losses of all next tokens.
         target_words: the target in words.
         logit_tokens: token ids whose logits a feature's effect is also known on, at every position; the token that
@@ -132,7 +133,7 @@ class PromptSettings:
     metric: str | None = None
     seq_pos: int | None = None
     num_top_features: int = 10
-    max_density: float = MAX_DENSITY
+    max_density: float | None = None
     target: Target | None = None
     target_words: str = "the summed loss of all next tokens"
     logit_tokens: tuple[int, ...] = ()
@@ -145,7 +146,8 @@ class PromptSettings:
         if self.metric is not None and (not isinstance(self.metric, str) or self.metric not in METRICS):
             raise InputError(f"metric is {self.metric!r}, expected one of {', '.join(METRICS)}")
         object.__setattr__(self, "num_top_features", whole_number(self.num_top_features, "num_top_features", 1))
-        object.__setattr__(self, "max_density", a_share(self.max_density, "max_density"))
+        if self.max_density is not None:
+            object.__setattr__(self, "max_density", a_share(self.max_density, "max_density"))
         object.__setattr__(self, "full_effects", whole_number(self.full_effects, "full_effects"))
         if self.title is not None:
             object.__setattr__(self, "title", a_text(self.title, "title"))
@@ -287,6 +289,7 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
     predictions, targets = direct.predictions, direct.targets
     values = _values(sources, table, config, text)
     values["loss_effect"], values["logit_effect"] = direct.loss_effects, direct.logit_effects[:, 0]
+    max_density = usual_max_density(sources.views.index) if config.max_density is None else config.max_density
     unknown = {"attribution": no_gradient, "loss_effect": direct.unknown, "logit_effect": direct.unknown}
     return PromptView(
         title=title,
@@ -304,7 +307,7 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
                 title=info.title,
                 meaning=info.meaning if unknown.get(name) is None else f"Not known here: {unknown[name]}.",
                 first=info.first_of(signed=sources.views.index.signed),
-                max_density=config.max_density if info.dense_first else 1.0,
+                max_density=max_density if info.dense_first else 1.0,
                 values=values[name],
             )
             for name, info in METRICS.items()
@@ -315,6 +318,12 @@ def prompt_view(sources: PromptSources, title: str, tokens: Sequence[int], confi
         logit_effects=direct.logit_effects.reshape(-1),
         attributed=config.target_words,
     )
+
+
+def usual_max_density(index: Index) -> float:
+    """Above which density features are left out of rankings by activation; 1 where more than half would be."""
+    dense = index.column("density") > MAX_DENSITY
+    return 1.0 if 2 * int(dense.sum()) > index.n_features else MAX_DENSITY
 
 
 def attributions(

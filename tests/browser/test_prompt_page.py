@@ -295,7 +295,7 @@ def test_keys_change_the_metric_and_open_cards(open_page, page):
 def test_words_have_their_meaning_as_a_tip_and_in_the_list_of_keys(open_page, page):
     numbers = Path(__file__).parents[2] / "docs" / "numerics.md"
     table = numbers.read_text(encoding="utf-8").partition("## Words on the pages")[2]
-    meanings = dict(re.findall(r"^\| ([a-z ]+) \| (.*) \|$", table, re.MULTILINE))
+    meanings = dict(re.findall(r"^\| ([a-z -]+) \| (.*) \|$", table, re.MULTILINE))
     del meanings["word"]
     tab = open_page(page)
     tips = tab.locator(".word").evaluate_all("all => all.map((word) => [word.textContent, word.title])")

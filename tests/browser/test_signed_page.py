@@ -128,7 +128,7 @@ def prompt_html(tmp_path_factory):
 def test_a_prompt_page_ranks_by_size(open_page, prompt_html):
     tab = open_page(prompt_html, "#pos=3")
     order = tab.get_by_label("Order")
-    assert order.evaluate("e => e.selectedOptions[0].textContent") == "either, by size"
+    assert order.evaluate("e => e.selectedOptions[0].textContent") == "largest first, either sign"
     words = tab.locator(".ranks td.value").all_inner_texts()
     values = [float(word.replace("−", "-").replace("+", "")) for word in words]
     assert min(values) < 0 < max(values)

@@ -30,6 +30,7 @@ from sae_vis.views.prompt import (
     prompt_page,
     prompt_part,
     prompt_view,
+    usual_max_density,
 )
 from sae_vis.views.sources import ViewSources
 from tests.fixtures.page_decoder import read_page
@@ -188,6 +189,14 @@ def test_only_a_ranking_by_activation_leaves_out_dense_features(sources, tokens,
     assert set(usual.values()) == {1.0}
     other = prompt_view(sources, "it", tokens, PromptSettings(max_density=1))
     assert {found.max_density for found in other.metrics} == {1.0}
+
+
+def test_of_a_dictionary_that_is_not_sparse_nothing_is_left_out(sources, index, monkeypatch):
+    dense = np.zeros(index.n_features)
+    monkeypatch.setattr(Index, "column", lambda self, name: dense)
+    for share, bound in ((0.5, 0.1), (0.51, 1.0)):
+        dense[: int(share * index.n_features)] = 0.2
+        assert usual_max_density(index) == bound
 
 
 def test_dense_features_take_no_card_that_activation_would_give_them(sources, tokens):

@@ -1,6 +1,7 @@
 // How strongly the feature writes at each place, and how alike its directions are there.
 import type { VNode } from "preact";
 import { number } from "../data/format";
+import { Meaning } from "../marks/Meaning";
 import type { PlaceWeights } from "../data/contract";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
@@ -27,7 +28,9 @@ export function DecoderNorms({ card, places }: ComponentProps): VNode {
         <thead>
           <tr>
             <th>Written at</th>
-            <th>Norm</th>
+            <th>
+              <Meaning of="decoder norm">Norm</Meaning>
+            </th>
             {weights.cosines.length > 0 && (
               <th title={`Cosine of the direction with that at ${places.names[strongest] ?? ""}, where the norm is largest`}>
                 Cosine

@@ -2,6 +2,7 @@
 import type { VNode } from "preact";
 import { count, number, plural } from "../data/format";
 import { Bars, type Stop } from "../marks/Bars";
+import { Meaning } from "../marks/Meaning";
 import { cosine } from "./DecoderNorms";
 import { NotComputed } from "./Messages";
 import type { ComponentProps } from "./types";
@@ -32,7 +33,7 @@ export function ModelDiff({ card, places, share }: ComponentProps): VNode {
         <b>{Number.isNaN(share) ? "No direction" : verdict(share, a, b)}</b>
         <span>
           {" "}
-          relative norm <b>{Number.isNaN(share) ? "undefined" : number(share)}</b>
+          <Meaning of="relative norm">relative norm</Meaning> <b>{Number.isNaN(share) ? "undefined" : number(share)}</b>
         </span>
         {weights.cosines.length === 1 && (
           <span>

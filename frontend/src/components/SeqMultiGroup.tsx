@@ -4,6 +4,7 @@ import type { ComponentChildren, VNode } from "preact";
 import { useCallback, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Card } from "../state/card";
 import { count, number, percent, plural } from "../data/format";
+import { Meaning } from "../marks/Meaning";
 import { exampleRows, type RowStyle, type Step } from "../marks/examples";
 import type { ComponentSpec, Contexts, SequenceGroup, TokenEffects } from "../data/contract";
 import { afterFrame, whenIdle } from "../data/idle";
@@ -198,7 +199,7 @@ function Group({ group, start, sourceStart, card, style, inSight, filled }: Grou
       onPointerLeave={() => card.band.set(null)}
     >
       <header class="titled">
-        <h3 dir="auto">{title(group, card)}</h3>
+        <h3 dir="auto">{group.kind === "interval" ? <Meaning of="interval">{title(group, card)}</Meaning> : title(group, card)}</h3>
         <span class="quiet">{words(group, card, n)}</span>
         {group.kind === "interval" && n > 0 && <span class="meter" style={{ "--share": `${group.share * 100}%` }} />}
       </header>

@@ -111,11 +111,14 @@ function Reading({ words, search, shown, texts }: Pick<WaysProps, "words" | "sea
   if (search.kind !== "found") return null;
   const nowhere = search.hits.every(({ way, n_places: n }) => way === "text" || n === 0);
   const read = shown?.way === "text" ? search.tokens : null;
-  if (!nowhere && read === null) return null;
+  const none = search.hits.some(({ way, features }) => way === "fires" && features.length === 0);
+  const spelled = none && !search.hits.some(({ way }) => way === "explanation");
+  if (!nowhere && read === null && !spelled) return null;
   const places = search.hits.flatMap(({ way }) => PLACES[way] ?? []);
   return (
     <p class="quiet reading" role="status">
       {nowhere && `No ${inWords(places)} holds “${words.trim()}”. `}
+      {spelled && "Search goes by spelling; it finds meanings where explanations are kept. "}
       {read !== null && (
         <>
           {nowhere ? "What is listed fires when the model reads it, in " : "The model read "}

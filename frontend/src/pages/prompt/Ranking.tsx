@@ -44,7 +44,7 @@ function Summary(): VNode {
       {unasked && (
         <>
           {" "}
-          <button type="button" class="filter-chip" title={`They fire on more than ${most}% of the corpus`} onClick={() => move({ max: 100 })}>
+          <button type="button" class="them-too" title={`They fire on more than ${most}% of the corpus`} onClick={() => move({ max: 100 })}>
             rank them, too
           </button>
         </>

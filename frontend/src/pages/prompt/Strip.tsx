@@ -105,7 +105,10 @@ function StripLegend(): VNode {
       <Scale ends={endsOf(measure)} most={valueWords(measure, most)} />
       {masked && (
         <span>
-          <span class="tok masked">masked</span> <Meaning of="masked">in no statistic, and in no ranking over several tokens</Meaning>
+          <Meaning of="masked">
+            <span class="tok masked">masked</span>
+          </Meaning>{" "}
+          in no statistic, nor in a ranking over several tokens
         </span>
       )}
       {alone && (
