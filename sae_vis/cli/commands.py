@@ -20,6 +20,8 @@ from sae_vis.cli.sites import site
 from sae_vis.cli.spelled_out import spelled_out
 from sae_vis.errors import SaeVisError
 
+BEGIN, READ, ADD, SHARE, CARE = "Begin", "Read", "Add to an index", "Share", "Look after an index"  # groups of the help
+
 app = typer.Typer(
     name="sae-vis",
     help="See what the features of a sparse autoencoder mean.",
@@ -33,7 +35,7 @@ def _commands() -> None:
     """Make every command a named one."""
 
 
-@app.command()
+@app.command(rich_help_panel=BEGIN)
 def demo(
     out: Out = Path("sae-vis-demo"),
     every: Annotated[bool, typer.Option("--all", help="show every feature that fires")] = False,
@@ -70,14 +72,15 @@ def _make_demo(out: Path, features: int | None) -> None:
     say("  next: sae-vis demo --serve opens the explorer with all features (pip install 'sae-vis[serve]')")
 
 
-app.command()(spelled_out(index))
-app.command()(capacity)
-app.command("map")(make_map)
-app.command()(explanations)
-app.command()(spelled_out(feature))
+app.command(rich_help_panel=BEGIN)(spelled_out(index))
+app.command(rich_help_panel=BEGIN)(capacity)
+app.command(rich_help_panel=READ)(spelled_out(serve))
+app.command(rich_help_panel=READ)(spelled_out(feature))
+app.command(rich_help_panel=READ)(spelled_out(prompt))
+app.command(rich_help_panel=READ)(spelled_out(compare))
 
 
-@app.command()
+@app.command(rich_help_panel=READ)
 def labels(
     index: IndexAt,
     labelling: Annotated[str | None, typer.Argument(help="labelling to rank by; default: list the labellings")] = None,
@@ -97,7 +100,7 @@ def labels(
         say(line)
 
 
-@app.command()
+@app.command(rich_help_panel=READ)
 def search(
     index: IndexAt,
     phrase: Annotated[str, typer.Argument(help="text to look for; include the space before a word")],
@@ -127,13 +130,12 @@ def search(
         say(line)
 
 
-app.command()(spelled_out(prompt))
-app.command()(spelled_out(compare))
-app.command()(spelled_out(serve))
-app.command()(spelled_out(site))
+app.command("map", rich_help_panel=ADD)(make_map)
+app.command(rich_help_panel=ADD)(explanations)
+app.command(rich_help_panel=SHARE)(spelled_out(site))
 
 
-@app.command()
+@app.command(rich_help_panel=CARE)
 def info(
     index: IndexAt,
     verify: Annotated[bool, typer.Option(help="check every file against its checksum")] = True,
@@ -154,7 +156,7 @@ def info(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=CARE)
 def convert(
     old: Annotated[Path, typer.Argument(help="directory of the old index; it is not changed")],
     new: Annotated[Path, typer.Argument(help="directory for the new index")],
@@ -169,7 +171,7 @@ def convert(
     say_index(made, str(new))
 
 
-@app.command()
+@app.command(rich_help_panel=SHARE)
 def push(
     index: Annotated[Path, typer.Argument(help="index directory")],
     address: Annotated[str, typer.Argument(help="target: hf://datasets/USER/NAME, s3://BUCKET/FOLDER, …")],
