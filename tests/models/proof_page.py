@@ -21,22 +21,29 @@ GROUPS = {
     "base": "Models without a head",
     "masked": "Encoders",
 }
-HEAD = """# What is proved of which model
+HEAD = """# Which models work
 
-How a model is put together is not looked up by its name: it is found out by running the model on a few tokens, and
-every claim is proved in the same way ([models.md](models.md#how-a-model-is-taken-apart) says how). What is not proved
-is not offered, and pages say why.
+The tables say, for each model class of transformers {version}, which hook points and effects you get. Of {n} types of
+causal language models, {pages} can have a prompt page and {full} have full effects. {streams} have a residual stream
+in every block, and {direct} have direct effects.
 
-This page is written by a test (`tests/models/test_any_model.py`), which makes a tiny random model of every causal
-language model class of transformers {version} and tries each claim against plain hooks: a vector written at a place
-arrives at the end of the stream as predicted, with all else held as it was; the logits are those of the model; a direct
-effect is what editing the model's last residual does, to 1e-4; a full effect what editing the place and running the
-rest does; a prompt page holds every metric that is known.
+How a model is put together is not looked up by its name. It is found by running the model on a few tokens, and
+every finding is tested in the same way ([how](models.md#how-a-model-is-taken-apart)). What fails its test is not
+offered, and pages say why.
 
-Of {n} types of causal language models, {streams} have a residual stream that is proved in every block, {direct} have
-direct effects, {full} full effects, and for {pages} a prompt page is written. "2 of 3": in so many of the blocks of the
-tiny model, whose layers are of several kinds. "mixer" is what mixes tokens without attention: state spaces, linear
-attention, convolutions. Experts have outputs, but no neurons: their weights are no modules.
+A test (`tests/models/test_any_model.py`) writes this page. It makes a tiny random model of every class, and checks each
+claim with plain hooks:
+
+- A vector that is written at a place arrives at the end of the residual stream as predicted, if all else stays as it
+  was.
+- The logits are those of the model.
+- A direct effect is what editing the model's last residual does, to 1e-4.
+- A full effect is what editing the place and running the rest of the model does.
+- A prompt page holds every metric that is known.
+
+In the tables, "2 of 3" means that so many blocks of the tiny model have it; its layers are of several kinds. A "mixer"
+mixes tokens without attention, such as a state space, linear attention or a convolution. Experts have outputs, but no
+neurons, because their weights are not modules.
 """
 
 
