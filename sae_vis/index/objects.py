@@ -46,6 +46,8 @@ _PATTERN = {"*", "?", "["}
 PAUSES = (1.0, 5.0, 25.0)
 """Seconds before the same is asked again, on top of what the file system does by itself."""
 _DENIED = ("NoCredentialsError", "PartialCredentialsError", "ClientAuthenticationError", "DefaultCredentialsError")
+_MISSING = ("ResourceNotFoundError",)
+"""Azure's, of a container."""
 _REFUSED = (errno.EINVAL, errno.ENOSYS, errno.EPERM)
 """What a failed condition, or one that a store does not know, is called where it has no name of its own."""
 _KEPT = (f"{WORK}/", FEATURES)
@@ -306,9 +308,9 @@ class ObjectStore(RemoteStore, BuildPlace):
             except SaeVisError:
                 raise
             except Exception as error:
-                if isinstance(error, _FINAL) or _is_denied(error):
+                if isinstance(error, _FINAL) or _is_denied(error) or _is_missing(error):
                     self._refuse(name, error, writing=writing)
-                _LOG.warning("%s: %s: %s; tried again in %g s", self._place(name), type(error).__name__, error, pause)
+                _LOG.warning("%s: %s; tried again in %g s", self._place(name), _told(error), pause)
             time.sleep(pause)
         try:
             return call()
@@ -320,7 +322,7 @@ class ObjectStore(RemoteStore, BuildPlace):
     def _refuse(self, name: str, error: Exception, *, writing: bool = False) -> NoReturn:
         if isinstance(error, FileNotFoundError) and not writing:
             super()._refuse(name, error)
-        if isinstance(error, FileNotFoundError):
+        if _is_missing(error):
             remedy = "there is no such bucket or container: make it, or choose another address"
         elif _is_denied(error):
             remedy = (
@@ -331,7 +333,7 @@ class ObjectStore(RemoteStore, BuildPlace):
             remedy = "mend that"
         deed = "write" if writing else "read"
         raise IndexFileError(
-            f"could not {deed} {self._place(name)}: {type(error).__name__}: {error}; {remedy}, then run the same "
+            f"could not {deed} {self._place(name)}: {_told(error)}; {remedy}, then run the same "
             "command again: what was finished before is kept, and it goes on from there"
         ) from error
 
@@ -375,6 +377,15 @@ class _Leases(Shelf):
 
 def _is_denied(error: Exception) -> bool:
     return isinstance(error, PermissionError) or type(error).__name__ in _DENIED
+
+
+def _is_missing(error: Exception) -> bool:
+    return isinstance(error, FileNotFoundError) or type(error).__name__ in _MISSING
+
+
+def _told(error: Exception) -> str:
+    """Its kind and its first line: stores answer with whole pages."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def place_at(out: object, *, shared: bool) -> BuildPlace:

@@ -609,6 +609,21 @@ def test_there_is_no_bucket(tmp_path: Path):
         build(f"shelf://{tmp_path}/nowhere/index")
 
 
+class ResourceNotFoundError(Exception):
+    """What adlfs lets through where there is no container."""
+
+
+def test_there_is_no_container(address: str, monkeypatch):
+    monkeypatch.setattr(objects, "PAUSES", (600.0,))  # it is not waited for
+    error = ResourceNotFoundError("The specified container does not exist.\nContent: <?xml")
+    monkeypatch.setattr(Shelf, "before", failing(error, ("put",)))
+    words = (
+        r"ResourceNotFoundError: The specified container does not exist\.; there is no such bucket or container: make"
+    )
+    with pytest.raises(IndexFileError, match=words):
+        build(address)
+
+
 def failing(error: Exception, kinds: tuple[str, ...], *, once_there: str = ""):
     def before(kind: str, path: str) -> None:
         if kind in kinds and once_there in path:
