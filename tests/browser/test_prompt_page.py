@@ -426,7 +426,7 @@ def test_what_the_model_expects_and_why(open_page, page):
     last = len(view.tokens) - 1
     tab = open_page(page, "#metric=attribution&pos=all")
     chips = tab.locator(".expects .filter-chip")
-    assert tab.inner_text(".expects").startswith("Behind the prompt the model expects")
+    assert tab.inner_text(".expects").startswith("After the prompt the model expects")
     assert chips.count() == 3
     go(tab, "#metric=loss_effect&pos=4")
     assert tab.inner_text(".expects").startswith("Here the model expects")

@@ -1,4 +1,4 @@
-// What the model expects next: behind the chosen token, or behind the whole prompt. A click ranks by what that token's logit owes to each feature.
+// What the model expects next: after the chosen token, or after the whole prompt. A click ranks by what that token's logit owes to each feature.
 import type { VNode } from "preact";
 import { percent } from "../../data/format";
 import { Chip } from "../../marks/TokenText";
@@ -19,7 +19,7 @@ export function Expects({ side }: { readonly side: Side }): VNode | null {
   const next = view.tokens[at + 1];
   return (
     <p class="expects">
-      <span class="quiet">{next === undefined ? "Behind the prompt the model expects" : "Here the model expects"}</span>{" "}
+      <span class="quiet">{next === undefined ? "After the prompt the model expects" : "Here the model expects"}</span>{" "}
       {Array.from({ length: Math.min(NAMED, view.n_predicted) }, (_, k) => (
         <ByLogit key={k} side={side} at={at} k={k} />
       ))}
