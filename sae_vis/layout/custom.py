@@ -140,7 +140,7 @@ class CustomComponent(Component):
             query: what can be asked about the feature.
 
         Returns:
-            By name: NumPy arrays of numbers or booleans, or plain JSON values.
+            The data by name: NumPy arrays of numbers or booleans, or plain JSON values.
         """
         return {}
 
@@ -151,7 +151,7 @@ class CustomComponent(Component):
             index: of the page.
 
         Returns:
-            By name, as for `data`; the script finds it in ``context.shared``.
+            The data by name, as for `data`; the script finds it in ``context.shared``.
         """
         return {}
 

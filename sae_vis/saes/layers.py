@@ -61,7 +61,7 @@ def load_dictionaries(
         revision: branch, tag or commit of a repository.
 
     Returns:
-        By the hook name at which each reads.
+        The dictionaries, by the hook name at which each reads.
 
     Raises:
         CheckpointError: no dictionaries there; for each what `load_dictionary` raises.
