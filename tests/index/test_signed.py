@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sae_vis.api import ActivationFacts, ModelAndSae, index_activations, index_features, save_feature_page
 from sae_vis.config import IndexConfig
+from sae_vis.corpus.mask import MaskConfig
 from sae_vis.corpus.tokens import Corpus
 from sae_vis.index.build import Source, build_index
 from sae_vis.index.index import Index
@@ -54,18 +55,38 @@ def test_any_split_and_batch_size_give_the_same_bits(corpus, batch, shard, part,
     assert same(build_index(signed_source(corpus)), build_index(signed_source(corpus), config=config))
 
 
+ROUNDED_OTHERWISE = Corpus(
+    tokens=np.array([2, 2, 0], dtype=np.int32),
+    offsets=np.array([0, 1, 3]),
+    documents=np.array([0, 1, 3]),
+    mask=MaskConfig(),
+)
+"""Where standard deviations of the mirror differ in their last bits."""
+
+
+def correlations_of(index: Index, feature: int) -> dict[int, float]:
+    others, pearson = (index.lists(f"correlated_features_{name}", feature) for name in ("index", "pearson"))
+    return dict(zip(others.tolist(), pearson.tolist(), strict=True))
+
+
 @settings(max_examples=40, deadline=None)
 @given(corpus=corpora(), seed=st.integers(0, 50), n=st.integers(1, 7))
+@example(corpus=ROUNDED_OTHERWISE, seed=0, n=1)
 def test_a_negated_dictionary_is_the_mirror_image(corpus, seed, n):
-    index, mirror = (build_index(signed_source(corpus, seed, sign)) for sign in (1.0, -1.0))
+    config = IndexConfig(correlated_features=8)  # all others, so that no tie decides who is listed
+    index, mirror = (build_index(signed_source(corpus, seed, sign), config=config) for sign in (1.0, -1.0))
     for a, b in (("max", "min"), ("max_position", "min_position")):
         sign = 1 if "position" in a else -1
         assert np.array_equal(index.column(a), sign * mirror.column(b))
         assert np.array_equal(index.column(b), sign * mirror.column(a))
     assert np.array_equal(index.column("mean"), -mirror.column("mean"))
-    for name in ("n_firings", "density", "correlated_features_index", "correlated_features_pearson"):
+    for name in ("n_firings", "density"):
         assert index.features[name].equals(mirror.features[name])
     for feature in range(index.n_features):
+        # sums run from the smallest activation to the largest, the other way round in the mirror: last bits may differ
+        one, other = (correlations_of(built, feature) for built in (index, mirror))
+        assert one.keys() == other.keys()
+        assert np.allclose([one[key] for key in one], [other[key] for key in one], rtol=0, atol=1e-6)
         assert index.lists("acts_histogram", feature).tolist() == mirror.lists("acts_histogram", feature)[::-1].tolist()
         assert np.array_equal(index.histogram([feature], n)[0], mirror.histogram([feature], n)[0][::-1])
         top, bottom = index.top_examples(feature, 3), mirror.bottom_examples(feature, 3)
