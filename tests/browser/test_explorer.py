@@ -184,6 +184,7 @@ class TestParts:
             tab = open_explorer("#f=3", at=server.address)
             tab.locator("[data-component=FirstLetters] svg").first.wait_for()
             assert tab.locator("[data-message=own]").count() == 0
+            tab.goto("about:blank")  # it would ask for more of a server that has ended
 
 
 class TestFilters:
@@ -272,6 +273,23 @@ class TestFilters:
         expected = np.flatnonzero((on["code"] >= 0.01) & (on["novels"] <= 0.0001))
         assert 0 < len(expected) < index.n_features
         wait_for_count(tab, len(expected))
+
+    def test_what_is_typed_stands_while_the_table_is_drawn_again(self, open_explorer, columns, index):
+        tab = open_explorer()
+        rows(tab)
+        open_chooser(tab)
+        box = tab.get_by_label("Density at most, in percent")
+        box.fill("2")
+        tab.evaluate("location.hash = '#where=max:3~'")
+        wait_for_count(tab, (columns.values("max") >= 3).sum())
+        assert box.input_value() == "2"
+        box.press("Enter")
+        kept = (columns.values("max") >= 3) & (columns.values("density") <= np.float32(0.02))
+        wait_for_count(tab, kept.sum())
+        assert kept.sum() < (columns.values("max") >= 3).sum()
+        box.fill("two")
+        box.press("Enter")
+        wait_until(tab, "document.querySelector('[aria-label=\"Density at most, in percent\"]').value === '2'")
 
     def test_two_filters_and_letting_go_of_them(self, open_explorer, columns, index):
         tab = open_explorer()

@@ -182,7 +182,8 @@ class TestPrompt:
         button = tab.locator(".prompt-pane .earlier").get_by_role("button")
         tokens = [int(token) for token in index.tokens[:22] if not index.text.is_special(int(token))]
         first = b"".join(index.text.bytes_of(token) for token in tokens).decode("utf-8", "replace")
-        assert button.get_attribute("title") == first
+        assert first.endswith("\ufffd")  # half of a character, which is left out
+        assert button.get_attribute("title") == first.rstrip("\ufffd")
 
     def test_a_second_prompt_beside_it(self, open_explorer):
         tab = open_prompt(open_explorer)
@@ -373,7 +374,7 @@ class TestGone:
         with serving(demo_indices.paths[:1]) as server:
             tab = open_explorer("#f=7", at=server.address, expected=(REFUSED,))
             tab.locator(".explorer-card[aria-busy=false]").wait_for()
-            tab.wait_for_timeout(600)  # what it asks for in advance
+            tab.wait_for_load_state("networkidle")  # what it asks for in advance
             server.stop()
         first = tab.locator(".grid-row").count()
         assert first > 5

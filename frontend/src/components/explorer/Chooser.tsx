@@ -1,5 +1,6 @@
 // Which columns the table shows, and filters by typed numbers.
 import type { VNode } from "preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ColumnInfo } from "../../data/contract";
 import type { Range } from "../../state/explorer/order";
 import { Menu } from "./Menu";
@@ -41,8 +42,8 @@ export function Chooser({ columns, shown, set, where, filter }: ChooserProps): V
                 </label>
                 {kind === "number" && (
                   <span class="limits">
-                    <input type="text" inputMode="decimal" size={7} value={value(range?.low)} aria-label={`${title} at least${percent ? ", in percent" : ""}`} placeholder="from" onChange={(event) => change("low", event.currentTarget.value)} />
-                    <input type="text" inputMode="decimal" size={7} value={value(range?.high)} aria-label={`${title} at most${percent ? ", in percent" : ""}`} placeholder="to" onChange={(event) => change("high", event.currentTarget.value)} />
+                    <Limit value={value(range?.low)} label={`${title} at least${percent ? ", in percent" : ""}`} placeholder="from" take={(text) => change("low", text)} />
+                    <Limit value={value(range?.high)} label={`${title} at most${percent ? ", in percent" : ""}`} placeholder="to" take={(text) => change("high", text)} />
                     <span class="unit">{percent ? "%" : ""}</span>
                   </span>
                 )}
@@ -52,5 +53,35 @@ export function Chooser({ columns, shown, set, where, filter }: ChooserProps): V
         </ul>
       )}
     </Menu>
+  );
+}
+
+interface LimitProps {
+  readonly value: string;
+  readonly label: string;
+  readonly placeholder: string;
+  readonly take: (text: string) => void;
+}
+
+/** What is typed stands until it is taken, also where the table is drawn again meanwhile. */
+function Limit({ value, label, placeholder, take }: LimitProps): VNode {
+  const box = useRef<HTMLInputElement>(null);
+  useLayoutEffect(() => {
+    if (box.current !== null) box.current.value = value;
+  }, [value]);
+  return (
+    <input
+      ref={box}
+      type="text"
+      inputMode="decimal"
+      size={7}
+      aria-label={label}
+      placeholder={placeholder}
+      onChange={(event) => {
+        const text = event.currentTarget.value;
+        if (Number.isNaN(Number(text))) event.currentTarget.value = value;
+        else take(text);
+      }}
+    />
   );
 }
