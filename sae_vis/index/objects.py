@@ -302,22 +302,18 @@ class ObjectStore(RemoteStore, BuildPlace):
 
     def _ask(self, name: str, call: Callable[[], _T], *, writing: bool = False) -> _T:
         """What the store answers; a fault that may pass is waited for."""
-        for pause in PAUSES:
+        pauses = iter(PAUSES)
+        while True:
             try:
                 return call()
             except SaeVisError:
                 raise
             except Exception as error:
-                if isinstance(error, _FINAL) or _is_denied(error) or _is_missing(error):
+                pause = next(pauses, None)
+                if pause is None or isinstance(error, _FINAL) or _is_denied(error) or _is_missing(error):
                     self._refuse(name, error, writing=writing)
                 _LOG.warning("%s: %s; tried again in %g s", self._place(name), _told(error), pause)
             time.sleep(pause)
-        try:
-            return call()
-        except SaeVisError:
-            raise
-        except Exception as error:
-            self._refuse(name, error, writing=writing)
 
     def _refuse(self, name: str, error: Exception, *, writing: bool = False) -> NoReturn:
         if isinstance(error, FileNotFoundError) and not writing:

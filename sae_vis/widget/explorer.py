@@ -19,7 +19,7 @@ from sae_vis.parts import ModelAndSae
 from sae_vis.server.served import Desk, Served
 from sae_vis.views.feature import feature_views, sae_words
 from sae_vis.widget.answers import Answers, as_text
-from sae_vis.widget.script import LOADER, packed_text
+from sae_vis.widget.script import LOADER, packed_script
 from sae_vis.widget.still import still_card, still_prompt
 
 try:
@@ -59,7 +59,7 @@ _scripts: list[_Script] = []
 
 def _shared_script() -> _Script:
     if not _scripts or _scripts[0].comm is None:  # closed, by Widget.close_all say
-        _scripts[:] = [_Script(packed=packed_text())]
+        _scripts[:] = [_Script(packed=as_text(packed_script()))]
     return _scripts[0]
 
 

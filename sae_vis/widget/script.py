@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 from functools import cache
 
@@ -71,9 +70,3 @@ export default {
 def packed_script() -> bytes:
     """The script, compressed."""
     return gzip.compress(static_file("widget.js").encode(), compresslevel=9, mtime=0)
-
-
-@cache
-def packed_text() -> str:
-    """`packed_script` in base64."""
-    return base64.b64encode(packed_script()).decode("ascii")

@@ -24,7 +24,7 @@ from sae_vis.server.served import Desk, Served
 from sae_vis.views.feature import feature_views
 from sae_vis.views.prompt import PromptSettings
 from sae_vis.widget.answers import Answers, as_text
-from sae_vis.widget.script import packed_script, packed_text
+from sae_vis.widget.script import packed_script
 from sae_vis.widget.still import still_card, still_prompt
 
 
@@ -97,7 +97,7 @@ def test_blocks_travel_as_text():
 
 
 def test_the_script_is_packed_as_it_was_built():
-    assert gzip.decompress(base64.b64decode(packed_text())).decode() == static_file("widget.js")
+    assert gzip.decompress(base64.b64decode(as_text(packed_script()))).decode() == static_file("widget.js")
     assert gzip.decompress(packed_script()).decode() == static_file("widget.js")
 
 
