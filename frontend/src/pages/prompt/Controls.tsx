@@ -1,11 +1,11 @@
 // What the features are ranked by, over which tokens, and which of them may take part.
 import type { VNode } from "preact";
-import { useLayoutEffect, useRef } from "preact/hooks";
 import { percent } from "../../data/format";
 import { AGGREGATES, MOST_CARDS, MOST_RANKED, ORDERS, type Order } from "../../state/address";
 import { percentOf } from "../../state/fields";
 import { isFull, usualOrder, type Measure } from "../../state/prompt/pairs";
 import { single, usePrompt } from "../../state/prompt/state";
+import { Typed } from "../../marks/Typed";
 import { AGGREGATE_WORDS, dotted, orderWords, spanWords } from "../../marks/prompt/words";
 
 /** The chosen tokens, and the way to the ones beside and back to all. */
@@ -151,25 +151,15 @@ interface NumberBoxProps {
 }
 
 function NumberBox({ label, value, take }: NumberBoxProps): VNode {
-  const box = useRef<HTMLInputElement>(null);
-  useLayoutEffect(() => {
-    if (box.current !== null) box.current.value = String(value);
-  }, [value]);
+  const taken = (text: string): boolean => {
+    const typed = Number(text.trim().replace("%", "").replace(",", "."));
+    if (text.trim() === "" || !Number.isFinite(typed)) return false;
+    take(typed);
+    return true;
+  };
   return (
     <label>
-      {label}{" "}
-      <input
-        ref={box}
-        inputMode="decimal"
-        autocomplete="off"
-        size={4}
-        defaultValue={String(value)}
-        onChange={(event) => {
-          const typed = Number(event.currentTarget.value.trim().replace("%", "").replace(",", "."));
-          if (event.currentTarget.value.trim() !== "" && Number.isFinite(typed)) take(typed);
-          else event.currentTarget.value = String(value);
-        }}
-      />
+      {label} <Typed value={String(value)} size={4} take={taken} />
     </label>
   );
 }

@@ -63,6 +63,8 @@ export interface Measure {
   readonly values: readonly Float32Array[];
   /** Whether values on both sides of zero have a meaning. */
   readonly signed: boolean;
+  /** Whether there is a value anywhere. */
+  readonly known: boolean;
 }
 
 /** A column of the heat map: a token, or two that stand for each other; -1 where a prompt has none. */
@@ -124,12 +126,13 @@ export class Prompts {
       return name === "logit_effect" && target > 0 ? own.map((_, pair) => view.logit_effects[pair * view.n_targets + target] ?? NaN) : own;
     });
     const signed = helps(metric) !== null || values.some((all) => all.some((v) => v < 0));
-    return { metric, values, signed };
+    const known = values.some((all) => all.some((v) => !Number.isNaN(v)));
+    return { metric, values, signed, known };
   }
 
   /** Whether a metric has a value anywhere. */
   known(name: string): boolean {
-    return this.measure(name, 0).values.some((all) => all.some((v) => !Number.isNaN(v)));
+    return this.measure(name, 0).known;
   }
 
   /** For each prompt, 1 at the positions of a span and at those that stand for them. */
