@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sae_vis.config import IndexConfig, Ranks, RayWorkers
-from sae_vis.errors import ForeignIndexError, InputError
+from sae_vis.errors import DamagedIndexError, ForeignIndexError, InputError
 from sae_vis.index import neurons
 from sae_vis.index.build_files import PLAN, WORK, versions
 from sae_vis.index.by_label import require_few_cells
@@ -39,6 +39,8 @@ from sae_vis.index.work import Work
 from sae_vis.neutral import neutrally
 
 Progress = Callable[[str, int, int], None]
+_GONE = (DamagedIndexError, FileNotFoundError)
+"""What is said of a file that others deleted between two looks."""
 __all__ = ["Order", "Progress", "Source", "build_index", "build_indices"]
 
 
@@ -126,7 +128,12 @@ def _begun(order: Order, config: IndexConfig, locks: ExitStack) -> Index | Index
         if _finished(store, provenance):  # perhaps by the process that held the lock before
             store.clear_lock()
             return Index.open(store.place)
-    stored = planned(store, order.source, config, provenance)
+    try:
+        stored = planned(store, order.source, config, provenance)
+    except _GONE:
+        if isinstance(store, BuildPlace) and _finished(store, provenance):  # by others, just now
+            return Index.open(store.place)
+        raise
     return IndexUnits(order.source, config, order.columns, store, stored)
 
 
@@ -195,15 +202,16 @@ def _finished(store: BuildPlace, provenance: Provenance) -> bool:
         provenance.require_same(found.provenance, store.place)
         store.delete(WORK)
         return True
-    if store.exists(PLAN):
-        provenance.require_same(Provenance(**store.json(PLAN)["provenance"]), f"{store.place} (unfinished)")
-        return False
+    begun = store.exists(PLAN)
     try:
-        store.require_empty()
-    except ForeignIndexError:
-        if store.exists(MANIFEST) or store.exists(PLAN):  # somebody has begun meanwhile
-            return _finished(store, provenance)
-        raise
+        if begun:
+            provenance.require_same(Provenance(**store.json(PLAN)["provenance"]), f"{store.place} (unfinished)")
+        else:
+            store.require_empty()
+    except (ForeignIndexError, *_GONE):
+        if not (store.exists(MANIFEST) or (not begun and store.exists(PLAN))):
+            raise
+        return _finished(store, provenance)  # others have begun meanwhile, or finished
     return False
 
 

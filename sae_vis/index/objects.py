@@ -146,14 +146,14 @@ class ObjectStore(RemoteStore, BuildPlace):
     @cached_property
     def exclusive(self) -> bool:
         """Whether the store refuses to put an object where there is one, if it is told so; it is tried."""
-        for _ in range(2):  # an answer that was lost on its way makes the first look refused
+        for _ in range(2):  # an answer may be lost on its way, and whoever finishes deletes what is there
             name = f"{LOCK}/probe-{secrets.token_hex(8)}"
             try:
                 put = [self._ask(name, partial(self._put_new, name), writing=True) for _ in range(2)]
             finally:
                 self._remove(name)
-            if put[0]:
-                return not put[1]
+            if put == [True, False]:
+                return True
         return False
 
     def _put_new(self, name: str) -> bool:
@@ -284,7 +284,11 @@ class ObjectStore(RemoteStore, BuildPlace):
         return {name.rpartition("/")[2]: mark for name, mark in self._listed(folder).items()}
 
     def _listed(self, prefix: str) -> dict[str, str]:
-        """Names at or below a prefix, and for each what changes when it is written again."""
+        """Names at or below a prefix, and for each what changes when it is written again.
+
+        A file system that finds nothing may look once more at the prefix itself (s3fs), and finds a directory if
+        somebody wrote there meanwhile: that is no object, and then there was none.
+        """
         root = self._path(prefix) if prefix else self._root
 
         def find() -> dict[str, Any]:
@@ -294,7 +298,8 @@ class ObjectStore(RemoteStore, BuildPlace):
                 return {}
             return found if isinstance(found, dict) else {path: {} for path in found}  # adlfs, of a single file
 
-        found = {str(path).removeprefix(f"{self._root}/"): facts for path, facts in self._ask(prefix, find).items()}
+        objects = {path: facts for path, facts in self._ask(prefix, find).items() if facts.get("type") != "directory"}
+        found = {str(path).removeprefix(f"{self._root}/"): facts for path, facts in objects.items()}
         marks = {name: "|".join(str(facts.get(key)) for key in _MARKS) for name, facts in found.items()}
         return {name: mark for name, mark in marks.items() if name and not name.endswith("/")}
 

@@ -112,6 +112,22 @@ def test_the_first_is_the_one(s3):
     assert not s3.find("made")
 
 
+def test_a_place_where_somebody_begins_during_the_look_is_no_foreign_one(s3, monkeypatch):
+    """s3fs finds nothing below the place, then looks once more whether there is such a directory."""
+    import s3fs
+
+    look, store = s3fs.S3FileSystem._info, ObjectStore("s3://made/index", shared=True)
+
+    async def late(self, path, *given, **options):
+        if path == "made/index":
+            await self._pipe_file(f"{path}/{WORK}/plan.json", b"{}")
+        return await look(self, path, *given, **options)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_info", late)
+    store.require_empty()
+    assert s3.find("made") == [f"made/index/{WORK}/plan.json"]
+
+
 def test_ranks(s3, tmp_path: Path, whole):
     ranks = [rank_process("s3://made/ranks", rank, 2) for rank in range(2)]
     for process in ranks:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import logging
+import random
+import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from sae_vis.config import Ranks
 from sae_vis.errors import BusyIndexError, ForeignIndexError, InputError
-from sae_vis.index.build import build_index, build_indices
+from sae_vis.index.build import Progress, build_index, build_indices
 from sae_vis.index.build_files import PLAN
 from sae_vis.index.index import Index
 from sae_vis.index.lock import LOCK, build_lock
+from sae_vis.index.storage import SharedDirectoryStore
+from tests.fixtures.object_shelf import Account, Shelf, bucket
+from tests.index.test_build import same, some_corpus, source_of
+from tests.index.test_faults import SMALL
 from tests.index.workers import CONFIG, SlowModel, contents, orders_at, rank_process
 
 pytestmark = pytest.mark.usefixtures("small_ranges")
@@ -118,6 +127,94 @@ def test_an_index_in_memory_is_built_by_one_process():
 def test_ranks_that_make_no_sense(given, words):
     with pytest.raises(InputError, match=words):
         Ranks(**given)
+
+
+# what others do between any two looks
+
+
+class Meanwhile:
+    """Lets others build whenever a rank has looked or written so many times.
+
+    Args:
+        after: how many times.
+        whole: whether they finish; or are stopped when they have begun.
+    """
+
+    def __init__(self, after: int, *, whole: bool) -> None:
+        self.left, self.whole, self.thread = after, whole, threading.get_ident()
+        self.came = False
+
+    def look(self, build: Callable[[Ranks, Progress | None], object]) -> None:
+        if threading.get_ident() != self.thread or self.came:
+            return
+        self.left -= 1
+        if self.left < 0:
+            self.came = True
+            with suppress(KeyboardInterrupt):
+                build(Ranks(rank=0, world=1), None if self.whole else stop)
+
+
+def stop(stage: str, done: int, total: int) -> None:
+    if stage == "index" and done:
+        raise KeyboardInterrupt
+
+
+def small(out: Path | str, workers: Ranks | None = None, progress: Progress | None = None) -> Index:
+    source = source_of(some_corpus(20))
+    return build_index(source, out, config=replace(SMALL, workers=workers), progress=progress)
+
+
+def looked(out: Path | str, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look and every write of a rank of a directory, or of a shelf, gives way to others."""
+    give_way = partial(meanwhile.look, partial(small, out))
+    if isinstance(out, str):
+        monkeypatch.setattr(Shelf, "before", staticmethod(lambda kind, path: give_way()))
+        return
+    for name in ("exists", "json", "arrays", "table", "lock", "require_empty", "delete", "_write", "beat"):
+        monkeypatch.setattr(SharedDirectoryStore, name, after_that(give_way, getattr(SharedDirectoryStore, name)))
+
+
+def after_that(give_way: Callable[[], None], method: Callable[..., object]) -> Callable[..., object]:
+    def called(*given, **options):
+        give_way()
+        return method(*given, **options)
+
+    return called
+
+
+def built_while(place: Path, after: int, monkeypatch: pytest.MonkeyPatch, *, whole: bool, at_address: bool) -> bool:
+    """Build as one of two ranks; whether others came."""
+    out = f"{bucket(place)}/index" if at_address else place / "index"
+    meanwhile = Meanwhile(after, whole=whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(Shelf, "account", Account())
+        looked(out, meanwhile, patch)
+        index = small(out, Ranks(rank=1, world=2, stall=0.05))
+    found = contents(place / "index")
+    small(place / "alone")
+    assert found == contents(place / "alone")
+    assert same(index, Index.open(place / "alone"))
+    return meanwhile.came
+
+
+@pytest.mark.parametrize("at_address", [False, True], ids=["directory", "address"])
+@pytest.mark.parametrize("whole", [False, True], ids=["begin", "finish"])
+@pytest.mark.parametrize("after", [0, 4, 9, 14])
+def test_others_come_while_a_rank_looks_what_is_there(tmp_path: Path, monkeypatch, after, whole, at_address):
+    assert built_while(tmp_path, after, monkeypatch, whole=whole, at_address=at_address)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_address", [False, True], ids=["directory", "address"])
+@pytest.mark.parametrize("whole", [False, True], ids=["begin", "finish"])
+def test_others_come_between_any_two_looks_of_a_rank(tmp_path: Path, monkeypatch, whole, at_address):
+    after, dice = 0, random.Random(0)
+    while built_while(tmp_path / str(after), after, monkeypatch, whole=whole, at_address=at_address):
+        after += 1 if after < 20 else dice.randint(5, 40)
+    assert after > 100
+
+
+# processes of their own
 
 
 @pytest.mark.ray
