@@ -55,6 +55,22 @@ def test_code_of_the_readme_is_the_same_on_pypi():
     assert blocks.findall(readme_for_pypi("1.2.3")) == own
 
 
+def test_all_pages_install_from_the_same_place():
+    """From a clone until the day of release, from PyPI from then on."""
+    pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
+    install = re.compile(r"pip install \"(\.|sae-vis)\[\w+\]\"")
+    found = {
+        str(page.relative_to(ROOT)): set(install.findall(page.read_text(encoding="utf-8")))
+        for page in pages
+        if page.name not in ("releasing.md", "changelog.md") and "_build" not in page.parts
+    }
+    places = {page: from_ for page, from_ in found.items() if from_}
+    assert len(places) > 5
+    released = set().union(*places.values()) == {"sae-vis"}
+    assert released or set().union(*places.values()) == {"."}, places
+    assert ("is not on PyPI yet" in (ROOT / "README.md").read_text(encoding="utf-8")) is not released
+
+
 def test_the_repository_has_one_address():
     urls = PROJECT["project"]["urls"]
     assert [name for name in ("Changelog", "Issues") if not urls[name].startswith(f"{SOURCE}/")] == []

@@ -33,6 +33,8 @@ from tests.fixtures.synthetic_page import synthetic_page
 from tests.gallery.languages import languages_page
 from tests.gallery.stage import COMMENT, SELF_DOT, UNITED, Stage
 
+STATES = "The President of the United States"
+"""The prompt of docs/tutorials/prompt.md."""
 TWO_PROMPTS = ("The United States of America went to war.", "The United States of France made peace.")
 OWN = Path(__file__).resolve().parents[2] / "examples" / "first_letters" / "first_letters.py"
 
@@ -114,6 +116,9 @@ EXPANDING = SaeVisLayoutConfig(
 )
 """Contexts that open to the whole sequence."""
 
+
+FIVE_GROUPS = SaeVisLayoutConfig([Column(SeqMultiGroupConfig(top_acts_group_size=8, n_quantiles=5), width=860)])
+"""Few of the strongest firings, five ranges."""
 
 SHE = 704
 """A feature of Austen's pages."""
@@ -204,6 +209,7 @@ ENTRIES = {
         alone(ActsByPositionConfig(), width=460),
         alone(SeqMultiGroupConfig(), width=860, height=800, feature=SELF_DOT),
         alone(TopTokensConfig(), width=300, feature=UNITED),
+        Entry(name="united", page=lambda stage: stage.page(UNITED, layout=FIVE_GROUPS), part=".column", height=1400),
         Entry(
             name="Labels",
             page=lambda stage: stage.labelled_page(SHE, layout=SaeVisLayoutConfig([Column(LabelsConfig(), width=420)])),
@@ -255,7 +261,8 @@ ENTRIES = {
         Entry(name="prompt", page=lambda stage: stage.prompt(demo.PROMPT), height=1400),
         Entry(name="prompt-dark", page=lambda stage: stage.prompt(demo.PROMPT), scheme="dark", address="#pos=12"),
         Entry(name="prompt-narrow", page=lambda stage: stage.prompt(demo.PROMPT), width=420, height=1400),
-        Entry(name="prompts", page=lambda stage: stage.prompt(*TWO_PROMPTS), height=1400),
+        Entry(name="prompts", page=lambda stage: stage.prompt(*TWO_PROMPTS, metric="act_size"), height=1400),
+        Entry(name="states", page=lambda stage: stage.prompt(STATES, metric="attribution", at=-2), height=1100),
         Entry(name="compare", page=lambda stage: stage.compare(), height=1300),
         Entry(name="compare-dark", page=lambda stage: stage.compare(), height=1300, scheme="dark"),
         Entry(name="compare-lost", page=lambda stage: stage.compare(), address="#view=lost"),

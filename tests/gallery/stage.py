@@ -200,9 +200,9 @@ class Stage:
             )
         return self.files["compare"]
 
-    def prompt(self, text: str, compare: str | None = None) -> Path:
-        """The file of a prompt page, ranked by direct loss effect."""
-        key = (text, compare)
+    def prompt(self, text: str, compare: str | None = None, metric: str = "loss_effect", at: int | None = None) -> Path:
+        """The file of a prompt page, ranked by a metric over all tokens, or at one."""
+        key = (text, compare, metric, at)
         if key not in self.files:
             file = self.folder / f"page{len(self.files)}.html"
             save_prompt_page(
@@ -212,7 +212,8 @@ class Stage:
                 parts=self.parts,
                 tokenizer=load_tokenizer(demo.assets() / "model"),
                 settings=PromptSettings(
-                    metric="act_size" if compare else "loss_effect",
+                    metric=metric,
+                    seq_pos=at,
                     compare=compare,
                     title="sae_vis demo: one prompt" if compare is None else "sae_vis demo: two prompts",
                 ),
