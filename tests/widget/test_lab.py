@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import pytest
 pytest.importorskip("jupyterlab")
 pytest.importorskip("anywidget")
 
-from sae_vis import save_feature_page
+from sae_vis import SiteSettings, save_feature_page, save_site
+from tests.fixtures.explorer_server import serving
+from tests.fixtures.file_server import serving_files
 from tests.fixtures.pictures import VIEW, card_picture, one_column, require_equal, with_linked
 from tests.widget.lab import Notebook, lab_server, write_notebook
 
@@ -242,16 +245,29 @@ def test_a_prompt_in_a_cell(lab, index):
     assert len(json.dumps(saved)) < MOST_BYTES
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_card_looks_the_same_as_on_a_page_in_a_file(lab, chromium, index, tmp_path, scheme):
+@pytest.fixture(scope="module")
+def elsewhere(index, folder):
+    """A feature that fires often enough for every group of examples; where its card is, by delivery."""
     feature, layout = int(abs(index.column("n_firings") - 200).argmin()), one_column()
-    save_feature_page(index, tmp_path / "page.html", features=with_linked(index, feature), layout=layout)
-    context = chromium.new_context(viewport=VIEW, color_scheme=scheme, reduced_motion="reduce")
-    tab = context.new_page()
-    tab.goto((tmp_path / "page.html").as_uri())
-    pictures = {"file": card_picture(tab, feature)}
-    context.close()
-    given = f"layout=SaeVisLayoutConfig.from_json({layout.to_json()!r})"
+    path, features = Path(index._store.root), with_linked(index, feature)
+    save_feature_page(index, folder / "page.html", features=features, layout=layout)
+    save_site(path, folder / "site", features=features, layout=layout, settings=SiteSettings(workers=1))
+    with serving_files(folder / "site") as site, serving([path], layout=layout, notes=False) as server:
+        yield feature, {"file": (folder / "page.html").as_uri(), "server": server.address, "site": site}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_card_looks_the_same_in_a_file_from_a_server_on_a_site_and_in_a_widget(lab, chromium, elsewhere, scheme):
+    pictures = {}
+    feature, addresses = elsewhere
+    for name, address in addresses.items():
+        context = chromium.new_context(viewport=VIEW, color_scheme=scheme, reduced_motion="reduce")
+        tab = context.new_page()
+        tab.set_default_timeout(60_000)
+        tab.goto(f"{address}#f={feature}")
+        pictures[name] = card_picture(tab, feature)
+        context.close()
+    given = f"layout=SaeVisLayoutConfig.from_json({one_column().to_json()!r})"
     notebook = lab(
         f"from sae_vis import SaeVisLayoutConfig\nw = index.explore(selected={feature}, height=4000, {given})\nw"
     )
@@ -262,4 +278,5 @@ def test_a_card_looks_the_same_as_on_a_page_in_a_file(lab, chromium, index, tmp_
     pictures["widget"] = card_picture(notebook.explorer(), feature)
     if scheme == "dark":
         notebook.do("apputils:change-theme", theme="JupyterLab Light")
+    assert list(pictures) == ["file", "server", "site", "widget"]
     require_equal(pictures)
