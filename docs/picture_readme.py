@@ -108,11 +108,13 @@ def loaded(tab: Any) -> None:
     wait_until(tab, "document.querySelector('.grid-row')?.innerText.trim().split(/\\s+/).length > 4")
     wait_until(tab, "document.querySelectorAll('.explorer-card .group li').length > 5")
     wait_until(tab, "!document.querySelector('.explorer-card .message')")
+    wait_until(tab, "!document.querySelector('.explorer-card')?.innerText.includes('computing effects')")
 
 
 def the_table(tab: Any) -> None:
     """The table, by largest activation, and a card."""
     tab.goto(tab.url.partition("#")[0] + "#f=1594&sort=max")
+    loaded(tab)
 
 
 def a_search(tab: Any) -> None:

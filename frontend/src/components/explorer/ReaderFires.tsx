@@ -1,5 +1,5 @@
 // What fires on a token of the corpus: in short beside the token pointed at, as a list of the token that is held.
-import { Fragment, type VNode } from "preact";
+import type { VNode } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { number, percent, plural } from "../../data/format";
 import type { TokenTexts } from "../../data/tokens";
@@ -61,21 +61,25 @@ function About({ text, texts, token }: { text: PageText; texts: TokenTexts; toke
   const id = text.page.tokens[token] ?? -1;
   return (
     <dl>
-      <dt>Token</dt>
-      <dd>
-        <Chip list={texts.runs(id)} /> <span class="quiet">id {id}</span>
-      </dd>
-      <dt>Place</dt>
-      <dd>
-        sequence {sequence}, position {position}
-        {position === 0 && <span class="quiet">: the model reads from here</span>}
-      </dd>
+      <div>
+        <dt>Token</dt>
+        <dd>
+          <Chip list={texts.runs(id)} /> <span class="quiet">id {id}</span>
+        </dd>
+      </div>
+      <div>
+        <dt>Place</dt>
+        <dd>
+          sequence {sequence}, position {position}
+          {position === 0 && <span class="quiet">: the model reads from here</span>}
+        </dd>
+      </div>
       {text.labels(token).map(({ name, label }) =>
         label === null ? null : (
-          <Fragment key={name}>
+          <div key={name}>
             <dt>{name}</dt>
             <dd dir="auto">{label}</dd>
-          </Fragment>
+          </div>
         ),
       )}
     </dl>

@@ -32,7 +32,7 @@ export interface TablePaneProps {
   readonly brush: Brush;
 }
 
-const WIDTHS: Readonly<Record<Exclude<ColumnInfo["kind"], "number">, string>> = { token: "115px", label: "110px", tokens: "minmax(150px, 1fr)", words: "minmax(150px, 1fr)" };
+const WIDTHS: Readonly<Record<Exclude<ColumnInfo["kind"], "number">, string>> = { token: "minmax(96px, 115px)", label: "110px", tokens: "minmax(88px, 1fr)", words: "minmax(150px, 1fr)" };
 
 /** A column of numbers has the room of its title, its arrow included. */
 function widthOf({ kind, title }: ColumnInfo): string {
