@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "fixtures")]
 
 from explorer_server import serving  # noqa: E402
 
-from sae_vis import Index, load_tokenizer, make_map  # noqa: E402
+from sae_vis import load_tokenizer  # noqa: E402
 from sae_vis.demo import run as demo  # noqa: E402
 from tests.fixtures.chrome import launched  # noqa: E402
 from tests.fixtures.polling import settle, wait_until  # noqa: E402
@@ -224,7 +224,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, launched() as browser:
         index = shutil.copytree(sys.argv[1], Path(folder) / "demo", ignore=shutil.ignore_patterns("notes.json"))
         tokenizer = load_tokenizer(demo.assets() / "model")
-        make_map(Index.open(index), demo.demo_parts(demo.RESID).sae)
         with serving([index], [demo.demo_parts(demo.RESID)], tokenizer=tokenizer) as server:
             with opened(browser, server.address) as tab:
                 film = Film(tab)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from sae_vis.api import ComputeSettings, FeatureSettings, index_features, save_feature_page, save_prompt_page
+from sae_vis.api import ComputeSettings, FeatureSettings, index_features, make_map, save_feature_page, save_prompt_page
+from sae_vis.config import IndexConfig
 from sae_vis.corpus.labels import LabelledText
 from sae_vis.corpus.text import TokenText
 from sae_vis.corpus.tokens import Corpus
@@ -118,7 +119,7 @@ def run_demo(
     features: int | None = 300,
     progress: Progress | None = None,
 ) -> DemoResult:
-    """Index and pages of one SAE, under ``out``: ``index-NAME/``, ``features-NAME.html``, ``prompt-NAME.html``.
+    """Index, map and pages of one SAE, under ``out``: ``index-NAME/``, ``features-NAME.html``, ``prompt-NAME.html``.
 
     Args:
         sae: one of the embedded SAEs (`SAES`).
@@ -132,7 +133,9 @@ def run_demo(
 
     corpus, spelled = text
     parts = demo_parts(sae)
-    index = index_features(corpus, parts, out / f"index-{sae.name}", text=spelled, progress=progress)
+    config = IndexConfig(neuron_correlations="always")  # at the residual stream, too: the demo shows every component
+    index = index_features(corpus, parts, out / f"index-{sae.name}", text=spelled, config=config, progress=progress)
+    make_map(index, parts.sae, progress=progress)
     title = f"sae_vis demo: {sae.reads}"
     ids, rule = _shown(index, sae, features)
     path, first = out / f"features-{sae.name}.html", sae.first if sae.first in ids else None
