@@ -308,9 +308,18 @@ def test_documents_and_pages_by_number_button_and_key(read):
     tab.locator(".reader-where", has_text="kind: b").wait_for()
 
 
+def test_an_address_that_names_a_feature_alone_begins_at_its_strongest_firing(read, index):
+    tab = read("&f=5")
+    first = Reader(index).place(int(index.top_examples(5, 1).positions[0]))
+    hash_of(tab, view="text", f=5, doc=first.document or None, page=first.page or None, tok=first.token, pins=5)
+    ready(tab)
+    assert token(tab, first.token).evaluate("(e) => e.classList.contains('fires') && e.classList.contains('held')")
+
+
 def test_an_example_leads_to_its_place_in_the_corpus(read, index, address):
     feature = 5
     tab = read(f"&f={feature}")
+    hash_of(tab, pins=feature)
     ready(tab)
     tab.get_by_role("button", name="Features", exact=True).click()
     hash_of(tab, view=None)

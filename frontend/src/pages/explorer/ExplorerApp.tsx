@@ -95,6 +95,15 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
   const about = useMemo(() => <About source={source} />, [source]);
   const reader = useRef<ReaderKeys | null>(null);
   const read = useMemo(() => readIn(source, address.pins, move), [source, address.pins, move]);
+  const now = useRef(address);
+  now.current = address;
+  useLayoutEffect(() => {
+    const { view: at, feature: chosen, document, page, token, pins } = address;
+    if (at === "text" && chosen !== null && document === 0 && page === 0 && token === null && pins.length === 0) {
+      const begin = readIn(source, pins, (change) => now.current.view === "text" && move(change, "replace"));
+      void readStrongest(source, chosen, begin, () => undefined);
+    }
+  }, []);
   const show = (to: View): void => {
     const chosen = address.feature;
     if (to === "text" && chosen !== null && !address.pins.includes(chosen)) void readStrongest(source, chosen, read, () => move({ view: to }));
