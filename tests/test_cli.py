@@ -192,6 +192,22 @@ def test_activations_rounded_to_bfloat16(small_text: Path, tmp_path: Path, capsy
     assert "features at blocks.2.hook_resid_post; activations rounded to bfloat16" in capsys.readouterr().out
 
 
+def test_what_is_kept_is_chosen(small_text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    made = ("index", "--model", MODEL, "--sae", demo.assets() / "sae-resid", "--text", small_text)
+    said = failure(capsys, *made, "--neurons", "all", "--out", tmp_path / "no")
+    assert said.endswith("IndexConfig.neuron_correlations is 'all'; it must be 'privileged', 'always' or 'never'")
+    assert not (tmp_path / "no").exists()
+    command(*made, "--neurons", "always", "--no-codes", "--out", tmp_path / "index")
+    index = sae_vis.Index.open(tmp_path / "index")
+    assert index.manifest.codes == ()
+    assert len(index.lists("correlated_neurons_index", 1945)) > 0
+    command(*made, "--out", tmp_path / "default")
+    index = sae_vis.Index.open(tmp_path / "default")
+    assert len(index.manifest.codes) > 0
+    with pytest.raises(InputError, match="no column of lists 'correlated_neurons_index'"):
+        index.lists("correlated_neurons_index", 1945)
+
+
 def test_feature_page_with_a_layout_and_the_model(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     layout = tmp_path / "layout.json"
     layout.write_text(sae_vis.SaeVisLayoutConfig([sae_vis.Column(sae_vis.FeatureTablesConfig(n_rows=4))]).to_json())

@@ -36,7 +36,8 @@ def index(
     if bool(texts.text) == (texts.dataset is not None):
         raise InputError("give the text to index as --text FILE or as --dataset NAME, one of the two")
     who = _workers(workers)
-    config = IndexConfig(acts_dtype=run.acts_dtype, workers=who)  # type: ignore[arg-type]  # it checks the word itself
+    kept = {"acts_dtype": run.acts_dtype, "codes": run.codes, "neuron_correlations": run.neurons}
+    config = IndexConfig(**kept, workers=who)  # type: ignore[arg-type]  # it checks the words itself
     say_unused_gpu(run.device)
     tokenizer = load_tokenizer(model)
     hook_names = (run.hook, run.hook_out)

@@ -121,6 +121,13 @@ class NewRunOptions(HookOptions):
         str,
         typer.Option(help="dtype of stored activations: float32, or bfloat16, which rounds them and halves their size"),
     ] = "float32"
+    codes: Annotated[
+        bool, typer.Option(help="keep firings by token, too: which features fire on a token; half of the index's size")
+    ] = True
+    neurons: Annotated[
+        str,
+        typer.Option(help="correlate features with neurons: privileged (MLP neurons only), always, or never"),
+    ] = "privileged"
 
 
 @dataclass(frozen=True, kw_only=True)
