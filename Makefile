@@ -85,7 +85,8 @@ pictures: demo $(READY) ## take the README's pictures and draw the rooms again; 
 .PHONY: test-slow
 test-slow: $(READY) ## builds that are stopped again and again, the scripts of examples/, the code of the documentation
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m slow tests/index tests/test_examples.py tests/test_docs_code.py tests/test_benchmarks.py \
-		tests/models/test_tensor_parallel.py tests/test_cluster_examples.py tests/browser/test_examples.py
+		tests/models/test_tensor_parallel.py tests/test_cluster_examples.py tests/browser/test_examples.py \
+		tests/browser/test_without_chromium.py
 
 .PHONY: test-ray
 test-ray: $(READY) ## indices built by a cluster of Ray and in ranks: a worker killed, a node lost, the driver started again

@@ -11,6 +11,8 @@ import pytest
 
 from tests.fixtures.chrome import ABSENT, ANYWHERE
 
+pytestmark = pytest.mark.slow  # each is a run of pytest by itself
+
 ROOT = Path(__file__).parents[2]
 ONE_FILE = "tests/browser/test_crosscoder_page.py"
 N_TESTS = (ROOT / ONE_FILE).read_text(encoding="utf-8").count("\ndef test_")

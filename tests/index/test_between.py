@@ -68,7 +68,7 @@ def test_every_pair_equals_the_slow_reference(corpus, seed, k, block):
     check_partners(found.of_b, {(j, i): values for (i, j), values in pairs.items()}, k)
 
 
-@pytest.mark.parametrize("run", [1, 7, 64])
+@pytest.mark.parametrize("run", [pytest.param(1, marks=pytest.mark.slow), 7, 64])
 def test_runs_and_blocks_change_no_bit(run, monkeypatch):
     indices, _ = two(some_corpus(40))
     whole = correlate(*indices)
