@@ -463,6 +463,32 @@ class TestKeys:
         assert 0 < place["y"] < 950 - place["height"]
         assert shown_feature(tab) == feature
 
+    @pytest.mark.parametrize("key", ["ArrowDown", "j"])
+    def test_a_step_from_a_row_that_is_not_known_yet_leads_nowhere(self, open_explorer, columns, key):
+        order = in_order(columns.values("density").tolist(), down=True)
+        feature, after = order[1500], order[1501]
+        tab = open_explorer()
+        home, held = tab.url.partition("#")[0], []
+
+        def hold(route):
+            held.append(route)
+
+        tab.route("**/column/density*", hold)
+        tab.goto("about:blank")
+        tab.goto(f"{home}#f={feature}")
+        tab.get_by_role("article", name=f"Feature {feature}", exact=True).wait_for()
+        wait_until(tab, f"document.querySelectorAll('{ROWS}').length > 5")
+        tab.get_by_role("grid").focus()
+        tab.keyboard.press(key)
+        assert shown_feature(tab) == feature
+        assert tab.evaluate("location.hash") == f"#f={feature}"
+        assert held
+        for route in held:
+            route.continue_()
+        tab.locator(f"#row-{feature}.current").wait_for()
+        tab.keyboard.press(key)
+        tab.locator(f"#row-{after}.current").wait_for()
+
     def test_slash_leads_to_the_search_and_enter_opens(self, open_explorer):
         tab = open_explorer()
         rows(tab)

@@ -88,6 +88,7 @@ def test_the_page_and_python_say_the_same(lab, index):
     first = card(page, order[0])
     assert f"{index.column('n_firings')[order[0]]:,} times" in first.inner_text()
     python_says(notebook, "w.selected", str(order[0]))
+    page.locator(f"#row-{order[0]}.current").wait_for()
     page.get_by_role("grid").focus()
     notebook.tab.keyboard.press("ArrowDown")
     card(page, order[1])
@@ -132,6 +133,7 @@ def test_keys_are_of_whatever_is_in_focus(lab, index):
     for key in ("d", "d", "a", "b", "x"):
         notebook.tab.keyboard.press(key)
     assert notebook.tab.evaluate("jupyterapp.shell.currentWidget.content.widgets.length") == 2
+    page.locator("#row-3.current").wait_for()
     page.get_by_role("grid").focus()
     notebook.tab.keyboard.press("j")
     python_says(notebook, "w.selected != 3", "True")
@@ -140,6 +142,7 @@ def test_keys_are_of_whatever_is_in_focus(lab, index):
     for key in ("j", "j", "j", "/"):
         notebook.tab.keyboard.press(key)
     # had the widget heard them, one more would lead to another feature
+    page.locator(f"#row-{now}.current").wait_for()
     page.get_by_role("grid").focus()
     notebook.tab.keyboard.press("j")
     order = by_density(index)

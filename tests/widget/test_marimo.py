@@ -83,6 +83,7 @@ def test_the_page_and_python_say_the_same(chromium, address, index):
     tab.goto(address)
     tab.locator('article[aria-label="Feature 3"][aria-busy="false"] .examples li').first.wait_for()
     order = np.argsort(-index.column("density").astype(np.float32), kind="stable").tolist()
+    tab.locator("#row-3.current").wait_for()  # from then on it is known which row comes next
     tab.get_by_role("grid").press("ArrowDown")
     after = order[order.index(3) + 1]
     tab.locator(f'article[aria-label="Feature {after}"][aria-busy="false"]').wait_for()

@@ -14,6 +14,8 @@ export interface GridProps extends RowsOf {
   readonly list: Int32Array;
   /** How many features there are in the list once it is whole: until then those at its end are missing. */
   readonly total: number;
+  /** Whether the list is. */
+  readonly whole: boolean;
   /** Differs whenever another order, filter or search was asked for. */
   readonly asked: string;
   readonly open: (feature: number) => void;
@@ -130,13 +132,14 @@ function useScroll(body: RefObject<HTMLDivElement | null>, n: number, height: nu
   };
 }
 
-function keys(event: KeyboardEvent, { list, total, open }: GridProps, place: number, page: number): void {
+function keys(event: KeyboardEvent, { list, total, whole, open }: GridProps, place: number, page: number): void {
   if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
   const to: Readonly<Record<string, number>> = { ArrowDown: place + 1, ArrowUp: place - 1, PageDown: place + page, PageUp: place - page, Home: 0, End: list.length === total ? total - 1 : place };
   const wanted = to[event.key];
   if (wanted === undefined) return;
   event.preventDefault();
   event.stopPropagation();
+  if (place < 0 && !whole && event.key !== "Home") return; // which row comes next is not known yet
   const feature = list[Math.min(Math.max(wanted, 0), list.length - 1)];
   if (feature !== undefined) open(feature);
 }

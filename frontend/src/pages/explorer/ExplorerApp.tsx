@@ -76,7 +76,11 @@ export function ExplorerApp({ source, panes, opened }: ExplorerAppProps): VNode 
     if (feature !== null) opened?.(feature, address.feature === null);
   }, [feature, address.feature, opened]);
   const place = feature === null ? -1 : list.indexOf(feature);
-  const near = (by: number): number | undefined => list[place < 0 ? 0 : Math.min(Math.max(place + by, 0), list.length - 1)];
+  /** The feature some rows further; none where it is not known yet which row the open one is in. */
+  const near = (by: number): number | undefined => {
+    if (place < 0) return table.whole ? list[0] : undefined;
+    return list[Math.min(Math.max(place + by, 0), list.length - 1)];
+  };
   const step = (by: number): void => {
     const next = near(by);
     if (next !== undefined) move({ feature: next }, "replace");

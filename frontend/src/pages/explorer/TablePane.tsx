@@ -67,6 +67,7 @@ export function TablePane({ source, texts, table, address, move, current, book, 
         grid={grid}
         list={list}
         total={table.left ?? 0}
+        whole={table.whole}
         columns={columns}
         labellings={source.head.labellings}
         data={data}
