@@ -2,7 +2,8 @@
 
 Usage: python docs/make_notebooks.py
 
-Python blocks become cells; what they print, and the table of contents, are left out. Commands of the shell stay text.
+Python blocks become cells; what they print, and the table of contents, are left out. Commands of the shell stay text,
+and so does Python that needs more than a notebook has, or does not end.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ DOCS = Path(__file__).parent
 TUTORIALS = DOCS / "tutorials"
 NOTEBOOKS = DOCS.parent / "examples" / "notebooks"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+NO_CELL = re.compile(r"# (needs|runs until)\b")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 HOW = (
     "This is [a tutorial](../../docs/tutorials/README.md) as a notebook. Open it from a clone: "
@@ -33,7 +35,7 @@ def cells(text: str) -> list[tuple[str, str]]:
     for fence in FENCE.finditer(text):
         words += text[at : fence.start()]
         at = fence.end()
-        if fence[1] == "python":
+        if fence[1] == "python" and not NO_CELL.match(fence[2]):
             found += [("markdown", words), ("code", fence[2])]
             words = ""
         elif fence[1] != "text":
