@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sae_vis.cli.index_options import LayerOptions, NewRunOptions, SequenceOptions, TextOptions, WorkerOptions
 from sae_vis.cli.loaded import load_layers, load_parts, load_placed
-from sae_vis.cli.options import LayerOptions, NewRunOptions, OutAnywhere, SequenceOptions, TextOptions, WorkerOptions
+from sae_vis.cli.options import OutAnywhere
 from sae_vis.cli.said import progress_bars, say_indices, say_unused_gpu
 
 if TYPE_CHECKING:
