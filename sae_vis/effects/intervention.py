@@ -171,6 +171,7 @@ class FullEffects:
             loss[chosen, start:-1], kl[chosen, start:] = found.loss, found.kl
         before = np.arange(len(text)) < first[:, None]  # what rounding makes there is no effect
         loss[before], kl[before] = 0.0, 0.0
+        kl[~np.isin(np.arange(n), row)] = 0.0  # nor where nothing is taken out
         return FullEffectTable(first=first, loss=loss, kl=kl)
 
     def _ablations(self, hooked: Tensor, pairs: Pairs, row: NDArray[np.int64], n: int) -> _Ablations:
