@@ -43,9 +43,8 @@ class Setting(NamedTuple):
 
 
 SETTINGS = (
-    Setting({VARIABLE: "1", "ATEN_CPU_CAPABILITY": "default"}, 1),
-    Setting({VARIABLE: "1", "ATEN_CPU_CAPABILITY": "avx2"}, 2),
     Setting({VARIABLE: "1"}, 1),
+    Setting({VARIABLE: "1", "ATEN_CPU_CAPABILITY": "avx2"}, 2),
     Setting({"ATEN_CPU_CAPABILITY": "default"}, 1),
     Setting({"ATEN_CPU_CAPABILITY": "avx2"}, 2),
     Setting({"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}, 4),
