@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent))
+
+from tests.docs_blocks import ONLY_CHECKED  # noqa: E402
+
 TUTORIALS = DOCS / "tutorials"
 NOTEBOOKS = DOCS.parent / "examples" / "notebooks"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
-NO_CELL = re.compile(r"# (needs|runs until)\b")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 HOW = (
     "This is [a tutorial](../../docs/tutorials/README.md) as a notebook. Open it from a clone: "
@@ -35,7 +39,7 @@ def cells(text: str) -> list[tuple[str, str]]:
     for fence in FENCE.finditer(text):
         words += text[at : fence.start()]
         at = fence.end()
-        if fence[1] == "python" and not NO_CELL.match(fence[2]):
+        if fence[1] == "python" and not ONLY_CHECKED.match(fence[2]):
             found += [("markdown", words), ("code", fence[2])]
             words = ""
         elif fence[1] != "text":

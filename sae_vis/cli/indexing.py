@@ -12,7 +12,7 @@ from sae_vis.cli.options import OutAnywhere
 from sae_vis.cli.said import progress_bars, say_indices, say_unused_gpu
 
 if TYPE_CHECKING:
-    from sae_vis.config import Ranks, RayWorkers
+    from sae_vis.config import IndexConfig, Ranks, RayWorkers
 
 
 def index(
@@ -27,7 +27,6 @@ def index(
 ) -> None:
     """Index every feature of an SAE over text, in one pass. Run the command again to continue an interrupted build."""
     from sae_vis.api import index_features, index_layers
-    from sae_vis.config import IndexConfig
     from sae_vis.corpus.datasets import DatasetConfig, TokenBudget, documents
     from sae_vis.corpus.text import TokenText
     from sae_vis.corpus.tokens import Corpus, read_files
@@ -36,9 +35,7 @@ def index(
 
     if bool(texts.text) == (texts.dataset is not None):
         raise InputError("give the text to index as --text FILE or as --dataset NAME, one of the two")
-    who = _workers(workers)
-    kept = {"acts_dtype": run.acts_dtype, "codes": run.codes, "neuron_correlations": run.neurons}
-    config = IndexConfig(**kept, workers=who)  # type: ignore[arg-type]  # it checks the words itself
+    config = _config(run, workers)
     say_unused_gpu(run.device)
     tokenizer = load_tokenizer(model)
     hook_names = (run.hook, run.hook_out)
@@ -72,6 +69,18 @@ def index(
         else:
             made = {"": index_features(corpus, parts, out, text=spelled, config=config, progress=progress)}
     say_indices(made, out)
+
+
+def _config(run: NewRunOptions, workers: WorkerOptions) -> IndexConfig:
+    """What is kept, and who does the work."""
+    from sae_vis.config import IndexConfig
+
+    return IndexConfig(
+        acts_dtype=run.acts_dtype,  # type: ignore[arg-type]  # it checks the words itself
+        codes=run.codes,
+        neuron_correlations=run.neurons,  # type: ignore[arg-type]
+        workers=_workers(workers),
+    )
 
 
 def _workers(options: WorkerOptions) -> Ranks | RayWorkers | None:
